@@ -1,0 +1,25 @@
+import { defineConfig } from 'vitest/config'
+
+/**
+ * Tests import the packages' TypeScript sources, processes that they start run what `tsc -b` built. `import` and
+ * `default` hold anyway; named here, they would hold for `require` inside of packages too, which breaks pg.
+ */
+const conditions = ['@tideway/source', 'node']
+
+export default defineConfig({
+  resolve: { conditions },
+  ssr: { resolve: { conditions } },
+  test: {
+    include: [
+      '{core,edge}/src/**/*.test.ts',
+      'cloud/**/src/**/*.test.ts',
+      '{plugins,runtimes,examples}/*/src/**/*.test.ts',
+      'test/{contract,e2e,repo}/**/*.test.ts',
+    ],
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    reporters: ['default', './test/support/reporter.ts'],
+    globalSetup: ['./test/support/store-template.ts'],
+    testTimeout: 30_000,
+    hookTimeout: 60_000,
+  },
+})

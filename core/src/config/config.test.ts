@@ -1,0 +1,79 @@
+import { describe, expect, it } from 'vitest'
+import { definePlugin } from '../plugin/plugin.js'
+import { issuesOf } from '../wire/parse.js'
+import { configDefaults, resolveConfig } from './config.js'
+import { publicUrl } from './public-url.js'
+import { cloudConfigSchema } from './schema.js'
+
+it('fills in defaults, and lets later configurations win field by field', () => {
+  const config = resolveConfig({ http: { port: 1, host: '::1' }, dir: 'a' }, { http: { port: 2 } })
+  expect(config.http).toEqual({ port: 2, host: '::1', apiKeys: [] })
+  expect(config.dir).toBe('a')
+  expect(config.roles).toEqual(configDefaults.roles)
+})
+
+it('takes a given 0 as given', () => {
+  expect(resolveConfig({ http: { port: 0 } }).http.port).toBe(0)
+})
+
+it('takes the transport as one choice: a later one is instead of an earlier one', () => {
+  const nats = { nats: { url: 'nats://a' } }
+  const mqtt = { mqtt: { url: 'mqtt://b' } }
+  expect(resolveConfig(nats, mqtt)).toMatchObject({ natsUrl: undefined, mqttUrl: 'mqtt://b' })
+  expect(resolveConfig(mqtt, nats, {})).toMatchObject({ natsUrl: 'nats://a', mqttUrl: undefined })
+})
+
+it('tells others addresses without user names and passwords', () => {
+  expect(publicUrl('nats://u:p@a:4222,u@b:4222,u:p@c')).toBe('nats://a:4222,b:4222,c')
+  expect(publicUrl('mqtt://a:1883')).toBe('mqtt://a:1883')
+})
+
+describe('a configuration', () => {
+  const issuesIn = (config: unknown) => {
+    const { error } = cloudConfigSchema.safeParse(config)
+    return error ? issuesOf(error) : []
+  }
+  const webhook = definePlugin({ name: 'webhook', register() {} })
+
+  it('may leave everything out, and may have everything', () => {
+    expect(issuesIn({})).toEqual([])
+    const full = {
+      dir: 'd',
+      roles: ['api', 'trainer'],
+      http: { host: '::1', port: 0, apiKeys: ['k'] },
+      broker: { host: '::1', port: 0 },
+      nats: { url: 'nats://a' },
+      postgres: { url: 'postgres://a/b', chunksDir: 'c' },
+      cloud: { url: 'http://c' },
+      drift: { alarmRate: 0.01 },
+      plugins: [webhook()],
+    }
+    expect(issuesIn(full)).toEqual([])
+    expect(resolveConfig(full as never)).toMatchObject({ chunksDir: 'c', cloudUrl: 'http://c' })
+  })
+
+  it('has every mistake named: unknown roles and keys, a plugin that is not called, ports, rates, URLs', () => {
+    const issues = issuesIn({
+      roles: ['montor'],
+      http: { prot: 1, port: 65_536 },
+      drift: { alarmRate: 0 },
+      cloud: { url: 'somewhere' },
+      plugins: [webhook, 7],
+      rolls: [],
+    })
+    expect(issues).toEqual([
+      expect.stringMatching(/^roles\.0: .*"monitor"/),
+      expect.stringMatching(/^http\.port: /),
+      expect.stringMatching(/^http: .*"prot"/),
+      expect.stringMatching(/^cloud\.url: /),
+      expect.stringMatching(/^drift\.alarmRate: /),
+      'plugins.0: is not called: write it with (), options within',
+      'plugins.1: is no plugin',
+      expect.stringMatching(/"rolls"/),
+    ])
+  })
+
+  it('has one transport', () => {
+    expect(issuesIn({ nats: { url: 'a' }, mqtt: { url: 'b' } })).toEqual(['mqtt: give either nats or mqtt'])
+  })
+})

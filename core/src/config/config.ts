@@ -1,0 +1,88 @@
+import type { PluginUse } from '../plugin/plugin.js'
+
+export const roles = ['api', 'monitor', 'controller', 'trainer'] as const
+export type Role = (typeof roles)[number]
+
+/** `tideway.config.ts`: everything may be left out. */
+export interface CloudConfig {
+  /** Where the embedded store, logs and process files live. */
+  readonly dir?: string
+  readonly roles?: readonly Role[]
+  readonly http?: { readonly host?: string; readonly port?: number; readonly apiKeys?: readonly string[] }
+  /** The embedded MQTT broker, used when no NATS and no MQTT URL is given. */
+  readonly broker?: { readonly host?: string; readonly port?: number }
+  /** One transport: either of the two, or the embedded broker. */
+  readonly nats?: { readonly url: string }
+  readonly mqtt?: { readonly url: string }
+  /**
+   * A PostgreSQL server instead of the embedded PGlite. Processes that share it share the folder of chunks too, by
+   * default `chunks` in `dir`.
+   */
+  readonly postgres?: { readonly url?: string; readonly chunksDir?: string }
+  /** The cloud that a trainer works for where the role `api` is not in its own process. */
+  readonly cloud?: { readonly url: string }
+  /** Alarm rate per device and version that the drift monitor holds. */
+  readonly drift?: { readonly alarmRate?: number }
+  /** One that says that it `provides` what a part of ours does replaces that part; the others are added. */
+  readonly plugins?: readonly PluginUse[]
+}
+
+/** Nothing optional: after resolving there are no defaults to guess. */
+export interface ResolvedCloudConfig {
+  readonly dir: string
+  readonly roles: readonly Role[]
+  readonly http: { readonly host: string; readonly port: number; readonly apiKeys: readonly string[] }
+  readonly broker: { readonly host: string; readonly port: number }
+  readonly natsUrl: string | undefined
+  readonly mqttUrl: string | undefined
+  readonly postgresUrl: string | undefined
+  readonly chunksDir: string | undefined
+  readonly cloudUrl: string | undefined
+  readonly drift: { readonly alarmRate: number }
+  readonly plugins: readonly PluginUse[]
+}
+
+export const configDefaults = Object.freeze({
+  dir: '.tideway',
+  roles,
+  http: Object.freeze({ host: '127.0.0.1', port: 4400, apiKeys: Object.freeze([]) as readonly string[] }),
+  broker: Object.freeze({ host: '127.0.0.1', port: 1884 }),
+  drift: Object.freeze({ alarmRate: 0.001 }),
+})
+
+/**
+ * Gives `tideway.config.ts` its types.
+ *
+ * @example
+ * export default defineConfig({ nats: { url: 'nats://127.0.0.1:4222' }, plugins: [webhook({ url: 'https://…' })] })
+ */
+export function defineConfig(config: CloudConfig): CloudConfig {
+  return config
+}
+
+/** Fills in the defaults; later configurations win over earlier ones, field by field, the transport as one. */
+export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloudConfig {
+  const pick = <T>(of: (config: CloudConfig) => T | undefined): T | undefined =>
+    configs.reduceRight<T | undefined>((found, config) => found ?? of(config), undefined)
+  const link = pick((c) => (c.nats ?? c.mqtt) && { natsUrl: c.nats?.url, mqttUrl: c.mqtt?.url })
+  return Object.freeze({
+    dir: pick((c) => c.dir) ?? configDefaults.dir,
+    roles: pick((c) => c.roles) ?? configDefaults.roles,
+    http: Object.freeze({
+      host: pick((c) => c.http?.host) ?? configDefaults.http.host,
+      port: pick((c) => c.http?.port) ?? configDefaults.http.port,
+      apiKeys: pick((c) => c.http?.apiKeys) ?? configDefaults.http.apiKeys,
+    }),
+    broker: Object.freeze({
+      host: pick((c) => c.broker?.host) ?? configDefaults.broker.host,
+      port: pick((c) => c.broker?.port) ?? configDefaults.broker.port,
+    }),
+    natsUrl: link?.natsUrl,
+    mqttUrl: link?.mqttUrl,
+    postgresUrl: pick((c) => c.postgres?.url),
+    chunksDir: pick((c) => c.postgres?.chunksDir),
+    cloudUrl: pick((c) => c.cloud?.url),
+    drift: Object.freeze({ alarmRate: pick((c) => c.drift?.alarmRate) ?? configDefaults.drift.alarmRate }),
+    plugins: Object.freeze(configs.flatMap((c) => c.plugins ?? [])),
+  })
+}

@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import type { PluginUse } from '../plugin/plugin.js'
+import { type CloudConfig, roles } from './config.js'
+
+const text = z.string().min(1)
+const port = z.int().min(0).max(65_535)
+
+const pluginUse = z.custom<PluginUse>((value) => typeof value === 'object' && value !== null && 'plugin' in value, {
+  error: ({ input }) =>
+    typeof input === 'function' ? 'is not called: write it with (), options within' : 'is no plugin',
+})
+
+/** `tideway.config.ts`, field by field. What only a plugin can judge, as the options of its own, it judges itself. */
+export const cloudConfigSchema: z.ZodType<CloudConfig> = z
+  .strictObject({
+    dir: text.optional(),
+    roles: z.array(z.enum(roles)).readonly().optional(),
+    http: z
+      .strictObject({
+        host: text.optional(),
+        port: port.optional(),
+        apiKeys: z.array(z.string()).readonly().optional(),
+      })
+      .optional(),
+    broker: z.strictObject({ host: text.optional(), port: port.optional() }).optional(),
+    nats: z.strictObject({ url: text }).optional(),
+    mqtt: z.strictObject({ url: text }).optional(),
+    postgres: z.strictObject({ url: text.optional(), chunksDir: text.optional() }).optional(),
+    cloud: z.strictObject({ url: z.url({ protocol: /^https?$/ }) }).optional(),
+    drift: z.strictObject({ alarmRate: z.number().positive().max(0.5).optional() }).optional(),
+    plugins: z.array(pluginUse).readonly().optional(),
+  })
+  .refine(({ nats, mqtt }) => nats === undefined || mqtt === undefined, {
+    path: ['mqtt'],
+    message: 'give either nats or mqtt',
+  })

@@ -1,0 +1,81 @@
+import type { DesiredState } from '../wire/desired.js'
+import type { Envelope } from '../wire/envelope.js'
+import type { JobRecord, ReportStore, VersionRecord } from './store.js'
+import type { Signature, Tensors } from './tensor.js'
+
+export interface Deployment {
+  readonly model: string
+  readonly version: number
+  readonly manifestDigest: string
+  readonly fleet: string
+  /** Undefined: the fleet's default. */
+  readonly devices?: readonly string[]
+  readonly desired: readonly DesiredState[]
+  /** Of a whole fleet: its devices that have a desired state of their own, which goes before the fleet's default. */
+  readonly unaffected: readonly string[]
+}
+
+/** Moves devices to versions: chunks acknowledged, then the manifest, then desired state. */
+export interface Controller {
+  /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `CHUNK_NOT_FOUND`, `CHUNK_STREAM_FULL`; then no device was told anything. */
+  deploy(order: {
+    model: string
+    version: string
+    fleet: string
+    devices?: readonly string[]
+    actor: string
+  }): Promise<Deployment>
+}
+
+/** Online inference in the cloud. */
+export interface Serving {
+  /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. Without a version: the alias `latest`. */
+  metadata(
+    model: string,
+    version?: string,
+  ): Promise<{ version: VersionRecord; versions: readonly string[]; platform: string; signature: Signature }>
+  /** Also throws `INPUT_INVALID`. Outputs in the order of the signature. */
+  infer(
+    model: string,
+    version: string | undefined,
+    inputs: Tensors,
+  ): Promise<{ version: VersionRecord; outputs: Tensors }>
+}
+
+/** Training jobs, as the HTTP face sees them. */
+export interface Jobs {
+  /** Throws `INPUT_REJECTED` naming every bad field, `BLOB_NOT_FOUND` for missing data. */
+  submit(spec: unknown, actor: string): Promise<JobRecord>
+  /** A trainer node's word on a job: narrowed here. */
+  update(id: string, change: unknown): Promise<JobRecord>
+  job(id: string): Promise<JobRecord>
+  jobs(limit?: number): Promise<JobRecord[]>
+  /** The record now and after every change until it ended or the signal fires. */
+  watch(id: string, signal?: AbortSignal): AsyncIterable<JobRecord>
+}
+
+/** Where devices and trainer nodes connect; what `GET /v1/wire` answers. */
+export interface WireInfo {
+  readonly transport: string
+  readonly mqttUrl?: string
+  readonly natsUrl?: string
+}
+
+/** The one way in for reports, whatever carried them: commit, then acknowledge, then tell the monitor. */
+export interface ReportIntake {
+  accept(envelopes: readonly Envelope[], receivedAt: string): ReturnType<ReportStore['append']>
+}
+
+/** The cloud's HTTP face. */
+export interface Server {
+  /** `http://127.0.0.1:4400` once started. */
+  readonly url: string | undefined
+}
+
+/** An MQTT broker inside this process. */
+export interface Broker {
+  /** `mqtt://127.0.0.1:1883` once started. */
+  readonly url: string | undefined
+  /** With which the cloud's own link connects once started, where the broker asks; made anew by each process. */
+  readonly cloudCredentials?: { readonly username: string; readonly password: string } | undefined
+}

@@ -1,0 +1,111 @@
+import type { Tensor } from './tensor.js'
+
+export type Activation = 'linear' | 'relu' | 'sigmoid' | 'tanh' | 'softmax'
+
+/** Keras's layer names and arguments. */
+export type LayerConfig =
+  | {
+      readonly type: 'dense'
+      readonly units: number
+      readonly activation?: Activation
+      readonly useBias?: boolean
+      readonly name?: string
+    }
+  /** (x - mean) / sqrt(variance) per feature, fitted on the training rows and frozen (Keras's `Normalization`). */
+  | { readonly type: 'normalization'; readonly name?: string }
+  /** x * scale + offset (Keras's `Rescaling`). */
+  | { readonly type: 'rescaling'; readonly scale: number; readonly offset?: number; readonly name?: string }
+
+export interface NetworkConfig {
+  /** One row's shape, without the batch: `[784]`. */
+  readonly input: { readonly name: string; readonly shape: readonly number[] }
+  readonly output: { readonly name: string }
+  readonly layers: readonly LayerConfig[]
+}
+
+/** `softmaxCrossEntropy` takes int32 class indices, `meanSquaredError` float32 targets of the output's shape. */
+export type LossName = 'softmaxCrossEntropy' | 'meanSquaredError'
+
+export type OptimizerConfig =
+  | { readonly type: 'sgd'; readonly learningRate: number; readonly momentum?: number }
+  | {
+      readonly type: 'adam'
+      readonly learningRate: number
+      readonly beta1?: number
+      readonly beta2?: number
+      readonly epsilon?: number
+    }
+
+/** What to train; plain JSON. */
+export interface TrainJob {
+  readonly network: NetworkConfig
+  readonly loss: LossName
+  readonly optimizer: OptimizerConfig
+  readonly batchSize: number
+  /** Epochs to run in all for this job (a job that starts from an earlier version's weights counts from 0). */
+  readonly epochs: number
+  /** Initialisation, shuffling. The same seed, machine, provider and thread count give the same bits. */
+  readonly seed: number
+}
+
+/** Rows of one input tensor and their targets; `inputs.shape[0] === targets.shape[0]`. */
+export interface TrainData {
+  readonly inputs: Tensor
+  readonly targets: Tensor
+}
+
+export interface TrainProgress {
+  readonly epoch: number
+  readonly epochs: number
+  readonly step: number
+  readonly steps: number
+  /** Mean training loss over the steps since the last report. */
+  readonly loss: number
+  readonly samplesPerSecond: number
+  readonly metrics: Readonly<Record<string, number>>
+}
+
+export interface TrainContext {
+  readonly train: TrainData
+  readonly validation?: TrainData
+  readonly signal?: AbortSignal
+  /** Called at most every 100 ms and at the end of each epoch. */
+  readonly onProgress?: (progress: TrainProgress) => void
+  /** Called at the end of each epoch with everything a resume needs. Training waits for it. */
+  readonly onCheckpoint?: (checkpoint: Uint8Array, epoch: number) => Promise<void>
+  /** Continue an interrupted run of this same job (same seed): bit-identical to not having stopped. */
+  readonly resumeFrom?: Uint8Array
+  /** Start from another run's weights (its checkpoint); optimizer state and epoch start afresh. */
+  readonly initializeFrom?: Uint8Array
+  readonly threads?: number
+}
+
+export interface TrainedModel {
+  /** Float ONNX model bytes with a free batch dimension; softmax included where the network has it. */
+  readonly onnx: Uint8Array
+  /** The last epoch's `loss`, and `valLoss`, `valAccuracy` where there is validation data. */
+  readonly metrics: Readonly<Record<string, number>>
+  readonly checkpoint: Uint8Array
+  readonly epochs: number
+  readonly steps: number
+  readonly seconds: number
+  readonly samplesPerSecond: number
+  /** Engine, version, provider, threads: what bit-identity depends on. */
+  readonly environment: Readonly<Record<string, string | number>>
+}
+
+export interface TrainerFlags {
+  readonly layers: readonly LayerConfig['type'][]
+  readonly providers: readonly string[]
+}
+
+export interface Trainer {
+  readonly name: string
+  readonly flags: TrainerFlags
+  /**
+   * Throws `TRAIN_CONFIG_INVALID` and `TRAIN_DATA_INVALID` (both name every bad field) before the first step,
+   * `LOSS_NOT_FINITE` with the step, `TRAIN_ABORTED` when the signal fires, `CHECKPOINT_MISMATCH` for a checkpoint
+   * of another network, job or format version.
+   */
+  fit(job: TrainJob, context: TrainContext): Promise<TrainedModel>
+}

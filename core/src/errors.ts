@@ -1,0 +1,194 @@
+import { defineErrors, entry } from './errors/error.js'
+
+/** Errors of the nouns, the wire, plugins and configuration, and those that several implementations share. */
+export const { entries, errors } = defineErrors({
+  NAME_INVALID: entry<{ noun: string; name: string }>(
+    400,
+    (d) => `${JSON.stringify(d.name.slice(0, 80))} is not a valid ${d.noun} id`,
+    'Use 1 to 63 of a-z, 0-9, "_" and "-", beginning with a letter or digit.',
+  ),
+  INPUT_REJECTED: entry<{ what: string; issues: readonly string[] }>(
+    400,
+    (d) => `${d.what} is not valid: ${d.issues.join('; ')}`,
+    'Correct the named fields.',
+  ),
+  JSON_INVALID: entry<{ what: string; bytes: number }>(
+    400,
+    (d) => `${d.what} (${d.bytes} bytes) is not JSON`,
+    'Send one JSON document in UTF-8.',
+  ),
+  TOO_LARGE: entry<{ what: string; bytes: number; maxBytes: number }>(
+    413,
+    (d) => `${d.what} has at least ${d.bytes} bytes; the limit is ${d.maxBytes}`,
+    'Send less, or raise the limit in the configuration.',
+  ),
+  WIRE_VERSION_UNSUPPORTED: entry<{ what: string; v: number; supported: readonly number[] }>(
+    400,
+    (d) => `${d.what} has version ${d.v}; this side reads ${d.supported.join(', ')}`,
+    'Update the older side.',
+  ),
+  MANIFEST_TOO_LARGE: entry<{ bytes: number; maxBytes: number }>(
+    413,
+    (d) => `the manifest has ${d.bytes} bytes; the limit is ${d.maxBytes}`,
+    'Publish fewer variants, or larger chunks.',
+  ),
+  CHUNK_DIGEST_MISMATCH: entry<{ sha256: string; actual: string; bytes: number }>(
+    422,
+    (d) => `chunk ${d.sha256} arrived as ${d.bytes} bytes with digest ${d.actual}`,
+    'The store or the link altered it: nothing was activated; publish the version again.',
+  ),
+  CHUNK_NOT_FOUND: entry<{ sha256: string }>(
+    404,
+    (d) => `chunk ${d.sha256} is not there`,
+    'Publish the version again, or check that its chunks were not collected.',
+  ),
+  BLOB_NOT_FOUND: entry<{ sha256: string }>(404, (d) => `blob ${d.sha256} is not there`, 'Upload it first.'),
+  BLOB_DIGEST_MISMATCH: entry<{ sha256: string; actual: string; bytes: number }>(
+    422,
+    (d) => `blob ${d.sha256} arrived as ${d.bytes} bytes with digest ${d.actual}`,
+    'Upload it again under the digest of its bytes.',
+  ),
+  MODEL_NOT_FOUND: entry<{ model: string }>(
+    404,
+    (d) => `model ${d.model} is not registered`,
+    'List models with `tideway models`.',
+  ),
+  VERSION_NOT_FOUND: entry<{ model: string; version: string }>(
+    404,
+    (d) => `model ${d.model} has no version or alias ${d.version}`,
+    'List versions with `tideway models`.',
+  ),
+  DEVICE_NOT_FOUND: entry<{ device: string }>(
+    404,
+    (d) => `device ${d.device} is not known`,
+    'Start its agent once; it registers itself.',
+  ),
+  JOB_NOT_FOUND: entry<{ job: string }>(404, (d) => `job ${d.job} is not known`, 'List jobs with `tideway jobs`.'),
+  RUN_NOT_FOUND: entry<{ run: string }>(404, (d) => `run ${d.run} is not known`, 'Check its id.'),
+  STORE_LOCKED: entry<{ dir: string; pid: number }>(
+    409,
+    (d) => `the store in ${d.dir} is in use by process ${d.pid}`,
+    'Stop that process (`tideway down`), or use another --dir; more than one process needs PostgreSQL.',
+  ),
+  STORE_UNAVAILABLE: entry<{ store: string }>(
+    503,
+    (d) => `the store (${d.store}) does not answer`,
+    'Check that it runs and is reachable.',
+  ),
+  LINK_UNAVAILABLE: entry<{ url: string }>(
+    503,
+    (d) => `no connection to ${d.url}`,
+    'Check the address and that the server runs.',
+  ),
+  CHUNK_STREAM_FULL: entry<{ stream: string; bytes: number }>(
+    507,
+    (d) => `stream ${d.stream} has no room for a chunk of ${d.bytes} bytes`,
+    'Raise its max_bytes, or remove old versions; nothing was evicted.',
+  ),
+  REPORT_IDENTITY_MISMATCH: entry<{ fleet: string; device: string; claimed: string }>(
+    403,
+    (d) => `device ${d.fleet}/${d.device} reported as ${d.claimed}`,
+    'A device reports under its own fleet and id only.',
+  ),
+  REPORT_DEAD_LETTERED: entry<{ fleet: string; device: string; deliveries: number }>(
+    500,
+    (d) => `a report of device ${d.fleet}/${d.device} was given up after ${d.deliveries} deliveries`,
+    'See the log for why it was not accepted; the device sends it again.',
+  ),
+  CREDENTIALS_REQUIRED: entry<{ host: string }>(
+    400,
+    (d) => `listening on ${d.host} without credentials is refused`,
+    'Bind to 127.0.0.1, or configure credentials.',
+  ),
+  PROFILE_INVALID: entry<{ what: string; reason: string }>(
+    400,
+    (d) => `${d.what} of a profile cannot be read: ${d.reason}`,
+    'Send profiles as a profile builder seals them.',
+  ),
+  PROFILE_MISMATCH: entry<{ what: string; first: string; second: string }>(
+    409,
+    (d) => `two profiles differ in ${d.what} (${d.first} and ${d.second})`,
+    'Only profiles of one schema can be merged or compared.',
+  ),
+  INPUT_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the inputs do not fit the model: ${d.issues.join('; ')}`,
+    "Compare with the model's signature.",
+  ),
+  INFER_BINARY_UNSUPPORTED: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `binary tensor data is not supported: ${d.issues.join('; ')}`,
+    'Send tensors as JSON data (with tritonclient: binary_data=False).',
+  ),
+  TENSORS_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the blob of tensors is not valid: ${d.issues.join('; ')}`,
+    'Write it with encodeTensors.',
+  ),
+  SESSION_DISPOSED: entry(409, () => 'this session has been disposed of', 'Load the model again.'),
+  MODEL_INVALID: entry<{ reason: string }>(
+    400,
+    (d) => `the bytes are not a usable model: ${d.reason}`,
+    'Export the model again.',
+  ),
+  PROVIDER_UNAVAILABLE: entry<{ provider: string; available: readonly string[] }>(
+    400,
+    (d) => `execution provider ${d.provider} is not available here (there is: ${d.available.join(', ')})`,
+    'Choose one of those.',
+  ),
+  PLUGIN_INVALID: entry<{ plugin: string; issues: readonly string[] }>(
+    500,
+    (d) => `plugin ${d.plugin} cannot be registered: ${d.issues.join('; ')}`,
+    'Define it with definePlugin({ name, options, register }).',
+  ),
+  PLUGIN_OPTIONS_INVALID: entry<{ plugin: string; issues: readonly string[] }>(
+    400,
+    (d) => `options of plugin ${d.plugin} are not valid: ${d.issues.join('; ')}`,
+    'Correct the named options.',
+  ),
+  PLUGIN_DUPLICATE: entry<{ plugin: string }>(
+    500,
+    (d) => `plugin ${d.plugin} is registered twice`,
+    'Register it once.',
+  ),
+  PLUGIN_HOST_VERSION: entry<{ plugin: string; wants: string; host: string }>(
+    500,
+    (d) => `plugin ${d.plugin} wants Tideway ${d.wants}, this is ${d.host}`,
+    'Install a matching version of the plugin.',
+  ),
+  PLUGIN_NEEDS: entry<{ plugin: string; tokens: readonly string[] }>(
+    500,
+    (d) => `plugin ${d.plugin} needs ${d.tokens.join(', ')}, which nothing provides`,
+    'Add a plugin that says in `provides` that it does, or the role of the cloud that does.',
+  ),
+  PLUGIN_CYCLE: entry<{ plugins: readonly string[] }>(
+    500,
+    (d) => `plugins need one another: ${[...d.plugins, d.plugins[0]].join(' needs ')}`,
+    'Let one of them take what it needs when it starts, without `needs`.',
+  ),
+  PLUGIN_NOT_INSTALLED: entry<{ package: string; install?: string }>(
+    500,
+    (d) => `package ${d.package} is not installed${d.install === undefined ? '' : `: run \`${d.install}\``}`,
+    'Install it with npm.',
+  ),
+  TOKEN_NOT_PROVIDED: entry<{ token: string }>(
+    500,
+    (d) => `nothing provides ${d.token}`,
+    'Register a plugin that does.',
+  ),
+  TOKEN_DUPLICATE: entry<{ token: string; plugin: string }>(
+    500,
+    (d) => `plugin ${d.plugin} provides ${d.token}, which is provided already`,
+    'Leave one of the two plugins out; to replace a part of ours, name it in `provides`.',
+  ),
+  START_FAILED: entry<{ plugin: string }>(
+    500,
+    (d) => `plugin ${d.plugin} did not start`,
+    'What had started was stopped again; see the cause.',
+  ),
+  STOP_FAILED: entry<{ plugins: readonly string[] }>(
+    500,
+    (d) => `stopping failed in ${d.plugins.join(', ')}`,
+    'See the causes.',
+  ),
+})

@@ -1,0 +1,188 @@
+export {
+  type CloudConfig,
+  configDefaults,
+  defineConfig,
+  type ResolvedCloudConfig,
+  type Role,
+  resolveConfig,
+  roles,
+} from './config/config.js'
+export { publicUrl } from './config/public-url.js'
+export { cloudConfigSchema } from './config/schema.js'
+export type {
+  Broker,
+  Controller,
+  Deployment,
+  Jobs,
+  ReportIntake,
+  Server,
+  Serving,
+  WireInfo,
+} from './contracts/cloud.js'
+export { type LogData, type Logger, silentLogger } from './contracts/logger.js'
+export type { Alert, DriftVerdict, Monitor, StatisticVerdict } from './contracts/monitor.js'
+export type { QuantizedModel, QuantizeOptions, Quantizer } from './contracts/quantizer.js'
+export type { LoadOptions, Runtime, RuntimeFlags, Session } from './contracts/runtime.js'
+export type {
+  AliasRecord,
+  AuditEntry,
+  AuditLog,
+  ChunkStore,
+  DeviceRecord,
+  DeviceStore,
+  JobRecord,
+  JobStatus,
+  JobStore,
+  MetricPoint,
+  ModelRecord,
+  Registry,
+  ReportStore,
+  RunRecord,
+  RunStatus,
+  RunStore,
+  StoredReport,
+  VersionRecord,
+} from './contracts/store.js'
+export {
+  type ArrayClass,
+  arrayClasses,
+  type DataType,
+  elementCount,
+  type NumericType,
+  type Signature,
+  type Tensor,
+  type TensorArrays,
+  type TensorSpec,
+  type Tensors,
+} from './contracts/tensor.js'
+export type {
+  Activation,
+  LayerConfig,
+  LossName,
+  NetworkConfig,
+  OptimizerConfig,
+  TrainContext,
+  TrainData,
+  TrainedModel,
+  Trainer,
+  TrainerFlags,
+  TrainJob,
+  TrainProgress,
+} from './contracts/trainer.js'
+export type {
+  CloudLink,
+  CloudLinkFlags,
+  CloudLinkStats,
+  EdgeLink,
+  JobQueue,
+  QueuedJob,
+  Unsubscribe,
+} from './contracts/transport.js'
+export {
+  codeOf,
+  defineErrors,
+  type ErrorCatalogue,
+  type ErrorData,
+  type ErrorEntry,
+  type ErrorFactories,
+  entry,
+  TidewayError,
+} from './errors/error.js'
+export { entries, errors } from './errors.js'
+export { decodeInferAnswer, encodeInferAnswer, type InferAnswer } from './inference/answer.js'
+export { datatypeOf, datatypes, dtypeOf } from './inference/datatypes.js'
+export {
+  decodeModelMetadata,
+  encodeModelMetadata,
+  type JsonTensorSpec,
+  type ModelMetadata,
+  type ModelMetadataJson,
+} from './inference/metadata.js'
+export {
+  decodeInferRequest,
+  encodeInferRequest,
+  type InferRequest,
+  type InferRequestJson,
+} from './inference/request.js'
+export type { JsonTensor } from './inference/tensor-json.js'
+export {
+  type BlobRef,
+  blobRefSchema,
+  type ChunkRef,
+  chunkRefSchema,
+  fileSchema,
+  knownAnswersSchema,
+  type Manifest,
+  manifestSchema,
+  readManifest,
+  signatureSchema,
+  type Variant,
+  variantSchema,
+  writeManifest,
+} from './nouns/manifest.js'
+export { checkId, idSchema, sha256Schema } from './nouns/names.js'
+export { canonicalJson, sha256Hex } from './nouns/sha256.js'
+export { decodeTensors, encodeTensors } from './nouns/tensors-blob.js'
+export type { Dataset } from './pipeline/dataset.js'
+export {
+  type Gates,
+  gatesSchema,
+  type JobSpec,
+  jobSpecSchema,
+  networkSchema,
+  optimizerSchema,
+  type Split,
+  splitSchema,
+} from './pipeline/job.js'
+export {
+  definePipeline,
+  type PipelineConfig,
+  type PipelineRun,
+  pipelineDefaults,
+  resolvePipeline,
+} from './pipeline/pipeline.js'
+export { createHost, type Host } from './plugin/host.js'
+export {
+  definePlugin,
+  type Plugin,
+  type PluginDefinition,
+  type PluginHooks,
+  type PluginUse,
+  type Scope,
+} from './plugin/plugin.js'
+export { type Token, token, tokenName, tokens } from './plugin/token.js'
+export { type Bins, compareBins, mergeBins, totalOf } from './profile/bins.js'
+export { createProfileBuilder, type ProfileBuilder } from './profile/builder.js'
+export { decodeBins, encodeBins } from './profile/codec.js'
+export { profileDigest } from './profile/digest.js'
+export { emptyProfile, mergeProfiles } from './profile/merge.js'
+export {
+  type Profile,
+  type ProfileSchema,
+  profileBodySchema,
+  profileSchemaSchema,
+  type Statistic,
+  statisticSchema,
+} from './profile/schema.js'
+export { createSketch, quantileOf, type Sketch } from './profile/sketch.js'
+export { type SuggestOptions, suggestProfileSchema } from './profile/suggest.js'
+export { type ProfileSummary, type QuantileSummary, summarizeProfile } from './profile/summary.js'
+export { halfToNumber, numberToHalf } from './runtime/half.js'
+export { checkInputs, tensorIssues } from './runtime/inputs.js'
+export { HOST_VERSION } from './version.js'
+export { type DesiredModel, type DesiredState, desiredModelSchema, desiredSchema } from './wire/desired.js'
+export {
+  type Ack,
+  ackSchema,
+  type Envelope,
+  envelopeSchema,
+  type Presence,
+  presenceSchema,
+  type ReportedState,
+  reportedSchema,
+} from './wire/envelope.js'
+export { limits } from './wire/limits.js'
+export { issuesOf, narrow, parseJson, toJsonBytes } from './wire/parse.js'
+export { type ReportSource, readReport, readReported } from './wire/report.js'
+export { deviceOf, subjectOf, subjects, topicOf } from './wire/subjects.js'
+export { backoffMs, jittered, type Rereader, sleep, startRereader, within } from './wire/timing.js'

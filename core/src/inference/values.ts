@@ -1,0 +1,138 @@
+import { arrayClasses, type DataType, type Tensor } from '../contracts/tensor.js'
+import { halfToNumber, numberToHalf } from '../runtime/half.js'
+import { datatypeOf } from './datatypes.js'
+import type { Issues } from './issues.js'
+
+/** Smallest and largest value of the integers that fit a JavaScript number. */
+const RANGES = {
+  int8: [-(2 ** 7), 2 ** 7 - 1],
+  uint8: [0, 2 ** 8 - 1],
+  int16: [-(2 ** 15), 2 ** 15 - 1],
+  uint16: [0, 2 ** 16 - 1],
+  int32: [-(2 ** 31), 2 ** 31 - 1],
+  uint32: [0, 2 ** 32 - 1],
+} as const satisfies Partial<Record<DataType, readonly [number, number]>>
+
+const BIG_RANGES = { int64: [-(2n ** 63n), 2n ** 63n - 1n], uint64: [0n, 2n ** 64n - 1n] } as const
+
+const DIGITS = /^-?\d{1,20}$/
+
+/** Where values stand, for messages, and whether null stands for NaN (in answers; JSON has no other way to say it). */
+export interface Reading {
+  readonly at: string
+  readonly issues: Issues
+  readonly nullIsNaN: boolean
+}
+
+/**
+ * The values of a tensor from a flat JSON list, in the array that holds its type, each checked. Plain loops that make
+ * nothing per value: this is the hot path of every inference over HTTP.
+ */
+export function decodeValues(dtype: DataType, flat: readonly unknown[], reading: Reading): Tensor['data'] {
+  switch (dtype) {
+    case 'float32':
+    case 'float64':
+      return decodeFloats(dtype, flat, reading)
+    case 'float16':
+      return decodeHalves(flat, reading)
+    case 'int64':
+    case 'uint64':
+      return decodeBigIntegers(dtype, flat, reading)
+    case 'bool':
+      return decodeBooleans(flat, reading)
+    case 'string':
+      return decodeStrings(flat, reading)
+    default:
+      return decodeIntegers(dtype, flat, reading)
+  }
+}
+
+/**
+ * The values of a tensor as a flat list for `JSON.stringify`: 64-bit integers as strings of digits, halves as numbers;
+ * NaN and infinities, which JSON lacks, become null by it.
+ */
+export function encodeValues(tensor: Tensor): readonly (number | string | boolean)[] {
+  switch (tensor.dtype) {
+    case 'int64':
+    case 'uint64':
+      return Array.from<bigint, string>(tensor.data, String)
+    case 'float16':
+      return Array.from(tensor.data, halfToNumber)
+    case 'bool':
+      return Array.from(tensor.data, Boolean)
+    case 'string':
+      return tensor.data
+    default:
+      return Array.from(tensor.data)
+  }
+}
+
+function decodeFloats(dtype: 'float32' | 'float64', flat: readonly unknown[], { at, issues, nullIsNaN }: Reading) {
+  const values = new arrayClasses[dtype](flat.length)
+  for (let i = 0; i < flat.length; i++) {
+    const value = flat[i]
+    if (typeof value === 'number') {
+      values[i] = value
+      if (!Number.isFinite(values[i])) issues.add(`${at}.${i}: is out of range for ${datatypeOf(dtype)}`)
+    } else if (value === null && nullIsNaN) values[i] = Number.NaN
+    else issues.add(`${at}.${i}: must be a number`)
+  }
+  return values
+}
+
+function decodeHalves(flat: readonly unknown[], { at, issues, nullIsNaN }: Reading): Uint16Array {
+  const values = new Uint16Array(flat.length)
+  for (let i = 0; i < flat.length; i++) {
+    const value = flat[i]
+    if (typeof value === 'number') {
+      const bits = numberToHalf(value)
+      values[i] = bits
+      if ((bits & 0x7fff) === 0x7c00) issues.add(`${at}.${i}: is out of range for FP16`)
+    } else if (value === null && nullIsNaN) values[i] = numberToHalf(Number.NaN)
+    else issues.add(`${at}.${i}: must be a number`)
+  }
+  return values
+}
+
+function decodeIntegers(dtype: keyof typeof RANGES, flat: readonly unknown[], { at, issues }: Reading) {
+  const [min, max] = RANGES[dtype]
+  const values = new arrayClasses[dtype](flat.length)
+  for (let i = 0; i < flat.length; i++) {
+    const value = flat[i]
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) values[i] = value
+    else issues.add(`${at}.${i}: must be a whole number from ${min} to ${max}`)
+  }
+  return values
+}
+
+/** JSON numbers beyond 2^53 have lost digits by the time they are here, so those must come as strings. */
+function decodeBigIntegers(dtype: keyof typeof BIG_RANGES, flat: readonly unknown[], { at, issues }: Reading) {
+  const [min, max] = BIG_RANGES[dtype]
+  const values = new arrayClasses[dtype](flat.length)
+  for (let i = 0; i < flat.length; i++) {
+    const value = flat[i]
+    if (typeof value === 'number' ? Number.isSafeInteger(value) : typeof value === 'string' && DIGITS.test(value)) {
+      const big = BigInt(value as number | string)
+      if (big >= min && big <= max) values[i] = big
+      else issues.add(`${at}.${i}: must be from ${min} to ${max}`)
+    } else if (Number.isInteger(value)) issues.add(`${at}.${i}: is beyond 2^53: send it as a string of digits`)
+    else issues.add(`${at}.${i}: must be a whole number`)
+  }
+  return values
+}
+
+function decodeBooleans(flat: readonly unknown[], { at, issues }: Reading): Uint8Array {
+  const values = new Uint8Array(flat.length)
+  for (let i = 0; i < flat.length; i++) {
+    const value = flat[i]
+    if (value === true || value === 1) values[i] = 1
+    else if (value !== false && value !== 0) issues.add(`${at}.${i}: must be true or false`)
+  }
+  return values
+}
+
+function decodeStrings(flat: readonly unknown[], { at, issues }: Reading): string[] {
+  for (let i = 0; i < flat.length; i++) if (typeof flat[i] !== 'string') issues.add(`${at}.${i}: must be a string`)
+  // Every one of them was looked at.
+  return flat as string[]
+}

@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { idSchema, sha256Schema } from '../nouns/names.js'
+
+const activation = z.enum(['linear', 'relu', 'sigmoid', 'tanh', 'softmax'])
+const layerName = z.string().min(1).max(63).optional()
+
+const layerSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('dense'),
+    units: z.int().positive().max(65_536),
+    activation: activation.optional(),
+    useBias: z.boolean().optional(),
+    name: layerName,
+  }),
+  z.strictObject({ type: z.literal('normalization'), name: layerName }),
+  z.strictObject({ type: z.literal('rescaling'), scale: z.number(), offset: z.number().optional(), name: layerName }),
+])
+
+export const networkSchema = z.strictObject({
+  input: z.strictObject({ name: z.string().min(1).max(63), shape: z.array(z.int().positive()).min(1) }),
+  output: z.strictObject({ name: z.string().min(1).max(63) }),
+  layers: z.array(layerSchema).min(1),
+})
+
+const fraction = z.number().min(0).lt(1)
+
+export const optimizerSchema = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('sgd'), learningRate: z.number().positive(), momentum: fraction.optional() }),
+  z.strictObject({
+    type: z.literal('adam'),
+    learningRate: z.number().positive(),
+    beta1: fraction.optional(),
+    beta2: fraction.optional(),
+    epsilon: z.number().positive().optional(),
+  }),
+])
+
+export const splitSchema = z.strictObject({
+  /** Rows of each part; the parts do not overlap. */
+  train: z.int().positive(),
+  validation: z.int().positive(),
+  test: z.int().positive(),
+  /** `order` keeps time order: train first, test last. */
+  by: z.enum(['shuffle', 'order']),
+  /** Of the shuffle. A version trained further keeps its parent's, so that held-out rows stay unseen. */
+  seed: z.int(),
+})
+
+/** What a version must fulfil to be registered. Accuracies are shares, 0 to 1. */
+export const gatesSchema = z.strictObject({
+  minAccuracy: z.number().min(0).max(1).optional(),
+  /** Most accuracy that quantization may cost. */
+  maxAccuracyLoss: z.number().min(0).max(1).optional(),
+  maxMeanSquaredError: z.number().positive().optional(),
+  /** Most that quantization may multiply the mean squared error with. */
+  maxErrorRatio: z.number().min(1).optional(),
+})
+
+/** A pipeline's run as plain JSON, which any trainer node can take; nothing optional is left to guess. */
+export const jobSpecSchema = z.strictObject({
+  v: z.literal(1),
+  model: idSchema,
+  /** The data set's blob (tensors `data/inputs`, `data/targets`). */
+  data: z.strictObject({ sha256: sha256Schema, size: z.int().positive(), scale: z.number() }),
+  classes: z.array(z.string()).optional(),
+  features: z.array(z.string()).optional(),
+  image: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).optional(),
+  split: splitSchema,
+  network: networkSchema,
+  loss: z.enum(['softmaxCrossEntropy', 'meanSquaredError']),
+  optimizer: optimizerSchema,
+  batchSize: z.int().positive().max(65_536),
+  epochs: z.int().positive().max(100_000),
+  seed: z.int(),
+  gates: gatesSchema,
+  precision: z.enum(['fp32', 'int8']),
+  /** Aliases pointed at the version when its gates hold. */
+  aliases: z.array(idSchema),
+  /** Start from another version's weights. */
+  from: z.strictObject({ manifestDigest: sha256Schema, checkpoint: sha256Schema }).optional(),
+})
+export type JobSpec = z.infer<typeof jobSpecSchema>
+export type Gates = z.infer<typeof gatesSchema>
+export type Split = z.infer<typeof splitSchema>

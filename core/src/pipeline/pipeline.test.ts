@@ -1,0 +1,34 @@
+import { expect, it } from 'vitest'
+import { definePipeline, resolvePipeline } from './pipeline.js'
+
+const dataset = {
+  inputs: { dtype: 'float32' as const, shape: [100, 2], data: new Float32Array(200) },
+  targets: { dtype: 'int32' as const, shape: [100], data: new Int32Array(100) },
+}
+const pipeline = definePipeline({
+  model: 'tiny',
+  data: () => dataset,
+  network: { input: { name: 'x', shape: [2] }, output: { name: 'y' }, layers: [{ type: 'dense', units: 2 }] },
+})
+const data = { sha256: 'b'.repeat(64), size: 10 }
+
+it('resolves to plain JSON with every default filled in', () => {
+  const spec = resolvePipeline(pipeline, { dataset, data })
+  expect(JSON.parse(JSON.stringify(spec))).toEqual(spec)
+  expect(spec).toMatchObject({ seed: 1, batchSize: 64, precision: 'int8', aliases: ['latest'] })
+  expect(spec.split).toEqual({ train: 70, validation: 10, test: 20, by: 'shuffle', seed: 1 })
+})
+
+it("keeps the parent's split, so that held-out rows stay unseen", () => {
+  expect(resolvePipeline(pipeline, { dataset, data, seed: 5, splitSeed: 2 }).split.seed).toBe(2)
+})
+
+it('names every field that is wrong', () => {
+  const bad = { ...pipeline, model: 'No', batchSize: 0, epochs: 1.5 }
+  expect(() => resolvePipeline(bad, { dataset, data })).toThrow(/model: .*batchSize: .*epochs: /)
+})
+
+it('says when there are too few rows for a part', () => {
+  const few = { ...dataset, inputs: { ...dataset.inputs, shape: [5, 2], data: new Float32Array(10) } }
+  expect(() => resolvePipeline(pipeline, { dataset: few, data })).toThrow(/5 rows are too few: the validation part/)
+})

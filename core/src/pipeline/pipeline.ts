@@ -1,0 +1,101 @@
+import type { LossName, NetworkConfig, OptimizerConfig } from '../contracts/trainer.js'
+import { errors } from '../errors.js'
+import { narrow } from '../wire/parse.js'
+import type { Dataset } from './dataset.js'
+import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
+
+/** The user's form: what is left out comes from `pipelineDefaults`. */
+export interface PipelineConfig {
+  /** Id of the model that this pipeline makes versions of. */
+  readonly model: string
+  /** Loads the data; `path` is what `tideway train --data` was given. */
+  readonly data: (options: { readonly path?: string }) => Promise<Dataset> | Dataset
+  readonly network: NetworkConfig
+  readonly loss?: LossName
+  readonly optimizer?: OptimizerConfig
+  readonly batchSize?: number
+  readonly epochs?: number
+  readonly seed?: number
+  /** Rows (whole numbers) or shares (below 1) of the data. */
+  readonly split?: {
+    readonly train?: number
+    readonly validation?: number
+    readonly test?: number
+    readonly by?: 'shuffle' | 'order'
+  }
+  readonly gates?: Gates
+  readonly precision?: 'fp32' | 'int8'
+  readonly aliases?: readonly string[]
+}
+
+export const pipelineDefaults = Object.freeze({
+  loss: 'softmaxCrossEntropy',
+  optimizer: Object.freeze({ type: 'adam', learningRate: 0.001 }),
+  batchSize: 64,
+  epochs: 10,
+  seed: 1,
+  split: Object.freeze({ train: 0.7, validation: 0.1, test: 0.2, by: 'shuffle' }),
+  gates: Object.freeze({ maxAccuracyLoss: 0.01, maxErrorRatio: 1.1 }),
+  precision: 'int8',
+  aliases: Object.freeze(['latest']),
+} as const)
+
+/** Gives a pipeline file its types. */
+export function definePipeline(config: PipelineConfig): PipelineConfig {
+  return config
+}
+
+/** What is only known once the data was loaded and uploaded, or chosen on the command line. */
+export interface PipelineRun {
+  readonly dataset: Dataset
+  readonly data: { readonly sha256: string; readonly size: number }
+  readonly seed?: number
+  readonly epochs?: number
+  readonly from?: JobSpec['from']
+  /** The parent's, for a version that is trained further. */
+  readonly splitSeed?: number
+}
+
+/** The resolved form: a job. Throws `INPUT_REJECTED` naming every bad field. */
+export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSpec {
+  const { dataset } = run
+  const seed = run.seed ?? config.seed ?? pipelineDefaults.seed
+  const rows = dataset.inputs.shape[0] ?? 0
+  const split = { ...pipelineDefaults.split, ...config.split }
+  const count = (part: number) => (part < 1 ? Math.floor(part * rows) : part)
+  const empty = (['train', 'validation', 'test'] as const).filter((part) => count(split[part]) < 1)
+  if (empty.length > 0)
+    throw errors.INPUT_REJECTED({
+      what: `data of pipeline ${config.model}`,
+      issues: empty.map((part) => `${rows} rows are too few: the ${part} part (${split[part]}) would be empty`),
+    })
+  return narrow(
+    jobSpecSchema,
+    {
+      v: 1,
+      model: config.model,
+      data: { ...run.data, scale: dataset.scale ?? 1 },
+      classes: dataset.classes && [...dataset.classes],
+      features: dataset.features && [...dataset.features],
+      image: dataset.image && [...dataset.image],
+      split: {
+        train: count(split.train),
+        validation: count(split.validation),
+        test: count(split.test),
+        by: split.by,
+        seed: run.splitSeed ?? seed,
+      },
+      network: config.network,
+      loss: config.loss ?? pipelineDefaults.loss,
+      optimizer: config.optimizer ?? pipelineDefaults.optimizer,
+      batchSize: config.batchSize ?? pipelineDefaults.batchSize,
+      epochs: run.epochs ?? config.epochs ?? pipelineDefaults.epochs,
+      seed,
+      gates: { ...pipelineDefaults.gates, ...config.gates },
+      precision: config.precision ?? pipelineDefaults.precision,
+      aliases: [...(config.aliases ?? pipelineDefaults.aliases)],
+      from: run.from,
+    },
+    `pipeline ${config.model}`,
+  )
+}

@@ -1,0 +1,2 @@
+export { createNullRuntime } from './runtime.js'
+export { encodeSignature, parseSignature } from './signature.js'

@@ -1,0 +1,3 @@
+export { entries, errors } from './errors.js'
+export { onnxNodeRuntime } from './plugin.js'
+export { createOnnxNodeRuntime, type OnnxNodeOptions } from './runtime.js'

@@ -1,0 +1,55 @@
+import { defineErrors, entry } from '@tideway/core'
+
+/** Errors of the ONNX format layer, the graph builder and differentiation. `MODEL_INVALID` is core's. */
+export const { entries, errors } = defineErrors({
+  MODEL_EXTERNAL_DATA: entry<{ tensors: readonly string[] }>(
+    400,
+    (d) => `tensors are stored outside the model file: ${d.tensors.slice(0, 8).join(', ')}`,
+    'Save the model as one file (in Python: onnx.save(model, path, save_as_external_data=False)).',
+  ),
+  MODEL_TOO_LARGE: entry<{ bytes: number; maxBytes: number }>(
+    413,
+    (d) => `the model would take ${d.bytes} bytes as one ONNX file; the format allows ${d.maxBytes}`,
+    'Make the model smaller, or quantize it.',
+  ),
+  TENSOR_TYPE_UNSUPPORTED: entry<{ tensor: string; dataType: string }>(
+    400,
+    (d) => `tensor "${d.tensor}" has element type ${d.dataType}, which has no JavaScript array`,
+    "Convert it to a type of core's DataType.",
+  ),
+  GRAPH_INVALID: entry<{ operator: string; reason: string }>(
+    400,
+    (d) => `operator ${d.operator} cannot be added to the graph: ${d.reason}`,
+    'Correct its inputs or attributes.',
+  ),
+  GRADIENT_UNREACHABLE: entry<{ loss: string; parameters: readonly string[] }>(
+    400,
+    (d) => `loss "${d.loss}" does not depend on ${d.parameters.slice(0, 8).join(', ')}`,
+    'Freeze these parameters, or connect them to the loss.',
+  ),
+  GRADIENT_NOT_DEFINED: entry<{ node: string; operator: string; nearest: string }>(
+    400,
+    (d) => `node "${d.node}" (${d.operator}) lies between a trained parameter and the loss and has no gradient`,
+    'Rewrite it with the nearest supported form given in `data.nearest`, or freeze the parameters before it.',
+  ),
+  MODEL_ALREADY_QUANTIZED: entry<{ nodes: readonly string[] }>(
+    409,
+    (d) => `the model is quantized already: ${d.nodes.slice(0, 8).join(', ')}`,
+    'Quantize the float model that it was made from.',
+  ),
+  QUANTIZE_OPSET_TOO_OLD: entry<{ opset: number; minimum: number }>(
+    422,
+    (d) => `the model imports operator set ${d.opset}; quantizing by channel needs ${d.minimum}`,
+    'Export the model again with a newer operator set.',
+  ),
+  QUANTIZE_NOTHING: entry<{ kept: readonly string[] }>(
+    422,
+    (d) => `no node of the model can be quantized: ${d.kept.slice(0, 8).join('; ') || 'it has none'}`,
+    'Ship the float model, or change the layers named.',
+  ),
+  CALIBRATION_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the calibration rows cannot be used: ${d.issues.join('; ')}`,
+    'Give representative rows for every input of the model, the same number for each.',
+  ),
+})

@@ -1,0 +1,116 @@
+import { create } from '@bufbuild/protobuf'
+import { errors, type Tensor } from '@tideway/core'
+import {
+  type Attribute,
+  AttributeSchema,
+  type Graph,
+  type Model,
+  type Node,
+  NodeSchema,
+  type TensorData,
+} from '../generated/onnx_pb.js'
+import { fromTensor, toTensor } from './tensor.js'
+import { ATTRIBUTE_TYPE } from './types.js'
+
+/** An attribute's value: bigint and bigint[] are ONNX integers, number and number[] its floats. */
+export type AttributeValue =
+  | bigint
+  | number
+  | string
+  | readonly bigint[]
+  | readonly number[]
+  | readonly string[]
+  | Tensor
+
+export type Attributes = Readonly<Record<string, AttributeValue>>
+
+/** Makes a node; attributes are written in the order of their names, so that the same node gives the same bytes. */
+export function makeNode(
+  opType: string,
+  input: readonly string[],
+  output: readonly string[],
+  attributes: Attributes = {},
+  name?: string,
+): Node {
+  const attribute = Object.keys(attributes)
+    .sort()
+    .map((key) => makeAttribute(key, attributes[key] as AttributeValue))
+  return create(NodeSchema, {
+    opType,
+    input: [...input],
+    output: [...output],
+    attribute,
+    ...(name === undefined ? {} : { name }),
+  })
+}
+
+function makeAttribute(name: string, value: AttributeValue): Attribute {
+  const encoder = new TextEncoder()
+  if (typeof value === 'bigint') return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.int, i: value })
+  if (typeof value === 'number') return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.float, f: value })
+  if (typeof value === 'string')
+    return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.string, s: encoder.encode(value) })
+  if ('dtype' in value) return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.tensor, t: fromTensor('', value) })
+  const list = value as readonly unknown[]
+  if (list.every((item) => typeof item === 'bigint'))
+    return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.ints, ints: [...list] })
+  if (list.every((item) => typeof item === 'number'))
+    return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.floats, floats: [...list] })
+  const strings = list.map((item) => encoder.encode(String(item)))
+  return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.strings, strings })
+}
+
+/** The attributes of a node that are not graphs, as values. */
+export function attributesOf(node: Node): Attributes {
+  const values: Record<string, AttributeValue> = {}
+  for (const attribute of node.attribute) {
+    const value = attributeValue(attribute)
+    if (value !== undefined && attribute.name !== undefined) values[attribute.name] = value
+  }
+  return values
+}
+
+function attributeValue(attribute: Attribute): AttributeValue | undefined {
+  switch (attribute.type) {
+    case ATTRIBUTE_TYPE.int:
+      return attribute.i ?? 0n
+    case ATTRIBUTE_TYPE.float:
+      return attribute.f ?? 0
+    case ATTRIBUTE_TYPE.string:
+      return new TextDecoder().decode(attribute.s)
+    case ATTRIBUTE_TYPE.ints:
+      return attribute.ints
+    case ATTRIBUTE_TYPE.floats:
+      return attribute.floats
+    case ATTRIBUTE_TYPE.strings:
+      return attribute.strings.map((bytes) => new TextDecoder().decode(bytes))
+    case ATTRIBUTE_TYPE.tensor:
+      return attribute.t === undefined ? undefined : toTensor(attribute.t)
+    default:
+      return undefined
+  }
+}
+
+/** The graph of a model; throws `MODEL_INVALID` when there is none. */
+export function graphOf(model: Model): Graph {
+  if (model.graph === undefined) throw errors.MODEL_INVALID({ reason: 'it has no graph' })
+  return model.graph
+}
+
+/** The version of the default operator set that a model imports. */
+export function opsetOf(model: Model): number {
+  const set = model.opsetImport.find((entry) => (entry.domain ?? '') === '' || entry.domain === 'ai.onnx')
+  return Number(set?.version ?? 1n)
+}
+
+export function findInitializer(graph: Graph, name: string): TensorData | undefined {
+  return graph.initializer.find((tensor) => tensor.name === name)
+}
+
+/** Puts a tensor under its name in place of the one there, or at the end. */
+export function setInitializer(graph: Graph, name: string, tensor: Tensor): void {
+  const made = fromTensor(name, tensor)
+  const at = graph.initializer.findIndex((item) => item.name === name)
+  if (at < 0) graph.initializer.push(made)
+  else graph.initializer[at] = made
+}

@@ -1,0 +1,8 @@
+export { type Baseline, loadBaseline } from './baseline.js'
+export { compareWithBaseline, MISSING } from './compare.js'
+export { entries, errors } from './errors.js'
+export { createDriftMonitor, type DriftMonitor, type DriftMonitorParts, type ReportCounts } from './monitor.js'
+export { monitorDrift, monitorDriftOptions } from './plugin.js'
+export { fisherPValue } from './statistics/fisher.js'
+export { ksPValue } from './statistics/kolmogorov-smirnov.js'
+export { createTrack, type LookSchedule, type Track } from './track.js'

@@ -1,0 +1,68 @@
+import { OpenAPIHono } from '@hono/zod-openapi'
+import { HOST_VERSION, silentLogger } from '@tideway/core'
+import type { Hono } from 'hono'
+import { errors } from './errors.js'
+import { access } from './http/access.js'
+import { answerError } from './http/failure.js'
+import type { AppEnv, Deps } from './http/route.js'
+import { inferenceRoutes } from './inference/routes.js'
+import { limitsSchema, type ServerLimits } from './options.js'
+import { blobRoutes } from './routes/blobs.js'
+import { chunkRoutes } from './routes/chunks.js'
+import { deviceRoutes } from './routes/devices.js'
+import { healthRoutes } from './routes/health.js'
+import { jobRoutes } from './routes/jobs.js'
+import { modelRoutes } from './routes/models.js'
+import { rolloutRoutes } from './routes/rollout.js'
+import { runRoutes } from './routes/runs.js'
+import type { Services } from './services.js'
+
+export interface AppOptions {
+  readonly apiKeys?: readonly string[]
+  readonly limits?: Partial<ServerLimits>
+  /** Fires when the server stops, so that streams of events end. */
+  readonly stopping?: AbortSignal
+}
+
+/**
+ * The whole HTTP face over these services, without a listener. Routes whose service is absent answer `ROLE_NOT_HERE`.
+ *
+ * @example
+ * const app = createApp({ registry, chunkStore })
+ * const response = await app.request('http://localhost/v1/models')
+ */
+export function createApp(services: Services, options: AppOptions = {}): Hono<AppEnv> {
+  const app = new OpenAPIHono<AppEnv>()
+  const { apiKeys = [], stopping = new AbortController().signal } = options
+  const limits = limitsSchema.parse(options.limits ?? {})
+  const deps: Deps = { app, services, limits, stopping, secured: apiKeys.length > 0 }
+
+  app.onError((error, c) => answerError(error, c, services.logger ?? silentLogger))
+  app.notFound((c) => {
+    throw errors.ROUTE_NOT_FOUND({ method: c.req.method, path: c.req.path.slice(0, 200) })
+  })
+  app.use(async (c, next) => {
+    await next()
+    // What is in flight is finished, and its connection not used again.
+    if (stopping.aborted) c.header('Connection', 'close')
+  })
+  app.use(access(apiKeys))
+
+  healthRoutes(deps)
+  modelRoutes(deps)
+  chunkRoutes(deps)
+  blobRoutes(deps)
+  deviceRoutes(deps)
+  rolloutRoutes(deps)
+  jobRoutes(deps)
+  runRoutes(deps)
+  inferenceRoutes(deps)
+
+  const info = { title: 'Tideway', version: HOST_VERSION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } }
+  let document: object | undefined
+  app.get('/openapi.json', (c) => {
+    document ??= app.getOpenAPI31Document({ openapi: '3.1.0', info })
+    return c.json(document)
+  })
+  return app
+}

@@ -1,0 +1,71 @@
+import { defineErrors, entry } from '@tideway/core'
+
+/** What the HTTP face says beside the codes of the contracts behind it. */
+export const { entries, errors } = defineErrors({
+  ROLE_NOT_HERE: entry<{ service: string }>(
+    503,
+    (d) => `this process does not run what this route needs (${d.service})`,
+    'Ask the process that runs it, or start this one with that role (`tideway up --roles ...`).',
+  ),
+  ROUTE_NOT_FOUND: entry<{ method: string; path: string }>(
+    404,
+    (d) => `there is no route ${d.method} ${d.path}`,
+    'GET /openapi.json lists every route.',
+  ),
+  UNAUTHORIZED: entry(
+    401,
+    () => 'this request has no valid API key',
+    'Send one of the configured keys as "Authorization: Bearer <key>".',
+  ),
+  HOST_REFUSED: entry<{ host: string }>(
+    403,
+    (d) => `a server on loopback without credentials does not answer for host ${d.host}`,
+    'Use http://127.0.0.1 or http://localhost, or configure API keys.',
+  ),
+  CONTENT_TYPE_UNSUPPORTED: entry<{ contentType: string; expected: string }>(
+    415,
+    (d) => `the body's content type is ${d.contentType || 'missing'}, expected ${d.expected}`,
+    'Set the Content-Type header.',
+  ),
+  JSON_TOO_DEEP: entry<{ maxDepth: number }>(
+    400,
+    (d) => `the JSON body is nested more than ${d.maxDepth} levels deep`,
+    'Send a flatter document.',
+  ),
+  REQUEST_ABORTED: entry(400, () => 'the request body ended before it was complete', 'Send it again.'),
+  BODY_STALLED: entry<{ idleMs: number }>(
+    408,
+    (d) => `nothing more of the request body arrived for ${d.idleMs} ms`,
+    'Send it again over a better link.',
+  ),
+  RANGE_NOT_SATISFIABLE: entry<{ size: number }>(
+    416,
+    (d) => `the range lies outside the ${d.size} bytes that there are`,
+    'Ask for a range within them.',
+  ),
+  MANIFEST_MODEL_MISMATCH: entry<{ model: string; manifestModel: string }>(
+    400,
+    (d) => `the manifest is of model ${d.manifestModel}, not of ${d.model}`,
+    'Register it under the model that it names.',
+  ),
+  DESIRED_NOT_SET: entry<{ device: string; fleet: string }>(
+    404,
+    (d) => `nothing is desired of device ${d.device} in fleet ${d.fleet} yet`,
+    'Deploy a version to the fleet with `tideway deploy`.',
+  ),
+  DEVICE_PATH_MISMATCH: entry<{ device: string; bodyDevices: readonly string[] }>(
+    400,
+    (d) => `the body speaks for ${d.bodyDevices.join(', ')}, the path for ${d.device}`,
+    'A device reports under its own id only.',
+  ),
+  HTTP_LISTEN_FAILED: entry<{ host: string; port: number; reason: string }>(
+    500,
+    (d) => `cannot listen on ${d.host}:${d.port} (${d.reason})`,
+    'Choose another port (0 takes a free one), or stop what uses it.',
+  ),
+  INTERNAL: entry<{ requestId: string }>(
+    500,
+    (d) => `something went wrong here (request ${d.requestId})`,
+    'Look for the request id in the log of the cloud process.',
+  ),
+})

@@ -1,0 +1,6 @@
+export { type AppOptions, createApp } from './app.js'
+export { entries, errors } from './errors.js'
+export { type Listener, listen } from './listen.js'
+export { optionsSchema, type ServerHttpOptions, type ServerLimits } from './options.js'
+export { serverHttp } from './plugin.js'
+export type { Services } from './services.js'

@@ -1,0 +1,35 @@
+import { limits as wireLimits } from '@tideway/core'
+import { z } from 'zod'
+
+const bytes = z.int().positive()
+const milliseconds = z.int().positive()
+
+/** Each is enforced while the bytes arrive, so that no request makes the process hold more. */
+export const limitsSchema = z.strictObject({
+  maxJsonBodyBytes: bytes.default(wireLimits.maxJsonBodyBytes),
+  /** Batches of images as JSON numbers are large. */
+  maxInferBodyBytes: bytes.default(32 * 1024 ** 2),
+  maxBlobBytes: bytes.default(wireLimits.maxBlobBytes),
+  /** A body that stops arriving for so long is given up: a slow sender may take hours, a silent one may not. */
+  bodyIdleMs: milliseconds.default(30_000),
+  headersTimeoutMs: milliseconds.default(20_000),
+  /** For one whole request to arrive; long enough for `maxBlobBytes` over a slow line. */
+  requestTimeoutMs: milliseconds.default(4 * 3_600_000),
+  keepAliveTimeoutMs: milliseconds.default(65_000),
+  /** Between two comments on a stream of events, so that proxies keep it open. */
+  heartbeatMs: milliseconds.default(15_000),
+  /** For requests in flight when the server stops; what is left then is cut. */
+  stopGraceMs: milliseconds.default(10_000),
+})
+
+export const optionsSchema = z.strictObject({
+  host: z.string().min(1).default('127.0.0.1'),
+  /** 0 takes a free one. */
+  port: z.int().min(0).max(65_535).default(4400),
+  /** With keys every route but health asks for one, and addresses other than loopback may be bound. */
+  apiKeys: z.array(z.string().min(16)).readonly().default([]),
+  limits: limitsSchema.prefault({}),
+})
+
+export type ServerLimits = z.output<typeof limitsSchema>
+export type ServerHttpOptions = z.output<typeof optionsSchema>

@@ -1,0 +1,50 @@
+import { HOST_VERSION } from '@tideway/core'
+import { z } from 'zod'
+import { type Deps, jsonRoute, rawRoute } from '../http/route.js'
+import { wireInfo } from '../schemas.js'
+import { need, type Services } from '../services.js'
+
+const readiness = z.object({ ready: z.boolean(), version: z.string() })
+
+/** Can this process do its work? It can when its store answers; without a store there is nothing to wait for. */
+export async function isReady({ auditLog, logger }: Services): Promise<boolean> {
+  try {
+    await auditLog?.list({ limit: 1 })
+    return true
+  } catch (error) {
+    logger?.warn('not ready: the store does not answer', { cause: String(error) })
+    return false
+  }
+}
+
+export function healthRoutes(deps: Deps): void {
+  jsonRoute(
+    deps,
+    {
+      method: 'get',
+      path: '/v1/health/live',
+      summary: 'Does the process run?',
+      answer: z.object({ live: z.boolean() }),
+    },
+    async () => ({ live: true }),
+  )
+  const content = { 'application/json': { schema: readiness } }
+  rawRoute(
+    deps,
+    {
+      method: 'get',
+      path: '/v1/health/ready',
+      summary: 'Can it do its work (its store answers)?',
+      responses: { 200: { description: 'It can', content }, 503: { description: 'Not now', content } },
+    },
+    async ({ c }) => {
+      const ready = await isReady(deps.services)
+      return c.json({ ready, version: HOST_VERSION }, ready ? 200 : 503)
+    },
+  )
+  jsonRoute(
+    deps,
+    { method: 'get', path: '/v1/wire', summary: 'Where devices and trainer nodes connect', answer: wireInfo },
+    async () => need(deps.services, 'wire'),
+  )
+}

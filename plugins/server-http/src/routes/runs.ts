@@ -1,0 +1,92 @@
+import { idSchema } from '@tideway/core'
+import { z } from 'zod'
+import { audit, type Deps, jsonRoute, rawRoute } from '../http/route.js'
+import { idParams, limitQuery, metricKey, metricPoint, runParams, runRecord, runStatus } from '../schemas.js'
+import { need } from '../services.js'
+
+const MAX_POINTS = 10_000
+const title = z.string().min(1).max(250)
+
+export function runRoutes(deps: Deps): void {
+  const { services } = deps
+  jsonRoute(
+    deps,
+    {
+      method: 'get',
+      path: '/v1/runs',
+      summary: 'Runs, newest first',
+      query: z.strictObject({ experiment: title.optional(), limit: limitQuery }),
+      answer: z.object({ runs: z.array(runRecord) }),
+    },
+    async ({ query }) => ({ runs: await need(services, 'runStore').runs(query) }),
+  )
+  jsonRoute(
+    deps,
+    { method: 'get', path: '/v1/runs/{id}', summary: 'One run', params: idParams, answer: runRecord },
+    async ({ params }) => need(services, 'runStore').run(params.id),
+  )
+  jsonRoute(
+    deps,
+    {
+      method: 'get',
+      path: '/v1/runs/{id}/metrics/{key}',
+      summary: 'Every value logged of a metric',
+      params: idParams.extend({ key: metricKey }),
+      answer: z.object({ points: z.array(metricPoint) }),
+    },
+    async ({ params }) => ({ points: await need(services, 'runStore').metricHistory(params.id, params.key) }),
+  )
+  jsonRoute(
+    deps,
+    {
+      method: 'post',
+      path: '/v1/runs',
+      summary: 'Create a run; again with the same id is harmless',
+      body: z.object({
+        id: idSchema,
+        experiment: title,
+        name: title,
+        params: runParams.optional(),
+        tags: runParams.optional(),
+      }),
+      status: 201,
+      answer: runRecord,
+    },
+    async ({ body, actor }) => {
+      const run = await need(services, 'runStore').createRun(body)
+      await audit(deps, actor, 'run.create', run.id, { experiment: run.experiment })
+      return run
+    },
+  )
+  jsonRoute(
+    deps,
+    {
+      method: 'patch',
+      path: '/v1/runs/{id}',
+      summary: 'Change status, parameters or tags of a run',
+      params: idParams,
+      body: z.object({ status: runStatus.optional(), params: runParams.optional(), tags: runParams.optional() }),
+      answer: runRecord,
+    },
+    async ({ params, body, actor }) => {
+      const run = await need(services, 'runStore').updateRun(params.id, body)
+      await audit(deps, actor, 'run.update', run.id, { fields: Object.keys(body), status: run.status })
+      return run
+    },
+  )
+  rawRoute(
+    deps,
+    {
+      method: 'post',
+      path: '/v1/runs/{id}/metrics',
+      summary: 'Log values of metrics',
+      params: idParams,
+      body: z.object({ points: z.array(metricPoint).min(1).max(MAX_POINTS) }),
+      responses: { 204: { description: 'Logged' } },
+    },
+    async ({ c, params, body }) => {
+      await need(services, 'runStore').logMetrics(params.id, body.points)
+      return c.body(null, 204)
+    },
+  )
+}

@@ -1,0 +1,64 @@
+import {
+  type AuditLog,
+  type ChunkStore,
+  type Controller,
+  type DeviceStore,
+  type Jobs,
+  type Logger,
+  type Monitor,
+  type Registry,
+  type ReportIntake,
+  type ReportStore,
+  type RunStore,
+  type Scope,
+  type Serving,
+  silentLogger,
+  type Token,
+  tokens,
+  type WireInfo,
+} from '@tideway/core'
+import { errors } from './errors.js'
+
+/** What the routes stand on. A route whose service is absent answers `ROLE_NOT_HERE`. */
+export interface Services {
+  readonly registry?: Registry
+  readonly chunkStore?: ChunkStore
+  readonly deviceStore?: DeviceStore
+  readonly reportStore?: ReportStore
+  readonly runStore?: RunStore
+  readonly auditLog?: AuditLog
+  readonly controller?: Controller
+  readonly serving?: Serving
+  readonly jobs?: Jobs
+  readonly intake?: ReportIntake
+  readonly monitor?: Monitor
+  readonly wire?: WireInfo
+  readonly logger?: Logger
+}
+
+/** The service, or throws `ROLE_NOT_HERE`. */
+export function need<K extends keyof Services>(services: Services, name: K): NonNullable<Services[K]> {
+  const service = services[name]
+  if (!service) throw errors.ROLE_NOT_HERE({ service: name })
+  return service
+}
+
+/** Takes what this process provides; called at start, when every plugin has been registered. */
+export function servicesOf(scope: Scope): Services {
+  const take = <T>(token: Token<T>): T | undefined => (scope.has(token) ? scope.get(token) : undefined)
+  return {
+    registry: take(tokens.registry),
+    chunkStore: take(tokens.chunkStore),
+    deviceStore: take(tokens.deviceStore),
+    reportStore: take(tokens.reportStore),
+    runStore: take(tokens.runStore),
+    auditLog: take(tokens.auditLog),
+    controller: take(tokens.controller),
+    serving: take(tokens.serving),
+    jobs: take(tokens.jobs),
+    intake: take(tokens.intake),
+    monitor: take(tokens.monitor),
+    wire: take(tokens.wire),
+    logger: take(tokens.logger) ?? silentLogger,
+  }
+}

@@ -1,0 +1,91 @@
+import { canonicalJson, sha256Hex, type TrainJob } from '@tideway/core'
+import { Packr } from 'msgpackr'
+import { errors } from './errors.js'
+import { type Normalization, parametersOf } from './network.js'
+
+const FORMAT = 'tideway-checkpoint'
+const VERSION = 1
+const codec = new Packr({ useRecords: false, moreTypes: true })
+
+/** Everything that a run needs to go on as if it had not stopped; random numbers have no state (see random.ts). */
+export interface Checkpoint {
+  /** The job's digest without its number of epochs: a run may go on for longer than first asked. */
+  readonly job: string
+  /** Epochs and steps done. */
+  readonly epoch: number
+  readonly step: number
+  readonly rows: number
+  readonly parameters: Readonly<Record<string, Float32Array>>
+  /** Optimizer state by `<parameter>_<state>`. */
+  readonly state: Readonly<Record<string, Float32Array>>
+  readonly normalizations: readonly Normalization[]
+  readonly metrics: Readonly<Record<string, number>>
+  readonly environment: Readonly<Record<string, string | number>>
+}
+
+/** What makes two runs the same but for their length. */
+export function jobDigest(job: TrainJob): string {
+  const { network, loss, optimizer, batchSize, seed } = job
+  return sha256Hex(canonicalJson({ network, loss, optimizer, batchSize, seed }))
+}
+
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+  // A copy with a buffer of its own: msgpackr hands out views of a shared one.
+  return new Uint8Array(codec.pack({ format: FORMAT, v: VERSION, ...checkpoint }))
+}
+
+/** Throws `CHECKPOINT_MISMATCH` for bytes that are no checkpoint of this format and for one of another network. */
+export function decodeCheckpoint(bytes: Uint8Array, job: TrainJob): Checkpoint {
+  const value = unpack(bytes)
+  const issues: string[] = []
+  if (!isRecord(value) || value['format'] !== FORMAT)
+    throw errors.CHECKPOINT_MISMATCH({ issues: ['it is not a Tideway checkpoint'] })
+  if (value['v'] !== VERSION)
+    throw errors.CHECKPOINT_MISMATCH({
+      issues: [`it has format version ${String(value['v'])}, this trainer reads ${VERSION}`],
+    })
+  for (const field of ['epoch', 'step', 'rows'])
+    if (!Number.isSafeInteger(value[field])) issues.push(`${field} is not a whole number`)
+  for (const field of ['parameters', 'state', 'metrics', 'environment'])
+    if (!isRecord(value[field])) issues.push(`${field} is missing`)
+  if (typeof value['job'] !== 'string') issues.push('job is missing')
+  if (issues.length === 0) issues.push(...networkIssues(job, value as unknown as Checkpoint))
+  if (issues.length > 0) throw errors.CHECKPOINT_MISMATCH({ issues })
+  return value as unknown as Checkpoint
+}
+
+function networkIssues(job: TrainJob, checkpoint: Checkpoint): string[] {
+  const issues: string[] = []
+  const specs = parametersOf(job.network)
+  for (const { name, shape } of specs) {
+    const count = shape.reduce((product, size) => product * size, 1)
+    const have = checkpoint.parameters[name]
+    if (!(have instanceof Float32Array)) issues.push(`it has no parameter ${name}`)
+    else if (have.length !== count) issues.push(`parameter ${name} has ${have.length} values, the network ${count}`)
+  }
+  const known = new Set(specs.map(({ name }) => name))
+  for (const name of Object.keys(checkpoint.parameters))
+    if (!known.has(name)) issues.push(`the network has no parameter ${name}`)
+  const features = job.network.input.shape.at(-1) ?? 1
+  const layers = job.network.layers.filter((layer) => layer.type === 'normalization').length
+  const list = checkpoint.normalizations
+  const fits = (item: Normalization | undefined): boolean =>
+    item?.mean instanceof Float32Array &&
+    item.scale instanceof Float32Array &&
+    item.mean.length === features &&
+    item.scale.length === features
+  if (!Array.isArray(list) || list.length !== layers || !list.every(fits))
+    issues.push(`it does not fit the network's ${layers} normalization layers`)
+  return issues
+}
+
+function unpack(bytes: Uint8Array): unknown {
+  try {
+    return codec.unpack(bytes)
+  } catch (cause) {
+    throw errors.CHECKPOINT_MISMATCH({ issues: ['it cannot be decoded'] }, cause)
+  }
+}
+
+const isRecord = (value: unknown): value is Record<string, unknown> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)

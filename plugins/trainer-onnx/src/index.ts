@@ -1,0 +1,6 @@
+export { entries as trainerOnnxErrorEntries, errors as trainerOnnxErrors } from './errors.js'
+export { onnxTrainer } from './plugin.js'
+/** What makes a run reproducible elsewhere: the order of rows and the initial weights, as functions of the seed. */
+export { shuffled as shuffledRows } from './random.js'
+export { createOnnxTrainer, type OnnxTrainerOptions } from './trainer.js'
+export { initialParameters } from './weights.js'

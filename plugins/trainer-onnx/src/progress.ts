@@ -1,0 +1,55 @@
+import type { TrainContext, TrainProgress } from '@tideway/core'
+
+/** Time between reports, but for the one at the end of each epoch. */
+const INTERVAL_MS = 100
+
+/** Counts steps and reports them, at most every 100 ms. */
+export class Progress {
+  private readonly started = performance.now()
+  private reported = this.started
+  private samples = 0
+  private lossSum = 0
+  private lossRows = 0
+
+  constructor(
+    private readonly report: TrainContext['onProgress'],
+    private readonly epochs: number,
+    private readonly steps: number,
+  ) {}
+
+  get seconds(): number {
+    return (performance.now() - this.started) / 1000
+  }
+
+  get samplesPerSecond(): number {
+    return this.seconds > 0 ? this.samples / this.seconds : 0
+  }
+
+  step(epoch: number, step: number, loss: number, rows: number): void {
+    this.samples += rows
+    this.lossSum += loss * rows
+    this.lossRows += rows
+    if (performance.now() - this.reported >= INTERVAL_MS) this.send(epoch, step, {})
+  }
+
+  endOfEpoch(epoch: number, step: number, metrics: TrainProgress['metrics']): void {
+    this.send(epoch, step, metrics)
+  }
+
+  private send(epoch: number, step: number, metrics: TrainProgress['metrics']): void {
+    // An epoch's end may come right after a report: then there were no steps since, and its own loss stands.
+    const loss = this.lossRows > 0 ? this.lossSum / this.lossRows : (metrics['loss'] ?? 0)
+    this.report?.({
+      epoch,
+      epochs: this.epochs,
+      step,
+      steps: this.steps,
+      loss,
+      samplesPerSecond: this.samplesPerSecond,
+      metrics,
+    })
+    this.lossSum = 0
+    this.lossRows = 0
+    this.reported = performance.now()
+  }
+}

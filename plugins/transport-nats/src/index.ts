@@ -1,0 +1,8 @@
+export { type CloudNatsOptions, connectCloudNats } from './cloud.js'
+export type { NatsAddress } from './connection.js'
+export { connectEdgeNats, type EdgeNatsOptions } from './edge.js'
+export { entries, errors } from './errors.js'
+export { connectJobQueue, type JobQueueOptions, type NatsJobQueue } from './jobs.js'
+export { edgePermissions } from './permissions.js'
+export { transportNats } from './plugin.js'
+export { streams } from './streams.js'

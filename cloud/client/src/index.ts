@@ -1,0 +1,6 @@
+export type { InferAnswer, ModelMetadata } from '@tideway/core'
+export type { Blobs, TransferOptions } from './blobs.js'
+export { type Client, createClient, type JobChange, type ModelDetails } from './client.js'
+export { entries, errors } from './errors.js'
+export type { ClientOptions } from './http.js'
+export type { InferOptions } from './infer.js'

@@ -1,0 +1,44 @@
+import {
+  decodeInferAnswer,
+  decodeModelMetadata,
+  encodeInferRequest,
+  type InferAnswer,
+  type ModelMetadata,
+  type Tensors,
+} from '@tideway/core'
+import { errors } from './errors.js'
+import { type Http, path } from './http.js'
+
+export interface InferOptions {
+  readonly version?: string | number
+  /** Names of the outputs wanted; all when left out. */
+  readonly outputs?: readonly string[]
+  readonly signal?: AbortSignal
+}
+
+/** Runs a model in the cloud over the Open Inference Protocol. */
+export async function infer(http: Http, model: string, inputs: Tensors, options: InferOptions): Promise<InferAnswer> {
+  const json = encodeInferRequest({ inputs, outputs: options.outputs })
+  const at = `${modelPath(model, options.version)}/infer`
+  const answer = await http.json(at, { method: 'POST', json, signal: options.signal })
+  return narrowed(http, () => decodeInferAnswer(answer))
+}
+
+/** Inputs and outputs of a model, as it is served. */
+export async function metadata(http: Http, model: string, version?: string | number): Promise<ModelMetadata> {
+  const document = await http.json(modelPath(model, version))
+  return narrowed(http, () => decodeModelMetadata(document))
+}
+
+function modelPath(model: string, version?: string | number): string {
+  return version === undefined ? path('v2', 'models', model) : path('v2', 'models', model, 'versions', version)
+}
+
+/** What `decode` returns; what it refuses is the answerer's fault, not the caller's: `CLOUD_ANSWER_INVALID`. */
+function narrowed<T>(http: Http, decode: () => T): T {
+  try {
+    return decode()
+  } catch (cause) {
+    throw errors.CLOUD_ANSWER_INVALID({ url: http.url, status: 200 }, cause)
+  }
+}

@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+import { HOST_VERSION } from '@tideway/core'
+import { Command } from 'commander'
+import { addDown } from './commands/down.js'
+import { addFleet } from './commands/fleet.js'
+import { addJobs } from './commands/jobs.js'
+import { addQuickstart } from './commands/quickstart.js'
+import { addTrain } from './commands/train.js'
+import { addTrainer } from './commands/trainer.js'
+import { addUp } from './commands/up.js'
+import { fail } from './view/output.js'
+
+const program = new Command('tideway')
+  .description('Train models in the cloud, run them at the edge, bring drift back.')
+  .version(HOST_VERSION)
+  .showHelpAfterError('(see --help)')
+  .addHelpText(
+    'after',
+    `
+Start here:
+  $ tideway quickstart          the whole loop on real handwritten digits, in about half a minute
+  $ tideway up                  run the cloud; then, in another terminal:
+  $ tideway train <pipeline>    make a version
+  $ tideway deploy m:latest --fleet f
+  $ tideway devices             and \`tideway drift\`: watch the fleet`,
+  )
+
+addQuickstart(program)
+addUp(program)
+addDown(program)
+addTrain(program)
+addTrainer(program)
+addJobs(program)
+addFleet(program)
+
+try {
+  await program.parseAsync()
+} catch (error) {
+  fail(error, process.argv.includes('--json'))
+}

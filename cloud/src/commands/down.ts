@@ -1,0 +1,17 @@
+import type { Command } from 'commander'
+import { stopAll } from '../quickstart/processes.js'
+import { print } from '../view/output.js'
+import { steps } from '../view/steps.js'
+
+export function addDown(program: Command): void {
+  program
+    .command('down')
+    .description('stop the cloud, and what `quickstart --keep` left running, in a directory')
+    .option('--dir <dir>', 'directory of the cloud process', '.tideway')
+    .option('--json', 'print one JSON document')
+    .action(async ({ dir, json }: { dir: string; json?: boolean }) => {
+      const stopped = await steps.waiting('stopping', () => stopAll(dir))
+      const lines = stopped.map(({ name, pid }) => `stopped ${name} (process ${pid})`)
+      print(json, { stopped }, () => lines.join('\n') || `nothing runs in ${dir}`)
+    })
+}

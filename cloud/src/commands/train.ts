@@ -1,0 +1,117 @@
+import type { Client } from '@tideway/client'
+import {
+  encodeTensors,
+  type JobRecord,
+  type JobSpec,
+  type PipelineConfig,
+  readManifest,
+  resolvePipeline,
+} from '@tideway/core'
+import { type Command, InvalidArgumentError } from 'commander'
+import { loadPipeline } from '../config/load.js'
+import { cloudErrors } from '../errors.js'
+import type { PipelineResult } from '../pipeline/run.js'
+import { kilobytes, percent, print, short, table } from '../view/output.js'
+import { createJobView } from '../view/progress.js'
+import { type ClientOptions, connect, withClient } from './context.js'
+
+interface TrainOptions extends ClientOptions {
+  readonly data?: string
+  readonly seed?: number
+  readonly epochs?: number
+}
+
+export function addTrain(program: Command): void {
+  withClient(program.command('train <pipeline>'))
+    .description('run a pipeline: load data, train, quantize, check the gates, register a version')
+    .option('--data <path>', "handed to the pipeline's data function")
+    .option('--seed <n>', 'seed of initialisation, split and shuffling', parseWhole)
+    .option('--epochs <n>', 'epochs to train', parseWhole)
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ tideway train examples/digits/src/pipeline.ts
+  $ tideway train examples/electricity/src/pipeline.ts --data elec.csv --json`,
+    )
+    .action(async (file: string, options: TrainOptions) => {
+      const client = await connect(options)
+      const pipeline = await loadPipeline(file)
+      const job = await trainPipeline(client, pipeline, {
+        path: options.data,
+        seed: options.seed,
+        epochs: options.epochs,
+      })
+      print(options.json, { job: job.id, model: job.model, ...job.result }, () => resultTable(job))
+    })
+}
+
+export interface TrainOrder {
+  readonly path?: string
+  readonly seed?: number
+  readonly epochs?: number
+  readonly from?: JobSpec['from']
+  readonly splitSeed?: number
+}
+
+/** Loads and uploads the data, submits the job and shows it until it ends. Throws `JOB_FAILED`. */
+export async function trainPipeline(
+  client: Client,
+  pipeline: PipelineConfig,
+  order: TrainOrder,
+): Promise<JobRecord & { result: PipelineResult }> {
+  const dataset = await pipeline.data({ path: order.path })
+  const { sha256, size } = await client.putBlob(
+    encodeTensors({ data: { inputs: dataset.inputs, targets: dataset.targets } }),
+  )
+  const spec = resolvePipeline(pipeline, { ...order, dataset, data: { sha256, size } })
+  const submitted = await client.submitJob(spec)
+  const view = createJobView()
+  let job = submitted
+  try {
+    for await (job of client.watchJob(submitted.id)) view.show(job)
+  } finally {
+    view.end()
+  }
+  if (job.status !== 'finished') {
+    const { code, message } = job.error ?? { code: 'INTERNAL', message: 'it ended without a reason' }
+    throw cloudErrors.JOB_FAILED({ job: job.id, code, reason: message })
+  }
+  return job as JobRecord & { result: PipelineResult }
+}
+
+/** The newest version's weights to start from, with the seeds that belong to it; undefined for a model without one. */
+export async function latestParent(
+  client: Client,
+  model: string,
+): Promise<(Required<Pick<TrainOrder, 'from' | 'splitSeed'>> & { seed: number; version: number }) | undefined> {
+  const known = (await client.models()).some(({ name }) => name === model)
+  if (!known) return undefined
+  const { manifestDigest, version, runId } = (await client.model(model)).versions.at(-1)!
+  const result = runId === undefined ? undefined : ((await client.job(runId)).result as PipelineResult | undefined)
+  if (!result) return undefined
+  const { lineage } = readManifest(await client.getChunk(manifestDigest))
+  const splitSeed = typeof lineage.splitSeed === 'number' ? lineage.splitSeed : lineage.seed
+  return { from: { manifestDigest, checkpoint: result.checkpoint }, splitSeed, seed: lineage.seed, version }
+}
+
+function resultTable({ result }: { result: PipelineResult }): string {
+  const { version, created, evaluation, bytes, variantDigests } = result
+  const rows = Object.entries(evaluation).map(([precision, measured]) => [
+    precision,
+    kilobytes(bytes[precision] ?? 0),
+    measured.accuracy === undefined ? (measured.meanSquaredError ?? 0).toPrecision(4) : percent(measured.accuracy),
+    short(variantDigests[precision]),
+  ])
+  const what = created ? 'registered' : 'the same bytes as before:'
+  return `${what} ${version.model}:${version.version} (${short(version.manifestDigest)})\n${table(
+    ['variant', 'size', 'accuracy or error', 'sha256'],
+    rows,
+  )}`
+}
+
+export function parseWhole(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (!Number.isSafeInteger(value) || value < 0) throw new InvalidArgumentError('a whole number, 0 or more')
+  return value
+}

@@ -1,0 +1,70 @@
+import { defineErrors, entry } from '@tideway/core'
+
+/** Errors of the cloud process, its pipelines and the `tideway` command. */
+export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors({
+  GATE_FAILED: entry<{ failures: readonly string[] }>(
+    422,
+    (d) => `the version does not pass its gates: ${d.failures.join('; ')}`,
+    'It was not registered; train longer, change the network, or change the gate.',
+  ),
+  DATA_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the data cannot be used: ${d.issues.join('; ')}`,
+    'Correct the named rows or columns.',
+  ),
+  PIPELINE_INVALID: entry<{ file: string; reason: string }>(
+    400,
+    (d) => `${d.file} is no pipeline: ${d.reason}`,
+    'Export definePipeline({ ... }) as default.',
+  ),
+  FILE_NOT_LOADED: entry<{ file: string; reason: string }>(
+    400,
+    (d) => `${d.file} could not be loaded: ${d.reason}`,
+    'Check its path and its imports: it must be where the packages that it imports are installed.',
+  ),
+  CONFIG_INVALID: entry<{ file: string; reason: string }>(
+    400,
+    (d) => `${d.file} is no configuration: ${d.reason}`,
+    'Export defineConfig({ ... }) as default, and correct what is named.',
+  ),
+  TRAINER_INCOMPLETE: entry<{ missing: readonly string[] }>(
+    400,
+    (d) => `a trainer without the role api in its process lacks ${d.missing.join(' and ')}`,
+    'Name the cloud that it works for, and the NATS server that holds the queue of jobs.',
+  ),
+  JOB_FAILED: entry<{ job: string; code: string; reason: string }>(
+    422,
+    (d) => `job ${d.job} failed with ${d.code}: ${d.reason.replace(/\.$/, '')}`,
+    'Correct the cause and train again.',
+  ),
+  CLOUD_NOT_RUNNING: entry<{ dir: string }>(
+    503,
+    (d) => `no cloud process runs in ${d.dir}`,
+    'Start one with `tideway up`, or name a running one with --cloud URL.',
+  ),
+  CLOUD_ALREADY_RUNNING: entry<{ dir: string; pid: number }>(
+    409,
+    (d) => `process ${d.pid} runs the cloud in ${d.dir} already`,
+    'Use it, stop it with `tideway down`, or choose another --dir.',
+  ),
+  SERVER_NOT_FOUND: entry<{ server: string; install: string }>(
+    500,
+    (d) => `${d.server} is not on PATH`,
+    'Install it (apt-get install nats-server, brew install nats-server, winget install NATSAuthors.NATSServer) or name a running one.',
+  ),
+  PROCESS_ENDED: entry<{ process: string; exit: string; stderr: string }>(
+    500,
+    (d) => `${d.process} ended with ${d.exit} before it was ready: ${d.stderr}`,
+    'See its output.',
+  ),
+  WAIT_TIMEOUT: entry<{ what: string; seconds: number }>(
+    504,
+    (d) => `${d.what} did not happen within ${d.seconds} s`,
+    'See the logs in the state directory.',
+  ),
+  QUICKSTART_FAILED: entry<{ failures: readonly string[] }>(
+    500,
+    (d) => `the quickstart did not show what it must: ${d.failures.join('; ')}`,
+    'Please report it with the JSON of --json.',
+  ),
+})

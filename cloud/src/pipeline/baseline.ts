@@ -1,0 +1,51 @@
+import type { JobSpec } from '@tideway/core'
+import {
+  type BlobRef,
+  createProfileBuilder,
+  type ProfileSchema,
+  type Session,
+  suggestProfileSchema,
+  toJsonBytes,
+} from '@tideway/core'
+import type { Artifacts } from './artifacts.js'
+import { runInBatches } from './evaluate.js'
+import type { Part } from './split.js'
+
+/** A baseline has no window: a fixed instant, so that the same training gives the same manifest. */
+const NO_TIME = new Date(0)
+
+/** What devices and the baseline summarise: chosen from the model's signature and what the data is. */
+export function profileSchemaFor(spec: JobSpec, session: Session, train: Part['inputs']): ProfileSchema {
+  return suggestProfileSchema({
+    signature: session.signature,
+    task: spec.loss === 'softmaxCrossEntropy' ? 'classification' : 'regression',
+    ...(spec.image && { image: spec.image }),
+    ...(spec.classes && { classes: spec.classes }),
+    ...(spec.features && { features: columnScales(spec.features, train) }),
+  })
+}
+
+/** Profiles the validation rows through the variant that devices will run, and stores the profile. */
+export async function storeBaseline(
+  artifacts: Artifacts,
+  session: Session,
+  schema: ProfileSchema,
+  validation: Part,
+): Promise<BlobRef> {
+  const builder = createProfileBuilder(schema)
+  for await (const { inputs, outputs } of runInBatches(session, validation.inputs)) builder.observe(inputs, outputs)
+  return artifacts.putBlob(toJsonBytes(builder.seal(NO_TIME, NO_TIME)))
+}
+
+function columnScales(names: readonly string[], rows: Part['inputs']) {
+  const width = names.length
+  const count = rows.data.length / width
+  return names.map((name, column) => {
+    let sum = 0
+    let squares = 0
+    for (let i = column; i < rows.data.length; i += width) sum += rows.data[i]!
+    const mean = sum / count
+    for (let i = column; i < rows.data.length; i += width) squares += (rows.data[i]! - mean) ** 2
+    return { name, mean, deviation: Math.sqrt(squares / count) }
+  })
+}

@@ -1,0 +1,174 @@
+import {
+  canonicalJson,
+  decodeTensors,
+  HOST_VERSION,
+  type JobSpec,
+  type Manifest,
+  type Quantizer,
+  type Runtime,
+  sha256Hex,
+  type Trainer,
+  type TrainProgress,
+  type Variant,
+  type VersionRecord,
+  writeManifest,
+} from '@tideway/core'
+import { readModel, tensorRanges } from '@tideway/onnx'
+import { cloudErrors } from '../errors.js'
+import type { Artifacts } from './artifacts.js'
+import { profileSchemaFor, storeBaseline } from './baseline.js'
+import { type Evaluation, evaluate } from './evaluate.js'
+import { checkGates } from './gates.js'
+import { storeKnownAnswers } from './known-answers.js'
+import { type Part, type Parts, splitDataset } from './split.js'
+
+export type Stage = 'loading' | 'training' | 'quantizing' | 'evaluating' | 'publishing'
+
+/** What a pipeline works with. */
+export interface Workshop {
+  readonly trainer: Trainer
+  readonly quantizer: Quantizer
+  readonly runtime: Runtime
+  readonly artifacts: Artifacts
+  readonly onStage: (stage: Stage) => void
+  readonly onProgress: (progress: TrainProgress) => void
+  readonly onCheckpoint: (checkpoint: Uint8Array, epoch: number) => Promise<void>
+  readonly signal: AbortSignal
+}
+
+export interface PipelineResult {
+  readonly version: VersionRecord
+  /** False when the same bytes were registered before: then nothing new has to travel. */
+  readonly created: boolean
+  readonly train: { rows: number; epochs: number; seconds: number; samplesPerSecond: number }
+  /** By precision; of the rows held out for testing. */
+  readonly evaluation: Readonly<Record<string, Evaluation>>
+  /** Model file sizes by precision. */
+  readonly bytes: Readonly<Record<string, number>>
+  readonly variantDigests: Readonly<Record<string, string>>
+  /** Blob of the trainer's last checkpoint. */
+  readonly checkpoint: string
+}
+
+interface Made {
+  readonly precision: Variant['precision']
+  readonly onnx: Uint8Array
+}
+
+/**
+ * The one way from data to a registered version: load, split, train, quantize, evaluate, gate, publish. Throws
+ * `GATE_FAILED` before anything is registered.
+ */
+export async function runPipeline(
+  job: { id: string; spec: JobSpec; resumeFrom?: Uint8Array },
+  workshop: Workshop,
+): Promise<PipelineResult> {
+  const { spec } = job
+  workshop.onStage('loading')
+  const parts = await loadParts(spec, workshop.artifacts)
+
+  workshop.onStage('training')
+  const trained = await train(job, parts, workshop)
+
+  workshop.onStage('quantizing')
+  const float: Made = { precision: 'fp32', onnx: trained.onnx }
+  const made =
+    spec.precision === 'fp32' ? [float] : [await quantize(spec, trained.onnx, parts.validation, workshop), float]
+
+  workshop.onStage('evaluating')
+  const sessions = await Promise.all(made.map(({ onnx }) => workshop.runtime.load(onnx)))
+  try {
+    const floatSession = sessions.at(-1)!
+    const evaluations: Evaluation[] = []
+    for (const session of sessions) evaluations.push(await evaluate(session, parts.test))
+    checkGates(spec.gates, evaluations.at(-1)!, evaluations[0]!)
+
+    workshop.onStage('publishing')
+    const { artifacts } = workshop
+    const variants: Variant[] = []
+    for (const [i, { precision, onnx }] of made.entries()) {
+      const file = await artifacts.putFile(onnx, tensorRanges(readModel(onnx), onnx))
+      const knownAnswers = await storeKnownAnswers(artifacts, sessions[i]!, floatSession, parts.validation)
+      const files = [{ path: `model.${precision}.onnx`, ...file }]
+      variants.push({ id: `onnx-${precision}`, format: 'onnx', precision, requires: [], files, knownAnswers })
+    }
+    const profile = profileSchemaFor(spec, sessions[0]!, parts.train.inputs)
+    const checkpoint = await artifacts.putBlob(trained.checkpoint)
+    const manifest: Manifest = {
+      v: 1,
+      model: spec.model,
+      signature: {
+        inputs: [...floatSession.signature.inputs],
+        outputs: [...floatSession.signature.outputs],
+      } as Manifest['signature'],
+      variants,
+      ...(spec.classes && { classes: spec.classes }),
+      profile,
+      baseline: await storeBaseline(artifacts, sessions[0]!, profile, parts.validation),
+      metrics: metricsOf(made, evaluations),
+      lineage: lineageOf(spec),
+    }
+    const entry = { model: spec.model, manifest: writeManifest(manifest), runId: job.id, aliases: spec.aliases }
+    return {
+      ...(await artifacts.register(entry)),
+      train: {
+        rows: spec.split.train,
+        epochs: trained.epochs,
+        seconds: trained.seconds,
+        samplesPerSecond: trained.samplesPerSecond,
+      },
+      evaluation: Object.fromEntries(made.map(({ precision }, i) => [precision, evaluations[i]!])),
+      bytes: Object.fromEntries(made.map(({ precision, onnx }) => [precision, onnx.byteLength])),
+      variantDigests: Object.fromEntries(variants.map(({ precision, files }) => [precision, files[0]!.sha256])),
+      checkpoint: checkpoint.sha256,
+    }
+  } finally {
+    await Promise.all(sessions.map((session) => session.dispose()))
+  }
+}
+
+async function loadParts(spec: JobSpec, artifacts: Artifacts): Promise<Parts> {
+  const data = decodeTensors(await artifacts.blob(spec.data.sha256)).data
+  const issues = ['inputs', 'targets'].filter((name) => !data?.[name]).map((name) => `data/${name}: missing`)
+  if (issues.length > 0) throw cloudErrors.DATA_INVALID({ issues })
+  return splitDataset({ inputs: data!.inputs!, targets: data!.targets!, scale: spec.data.scale }, spec.split)
+}
+
+async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Parts, workshop: Workshop) {
+  const { spec } = job
+  const initializeFrom = spec.from && !job.resumeFrom ? await workshop.artifacts.blob(spec.from.checkpoint) : undefined
+  return workshop.trainer.fit(spec, {
+    train: parts.train,
+    validation: parts.validation,
+    signal: workshop.signal,
+    onProgress: workshop.onProgress,
+    onCheckpoint: workshop.onCheckpoint,
+    ...(job.resumeFrom && { resumeFrom: job.resumeFrom }),
+    ...(initializeFrom && { initializeFrom }),
+  })
+}
+
+async function quantize(spec: JobSpec, onnx: Uint8Array, calibration: Part, workshop: Workshop): Promise<Made> {
+  const rows = { [spec.network.input.name]: calibration.inputs }
+  const quantized = await workshop.quantizer.quantize(onnx, rows, workshop.runtime, { precision: 'int8' })
+  return { precision: 'int8', onnx: quantized.onnx }
+}
+
+function metricsOf(made: readonly Made[], evaluations: readonly Evaluation[]): Record<string, number> {
+  const named = made.flatMap(({ precision }, i) =>
+    Object.entries(evaluations[i]!).map(([metric, value]) => [`${metric}.${precision}`, value] as [string, number]),
+  )
+  return Object.fromEntries(named)
+}
+
+function lineageOf(spec: JobSpec): Manifest['lineage'] {
+  const { data, seed, from, ...config } = spec
+  return {
+    dataDigest: data.sha256,
+    configDigest: sha256Hex(canonicalJson(config)),
+    seed,
+    code: HOST_VERSION,
+    splitSeed: spec.split.seed,
+    ...(from && { parent: from.manifestDigest }),
+  }
+}

@@ -1,0 +1,134 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { brokerAedes } from '@tideway/broker-aedes'
+import {
+  type CloudConfig,
+  definePlugin,
+  type Host,
+  type Logger,
+  type Monitor,
+  type PluginUse,
+  type Quantizer,
+  resolveConfig,
+  silentLogger,
+  type Token,
+  tokens,
+  type WireInfo,
+} from '@tideway/core'
+import { monitorDrift } from '@tideway/monitor-drift'
+import { storePostgres } from '@tideway/store-postgres'
+import { transportMqtt } from '@tideway/transport-mqtt'
+import { transportNats } from '@tideway/transport-nats'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { createCloud } from './up.js'
+
+let dir: string
+let host: Host | undefined
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tideway-up-'))
+})
+afterEach(async () => {
+  await host?.stop()
+  host = undefined
+  await rm(dir, { recursive: true, force: true })
+})
+
+async function cloudWith(config: CloudConfig): Promise<Host> {
+  const free = { dir, http: { port: 0 }, broker: { port: 0 } }
+  host = await createCloud(resolveConfig(free, config), silentLogger)
+  return host
+}
+
+const withPlugins = (...plugins: PluginUse[]) => cloudWith({ plugins })
+
+/** A plugin that gives one thing in place of ours. */
+function giving<T>(token: Token<T>, thing: T): PluginUse {
+  return definePlugin({ name: 'mine', provides: [token], register: (scope) => scope.provide(token, () => thing) })()
+}
+
+describe('a part of the cloud', () => {
+  const monitor: Monitor = {
+    observe: async () => undefined,
+    verdicts: async () => [],
+    onAlert: () => undefined,
+  }
+
+  it.each([
+    ['says that it needs it', [tokens.reportStore]],
+    ['stands where ours did', []],
+  ])('that replaces the monitor reads the store when it starts, as it %s', async (_, needs) => {
+    let replayed: number | undefined
+    const mine = definePlugin({
+      name: 'my-monitor',
+      provides: [tokens.monitor],
+      needs,
+      register(scope) {
+        scope.provide(tokens.monitor, () => monitor)
+        return {
+          async start() {
+            replayed = (await scope.get(tokens.reportStore).read({})).length
+          },
+        }
+      },
+    })
+    const cloud = await withPlugins(mine(), transportMqtt(), brokerAedes({ port: 0 }))
+    await cloud.start()
+    expect(replayed).toBe(0)
+    expect(cloud.get(tokens.monitor)).toBe(monitor)
+    // The broker and the transport are the user's too, and start in their order.
+    expect(cloud.get(tokens.wire).mqttUrl).toBe(cloud.get(tokens.broker).url)
+  })
+
+  it('that replaces the quantizer, the logger or the wire is used', async () => {
+    const quantizer = { name: 'mine' } as Quantizer
+    expect((await withPlugins(giving(tokens.quantizer, quantizer))).get(tokens.quantizer)).toBe(quantizer)
+    const logger: Logger = { ...silentLogger }
+    expect((await withPlugins(giving(tokens.logger, logger))).get(tokens.logger)).toBe(logger)
+    const wire: WireInfo = { transport: 'mqtt', mqttUrl: 'mqtt://edge.example:1883' }
+    expect((await withPlugins(giving(tokens.wire, wire))).get(tokens.wire)).toBe(wire)
+  })
+})
+
+describe('one of our own plugins with options of the user', () => {
+  it('replaces the one with the options of the cloud', async () => {
+    expect((await withPlugins(monitorDrift({ alarmRate: 0.0001 }))).has(tokens.monitor)).toBe(true)
+    const store = await withPlugins(storePostgres({ url: 'postgres://127.0.0.1/none', chunksDir: dir }))
+    expect(store.has(tokens.reportStore)).toBe(true)
+  })
+
+  it('is the transport, without an embedded broker, and says to devices where it is', async () => {
+    const mqtt = await withPlugins(transportMqtt({ url: 'mqtt://u:p@broker.example:1883' }))
+    expect(mqtt.get(tokens.wire).mqttUrl).toBe('mqtt://broker.example:1883')
+    const nats = await withPlugins(transportNats({ url: 'nats://nats.example:4222' }))
+    expect(nats.get(tokens.wire)).toEqual({ transport: 'nats', natsUrl: 'nats://nats.example:4222' })
+    for (const cloud of [mqtt, nats]) expect(cloud.has(tokens.broker)).toBe(false)
+    expect(mqtt.has(tokens.jobQueue) && nats.has(tokens.jobQueue)).toBe(true)
+  })
+})
+
+describe('a trainer without the role api', () => {
+  const roles = ['trainer'] as const
+
+  it('says what it lacks: the cloud that it works for and the server that holds the queue', async () => {
+    await expect(cloudWith({ roles })).rejects.toMatchObject({
+      code: 'TRAINER_INCOMPLETE',
+      data: { missing: ['--cloud URL', '--nats URL'] },
+    })
+    await expect(cloudWith({ roles, nats: { url: 'nats://a' } })).rejects.toMatchObject({
+      data: { missing: ['--cloud URL'] },
+    })
+    await expect(cloudWith({ roles: ['monitor', 'trainer'] })).rejects.toMatchObject({ code: 'TRAINER_INCOMPLETE' })
+  })
+
+  it('has both, and no store', async () => {
+    const cloud = await cloudWith({ roles, nats: { url: 'nats://a' }, cloud: { url: 'http://127.0.0.1:4400' } })
+    expect(cloud.has(tokens.registry)).toBe(false)
+    expect(cloud.has(tokens.server)).toBe(false)
+  })
+})
+
+it('a folder of chunks without a PostgreSQL server is refused: the embedded store has its own', async () => {
+  await expect(cloudWith({ postgres: { chunksDir: dir } })).rejects.toMatchObject({ code: 'PLUGIN_OPTIONS_INVALID' })
+})

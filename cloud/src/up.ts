@@ -1,0 +1,96 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { brokerAedes } from '@tideway/broker-aedes'
+import {
+  createHost,
+  definePlugin,
+  type Host,
+  type Logger,
+  type PluginUse,
+  type ResolvedCloudConfig,
+  type Role,
+  type Scope,
+  type Token,
+  tokenName,
+  tokens,
+} from '@tideway/core'
+import { monitorDrift } from '@tideway/monitor-drift'
+import { createInt8Quantizer } from '@tideway/onnx'
+import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { serverHttp } from '@tideway/server-http'
+import { storePostgres } from '@tideway/store-postgres'
+import { onnxTrainer } from '@tideway/trainer-onnx'
+import { transportMqtt } from '@tideway/transport-mqtt'
+import { transportNats } from '@tideway/transport-nats'
+import { cloudErrors } from './errors.js'
+import { controller } from './roles/controller.js'
+import { intake } from './roles/intake.js'
+import { jobs } from './roles/jobs.js'
+import { localQueue } from './roles/queue.js'
+import { serving } from './roles/serving.js'
+import { trainerRole } from './roles/trainer.js'
+
+/**
+ * The cloud process. Its parts in the order in which they are made and started; they stop in reverse. A plugin of the
+ * user's that replaces one of ours stands in its place, those that add something come last. Throws
+ * `TRAINER_INCOMPLETE`, and what registration throws.
+ */
+export async function createCloud(config: ResolvedCloudConfig, logger: Logger): Promise<Host> {
+  const when = (role: Role, ...uses: PluginUse[]) => (config.roles.includes(role) ? uses : [])
+  const isTrainerOnly = config.roles.every((role) => role === 'trainer')
+  if (isTrainerOnly) checkTrainer(config)
+  const parts = [
+    part(tokens.logger, () => logger),
+    part(tokens.quantizer, createInt8Quantizer),
+    ...(isTrainerOnly ? [] : [store(config)]),
+    ...link(config),
+    onnxNodeRuntime(),
+    onnxTrainer(),
+    ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
+    ...when('controller', controller()),
+    ...when('api', serving(), jobs(), serverHttp(config.http)),
+    ...when('trainer', trainerRole(cloudOf(config))),
+  ]
+  const host = createHost()
+  host.useDefaults(parts, config.plugins)
+  await mkdir(config.dir, { recursive: true })
+  return host
+}
+
+/** A part that needs no more than a function. */
+function part<T>(token: Token<T>, create: () => T): PluginUse {
+  const register = (scope: Scope) => scope.provide(token, create)
+  return definePlugin({ name: tokenName(token), provides: [token], register })()
+}
+
+function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {
+  if (postgresUrl === undefined) return storePostgres({ dir, chunksDir })
+  return storePostgres({ url: postgresUrl, chunksDir: chunksDir ?? join(dir, 'chunks') })
+}
+
+/** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */
+function link({ natsUrl, mqttUrl, broker, plugins }: ResolvedCloudConfig): PluginUse[] {
+  // Who brings a transport brings its broker, and says to devices where it is.
+  if (gives(plugins, tokens.cloudLink)) return [localQueue()]
+  if (natsUrl !== undefined) return [transportNats({ url: natsUrl })]
+  if (mqttUrl !== undefined) return [transportMqtt({ url: mqttUrl }), localQueue()]
+  return [brokerAedes(broker), transportMqtt({}), localQueue()]
+}
+
+/** The cloud that the trainer works for: the one named, else the one in this process. */
+function cloudOf({ cloudUrl, http }: ResolvedCloudConfig) {
+  return { cloudUrl, apiKey: cloudUrl === undefined ? http.apiKeys[0] : process.env.TIDEWAY_API_KEY }
+}
+
+/** Apart from the other roles it would wait for ever without a queue that they share. */
+function checkTrainer({ cloudUrl, natsUrl, plugins }: ResolvedCloudConfig): void {
+  const missing = [
+    ...(cloudUrl === undefined ? ['--cloud URL'] : []),
+    ...(natsUrl === undefined && !gives(plugins, tokens.jobQueue) ? ['--nats URL'] : []),
+  ]
+  if (missing.length > 0) throw cloudErrors.TRAINER_INCOMPLETE({ missing })
+}
+
+function gives(plugins: readonly PluginUse[], token: Token<unknown>): boolean {
+  return plugins.some(({ plugin }) => plugin.provides?.includes(token))
+}

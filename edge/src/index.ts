@@ -1,0 +1,6 @@
+export { createEdge, type Edge, type EdgeModel } from './edge.js'
+export { entries, errors } from './errors.js'
+export { type Door, type DoorOptions, openDoor } from './http/door.js'
+export { defaultLimits, type EdgeLimits, type EdgeOptions } from './options.js'
+export type { OutboxStats } from './reports/outbox.js'
+export type { EdgeStatus, ModelStatus } from './status.js'

@@ -1,0 +1,2 @@
+export { loadDigits } from './data.js'
+export { default as pipeline } from './pipeline.js'

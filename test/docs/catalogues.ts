@@ -1,0 +1,54 @@
+import { entries as broker } from '@tideway/broker-aedes'
+import { entries as client } from '@tideway/client'
+import { cloudErrorEntries as cloud } from '@tideway/cloud'
+import { entries as core } from '@tideway/core'
+import { entries as edge } from '@tideway/edge'
+import { entries as electricity } from '@tideway/example-electricity'
+import { entries as monitor } from '@tideway/monitor-drift'
+import { onnxErrorEntries as onnx } from '@tideway/onnx'
+import { entries as runtime } from '@tideway/runtime-onnx-node'
+import { entries as server } from '@tideway/server-http'
+import { entries as store } from '@tideway/store-postgres'
+import { trainerOnnxErrorEntries as trainer } from '@tideway/trainer-onnx'
+import { entries as mqtt } from '@tideway/transport-mqtt'
+import { entries as nats } from '@tideway/transport-nats'
+
+interface Entry {
+  readonly status: number
+  readonly fix: string
+}
+
+/** Every package's catalogue of error codes. */
+export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
+  '@tideway/core': core,
+  '@tideway/onnx': onnx,
+  '@tideway/runtime-onnx-node': runtime,
+  '@tideway/trainer-onnx': trainer,
+  '@tideway/store-postgres': store,
+  '@tideway/transport-nats': nats,
+  '@tideway/transport-mqtt': mqtt,
+  '@tideway/broker-aedes': broker,
+  '@tideway/server-http': server,
+  '@tideway/monitor-drift': monitor,
+  '@tideway/client': client,
+  '@tideway/cloud': cloud,
+  '@tideway/edge': edge,
+  '@tideway/example-electricity': electricity,
+}
+
+/** `docs/errors.md`. */
+export function errorsPage(): string {
+  const sections = Object.entries(catalogues).map(([name, entries]) => {
+    const rows = Object.entries(entries)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([code, { status, fix }]) => `| \`${code}\` | ${status} | ${fix.replaceAll('|', '\\|')} |`)
+    return `## ${name}\n\n| code | HTTP status | what to do |\n|---|---|---|\n${rows.join('\n')}\n`
+  })
+  return `# Errors
+
+Every error that Tideway throws on purpose is a \`TidewayError\` with a literal \`code\`, typed \`data\` and, where there is
+one, a \`cause\`. Messages name ids, sizes, digests and fields, never payloads or secrets. Over HTTP the code comes with
+the status below. Made by \`npm run docs\` from the packages' catalogues; a test holds both together.
+
+${sections.join('\n')}`
+}

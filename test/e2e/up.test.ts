@@ -1,0 +1,89 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { startTideway, tideway } from '../support/command.js'
+import { START_MS, startCloud, startLoop } from '../support/loop.js'
+import { startPostgres } from '../support/postgres.js'
+import { describeWithServer } from '../support/servers.js'
+import { BLOBS, train } from '../support/traffic.js'
+
+let dir: string
+
+beforeEach(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tideway-e2e-up-'))
+})
+afterEach(() => rm(dir, { recursive: true, force: true, maxRetries: 3 }))
+
+describe('`tideway up`', () => {
+  it('reads the configuration of the working directory, or none; tells a person where it is, and others that it has no API', async () => {
+    await writeFile(join(dir, 'tideway.config.ts'), `export default { roles: ['montor'], prot: 1 }`)
+    const refused = await tideway(['up'], { cwd: dir })
+    expect(refused.code).toBe(1)
+    expect(refused.output).toMatch(/^CONFIG_INVALID: .*roles\.0: .*"monitor".*"prot"/)
+
+    const up = startTideway(['up', '--no-config', '--roles', 'monitor', '--mqtt-port', '0', '--dir', dir], { cwd: dir })
+    try {
+      await up.waitForLine(/^Tideway runs, without the HTTP API, in /, START_MS)
+      await up.waitForLine(/^ {2}Ctrl-C stops it$/)
+      const asked = await tideway(['models', '--dir', dir, '--json'])
+      expect(asked).toMatchObject({ code: 1, json: { error: { code: 'CLOUD_NOT_RUNNING' } } })
+    } finally {
+      await up.kill('SIGINT')
+    }
+    expect(await up.exited).toBe(0)
+  }, 180_000)
+
+  it('refuses what does not go together: two transports, a trainer with nobody to work for, chunks without a server', async () => {
+    const here = ['up', '--json', '--dir', join(dir, 'never-made')]
+    for (const [args, code] of [
+      [['--nats', 'nats://a', '--mqtt', 'mqtt://b'], 'CONFIG_INVALID'],
+      [['--cloud', 'somewhere'], 'CONFIG_INVALID'],
+      [['--roles', 'trainer', '--nats', 'nats://a'], 'TRAINER_INCOMPLETE'],
+      [['--chunks-dir', dir], 'PLUGIN_OPTIONS_INVALID'],
+    ] as const)
+      expect(await tideway([...here, ...args])).toMatchObject({ code: 1, json: { error: { code } } })
+  }, 60_000)
+})
+
+describeWithServer('nats-server', 'a process with the role trainer alone', (natsServer) => {
+  it('works for the cloud that it is told of', async () => {
+    const loop = await startLoop({ natsServer, roles: ['api', 'controller'] })
+    try {
+      const wire = ['--nats', loop.nats!.url, '--cloud', loop.cloud.url]
+      const trainer = startTideway(['up', '--json', '--no-config', '--roles', 'trainer', '--dir', dir, ...wire])
+      loop.defer(() => trainer.kill())
+      await trainer.waitForLine(/^\{"ready":true/, START_MS)
+      const { version } = await train(loop.cloud.url, BLOBS)
+      expect((await loop.client.version('blobs', 'latest')).version.manifestDigest).toBe(version.manifestDigest)
+      await trainer.waitForLine(/"job finished"/)
+    } finally {
+      await loop.close()
+    }
+  }, 180_000)
+})
+
+describeWithServer('postgres', 'two processes on one PostgreSQL', (path) => {
+  it('share the registry, and the chunks in one folder', async () => {
+    const postgres = await startPostgres(path)
+    const [chunks, dirs] = [join(dir, 'chunks'), [join(dir, 'first'), join(dir, 'second')] as const]
+    const clouds: Awaited<ReturnType<typeof startCloud>>[] = []
+    try {
+      for (const [i, roles] of [['api', 'controller', 'monitor', 'trainer'], ['api']].entries()) {
+        const args = ['--no-config', '--chunks-dir', chunks, '--dir', dirs[i]!]
+        clouds.push(await startCloud({ dir, postgres: postgres.url, roles, args }))
+      }
+      const [first, second] = clouds.map(({ client }) => client)
+      const { version } = await train(clouds[0]!.url, BLOBS)
+      const { manifest } = await second!.version('blobs', 'latest')
+      const sizes = manifest.variants.flatMap(({ files }) => files.flatMap((file) => file.chunks))
+      for (const { sha256, size } of sizes) expect((await second!.getChunk(sha256)).byteLength).toBe(size)
+      expect((await second!.version('blobs', 'latest')).version.manifestDigest).toBe(version.manifestDigest)
+      await second!.setAlias('blobs', 'champion', version.version)
+      expect((await first!.version('blobs', 'champion')).version.version).toBe(version.version)
+    } finally {
+      for (const cloud of clouds) await cloud.stop()
+      await postgres.close()
+    }
+  }, 180_000)
+})

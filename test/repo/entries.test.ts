@@ -1,0 +1,95 @@
+import { execFile } from 'node:child_process'
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { describe, expect, it } from 'vitest'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const folders = ['core', 'edge', 'cloud', 'cloud/client', ...children('runtimes'), ...children('plugins')]
+
+function children(folder: string): string[] {
+  return readdirSync(join(root, folder)).map((name) => `${folder}/${name}`)
+}
+
+interface Package {
+  readonly name: string
+  readonly dependencies?: Readonly<Record<string, string>>
+  readonly peerDependencies?: Readonly<Record<string, string>>
+}
+
+function packageOf(folder: string): Package {
+  return JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as Package
+}
+
+/** Imports of source files, tests and fixtures left out. */
+function importsOf(folder: string): Set<string> {
+  const files = readdirSync(join(root, folder, 'src'), { recursive: true, encoding: 'utf8' })
+  const sources = files.filter((file) => file.endsWith('.ts') && !/\.(test|fixture)\.ts$/.test(file))
+  const found = sources.flatMap((file) => {
+    const text = readFileSync(join(root, folder, 'src', file), 'utf8')
+    const names = [
+      ...text.matchAll(/^(?:import|export)\b[^'"]*?from '([^'.][^']*)'/gm),
+      ...text.matchAll(/^import '([^'.][^']*)'/gm),
+    ]
+    return names.map(([, name]) => name!)
+  })
+  return new Set(
+    found
+      .filter((name) => !name.startsWith('node:'))
+      .map((name) =>
+        name
+          .split('/')
+          .slice(0, name.startsWith('@') ? 2 : 1)
+          .join('/'),
+      ),
+  )
+}
+
+describe('the packages', () => {
+  it('can each be imported in a fresh process', async () => {
+    for (const folder of folders)
+      await promisify(execFile)(
+        process.execPath,
+        ['--input-type=module', '-e', `await import('${packageOf(folder).name}')`],
+        { cwd: root },
+      )
+  }, 120_000)
+
+  it('declare what they import', () => {
+    for (const folder of folders) {
+      const { dependencies = {}, peerDependencies = {} } = packageOf(folder)
+      const undeclared = [...importsOf(folder)].filter((name) => !(name in dependencies) && !(name in peerDependencies))
+      expect(undeclared, folder).toEqual([])
+    }
+  })
+
+  it('point their arrows one way: plugins and runtimes to core and the ONNX format only, core to nothing of ours', () => {
+    const allowed = (folder: string) => {
+      if (folder === 'core') return []
+      if (folder.startsWith('cloud')) return undefined
+      return folder === 'plugins/trainer-onnx' ? ['@tideway/core', '@tideway/onnx'] : ['@tideway/core']
+    }
+    for (const folder of folders) {
+      const limit = allowed(folder)
+      if (!limit) continue
+      const ours = [...importsOf(folder)].filter((name) => name.startsWith('@tideway/'))
+      expect(
+        ours.filter((name) => !limit.includes(name)),
+        folder,
+      ).toEqual([])
+    }
+  })
+
+  it('let one file only know the container', () => {
+    const knowing = folders.flatMap((folder) =>
+      readdirSync(join(root, folder, 'src'), { recursive: true, encoding: 'utf8' })
+        .filter(
+          (file) =>
+            file.endsWith('.ts') && readFileSync(join(root, folder, 'src', file), 'utf8').includes("from 'tsyringe'"),
+        )
+        .map((file) => `${folder}/src/${file}`),
+    )
+    expect(knowing).toEqual(['core/src/plugin/container.ts'])
+  })
+})

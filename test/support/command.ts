@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url'
-import { type RunningProcess, startProcess } from './process.js'
+import { inTime, type RunningProcess, startProcess } from './process.js'
 
 const BIN = fileURLToPath(new URL('../../cloud/dist/bin.js', import.meta.url))
 
@@ -18,10 +18,10 @@ export function startTideway(args: readonly string[], options: { cwd?: string; e
   return startProcess(process.execPath, [BIN, ...args], options)
 }
 
-/** Runs it to its end. */
+/** Runs it to its end; throws with its output when that takes over 150 s. */
 export async function tideway(args: readonly string[], options: { cwd?: string; env?: Env } = {}): Promise<Finished> {
   const running = startTideway(args, options)
-  const code = await running.exited
+  const code = await inTime(running.exited, 150_000, () => `tideway ${args.join(' ')}:\n${running.lines.join('\n')}`)
   const line = running.lines.findLast((text) => /^\{.*\}$/.test(text) && !isLog(text))
   return { code, output: running.lines.join('\n'), json: line === undefined ? undefined : JSON.parse(line) }
 }

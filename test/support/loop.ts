@@ -16,6 +16,8 @@ const BINS = {
 export const FLEET = 'shop'
 /** For the hook that starts a loop: an embedded store takes some seconds to make, more on a busy machine. */
 export const START_MS = 120_000
+/** For one answer of a device's door. */
+const ANSWER_MS = 30_000
 
 type Env = Readonly<Record<string, string | undefined>>
 
@@ -130,7 +132,8 @@ export async function startDevice(options: DeviceOptions): Promise<TestDevice> {
   })
   const { listening: url, pid } = JSON.parse(line) as { listening: string; pid: number }
 
-  const status = async () => (await (await fetch(`${url}/v1/status`)).json()) as DeviceStatus
+  const status = async () =>
+    (await (await fetch(`${url}/v1/status`, { signal: AbortSignal.timeout(ANSWER_MS) })).json()) as DeviceStatus
   const untilModel: TestDevice['untilModel'] = async (model, check, timeoutMs) => {
     let last: DeviceModel | undefined
     const passed = async () => {
@@ -159,13 +162,14 @@ export async function startDevice(options: DeviceOptions): Promise<TestDevice> {
         body: JSON.stringify({
           inputs: [{ name: 'x', shape: [1, row.length], datatype: 'FP32', data: Array.from(row) }],
         }),
+        signal: AbortSignal.timeout(ANSWER_MS),
       })
       const text = await response.text()
       if (!response.ok) throw new Error(`${device} answered ${response.status}: ${text.slice(0, 500)}`)
       return (JSON.parse(text) as { outputs: { data: number[] }[] }).outputs[0]!.data
     },
     async flush() {
-      await (await fetch(`${url}/v1/flush`, { method: 'POST' })).arrayBuffer()
+      await (await fetch(`${url}/v1/flush`, { method: 'POST', signal: AbortSignal.timeout(ANSWER_MS) })).arrayBuffer()
     },
     stop: (signal) => process.kill(signal),
   }

@@ -11,7 +11,7 @@ export interface RunningProcess {
   waitForLine(pattern: RegExp, timeoutMs?: number): Promise<string>
   /** Resolves with the exit code, or null when a signal ended it. */
   readonly exited: Promise<number | null>
-  /** Sends the signal (default SIGTERM) and resolves when the process has ended. */
+  /** Sends the signal (default SIGTERM) and resolves when the process has ended; one that has not after 60 s is killed, and it throws. */
   kill(signal?: NodeJS.Signals): Promise<void>
 }
 
@@ -59,7 +59,10 @@ export function startProcess(
     },
     async kill(signal = 'SIGTERM') {
       if (child.exitCode === null && child.signalCode === null) child.kill(signal)
-      await exited
+      await inTime(exited, 60_000, () => {
+        child.kill('SIGKILL')
+        return `${command} did not end by ${signal}:\n${lines.slice(-40).join('\n')}`
+      })
     },
   }
 }
@@ -93,7 +96,20 @@ export async function freePort(): Promise<number> {
   return address.port
 }
 
-/** Asks until the answer is truthy; throws what it was waiting for after `timeoutMs`. */
+/** What the promise gives; throws what `late` says when it takes longer. */
+export async function inTime<T>(promise: Promise<T>, timeoutMs: number, late: () => string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const overdue = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`not within ${timeoutMs} ms: ${late()}`)), timeoutMs)
+  })
+  try {
+    return await Promise.race([promise, overdue])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+/** Asks until the answer is truthy; throws what it was waiting for after `timeoutMs`, also when one answer takes that long. */
 export async function eventually<T>(
   what: string,
   ask: () => T | Promise<T>,
@@ -101,7 +117,7 @@ export async function eventually<T>(
 ): Promise<NonNullable<Awaited<T>>> {
   const until = Date.now() + timeoutMs
   for (;;) {
-    const answer = await ask()
+    const answer = await inTime(Promise.resolve(ask()), timeoutMs + 5_000, () => `an answer on ${what}`)
     if (answer) return answer as NonNullable<Awaited<T>>
     if (Date.now() > until) throw new Error(`not within ${timeoutMs} ms: ${what}`)
     await new Promise((resolve) => setTimeout(resolve, 20))

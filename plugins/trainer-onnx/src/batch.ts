@@ -1,6 +1,6 @@
 import type { TrainData } from '@tideway/core'
 import { Tensor } from 'onnxruntime-node'
-import { FEED } from './graphs.js'
+import { FEED } from './graphs/names.js'
 
 type Numbers = Float32Array | Uint8Array | Int32Array
 

@@ -1,7 +1,8 @@
 import { canonicalJson, sha256Hex, type TrainJob } from '@tideway/core'
 import { Packr } from 'msgpackr'
 import { errors } from './errors.js'
-import { type Normalization, parametersOf } from './network.js'
+import { elements } from './layout.js'
+import type { Trainable } from './trainable.js'
 
 const FORMAT = 'tideway-checkpoint'
 const VERSION = 1
@@ -18,15 +19,15 @@ export interface Checkpoint {
   readonly parameters: Readonly<Record<string, Float32Array>>
   /** Optimizer state by `<parameter>_<state>`. */
   readonly state: Readonly<Record<string, Float32Array>>
-  readonly normalizations: readonly Normalization[]
-  readonly metrics: Readonly<Record<string, number>>
+  readonly statistics: Readonly<Record<string, Float32Array>>
+  /** The metrics of each epoch done. */
+  readonly history: readonly Readonly<Record<string, number>>[]
   readonly environment: Readonly<Record<string, string | number>>
 }
 
 /** What makes two runs the same but for their length. */
-export function jobDigest(job: TrainJob): string {
-  const { network, loss, optimizer, batchSize, seed } = job
-  return sha256Hex(canonicalJson({ network, loss, optimizer, batchSize, seed }))
+export function jobDigest({ epochs: _, ...job }: TrainJob): string {
+  return sha256Hex(canonicalJson(job))
 }
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
@@ -35,7 +36,7 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
 }
 
 /** Throws `CHECKPOINT_MISMATCH` for bytes that are no checkpoint of this format and for one of another network. */
-export function decodeCheckpoint(bytes: Uint8Array, job: TrainJob): Checkpoint {
+export function decodeCheckpoint(bytes: Uint8Array, network: Trainable): Checkpoint {
   const value = unpack(bytes)
   const issues: string[] = []
   if (!isRecord(value) || value['format'] !== FORMAT)
@@ -46,36 +47,29 @@ export function decodeCheckpoint(bytes: Uint8Array, job: TrainJob): Checkpoint {
     })
   for (const field of ['epoch', 'step', 'rows'])
     if (!Number.isSafeInteger(value[field])) issues.push(`${field} is not a whole number`)
-  for (const field of ['parameters', 'state', 'metrics', 'environment'])
+  for (const field of ['parameters', 'state', 'statistics', 'environment'])
     if (!isRecord(value[field])) issues.push(`${field} is missing`)
+  if (!Array.isArray(value['history']) || !value['history'].every(isRecord)) issues.push('history is missing')
   if (typeof value['job'] !== 'string') issues.push('job is missing')
-  if (issues.length === 0) issues.push(...networkIssues(job, value as unknown as Checkpoint))
+  if (issues.length === 0) issues.push(...networkIssues(network, value as unknown as Checkpoint))
   if (issues.length > 0) throw errors.CHECKPOINT_MISMATCH({ issues })
   return value as unknown as Checkpoint
 }
 
-function networkIssues(job: TrainJob, checkpoint: Checkpoint): string[] {
+function networkIssues(network: Trainable, checkpoint: Checkpoint): string[] {
   const issues: string[] = []
-  const specs = parametersOf(job.network)
-  for (const { name, shape } of specs) {
-    const count = shape.reduce((product, size) => product * size, 1)
-    const have = checkpoint.parameters[name]
-    if (!(have instanceof Float32Array)) issues.push(`it has no parameter ${name}`)
-    else if (have.length !== count) issues.push(`parameter ${name} has ${have.length} values, the network ${count}`)
+  for (const part of ['parameters', 'statistics'] as const) {
+    const word = part === 'parameters' ? 'parameter' : 'statistic'
+    for (const { name, shape } of network[part]) {
+      const count = elements(shape)
+      const have = checkpoint[part][name]
+      if (!(have instanceof Float32Array)) issues.push(`it has no ${word} ${name}`)
+      else if (have.length !== count) issues.push(`${word} ${name} has ${have.length} values, the network ${count}`)
+    }
+    const known = new Set(network[part].map(({ name }) => name))
+    for (const name of Object.keys(checkpoint[part]))
+      if (!known.has(name)) issues.push(`the network has no ${word} ${name}`)
   }
-  const known = new Set(specs.map(({ name }) => name))
-  for (const name of Object.keys(checkpoint.parameters))
-    if (!known.has(name)) issues.push(`the network has no parameter ${name}`)
-  const features = job.network.input.shape.at(-1) ?? 1
-  const layers = job.network.layers.filter((layer) => layer.type === 'normalization').length
-  const list = checkpoint.normalizations
-  const fits = (item: Normalization | undefined): boolean =>
-    item?.mean instanceof Float32Array &&
-    item.scale instanceof Float32Array &&
-    item.mean.length === features &&
-    item.scale.length === features
-  if (!Array.isArray(list) || list.length !== layers || !list.every(fits))
-    issues.push(`it does not fit the network's ${layers} normalization layers`)
   return issues
 }
 

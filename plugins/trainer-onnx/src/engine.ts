@@ -2,8 +2,12 @@ import type { TrainData, TrainJob } from '@tideway/core'
 import { roundName, unroll, writeModel } from '@tideway/onnx'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { Batch } from './batch.js'
-import { CORRECT, evaluationGraph, FEED, LOSS, type RowsType, trainingGraph } from './graphs.js'
-import { hasSmallSteps, type Normalization } from './network.js'
+import { evaluationGraph } from './graphs/inference.js'
+import { CORRECT, FEED, LOSS, type RowsType } from './graphs/names.js'
+import { type Mask, type TrainingStep, trainingGraph } from './graphs/training.js'
+import { elements, type Layout } from './layout.js'
+import { fillMask } from './masks.js'
+import type { Trainable } from './trainable.js'
 import type { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
@@ -11,58 +15,86 @@ const EVALUATION_ROWS = 1024
 
 type Feeds = Readonly<Record<string, Tensor>>
 
-/** A training graph of some steps a run, with everything that its runs take made beforehand. */
+/** One step of a run, with what it is fed: made once, filled anew for every run. */
+interface Round {
+  readonly batch: Batch
+  readonly loss: Float32Array
+  readonly rate: Float32Array
+  readonly number: BigInt64Array
+  readonly masks: readonly Float32Array[]
+}
+
+/** A training graph of some steps a run. */
 interface Stepper {
   readonly session: InferenceSession
-  /** One a step, as all below. */
-  readonly batches: readonly Batch[]
-  readonly losses: readonly Float32Array[]
-  readonly numbers: readonly BigInt64Array[]
+  readonly rounds: readonly Round[]
+  readonly masks: readonly Mask[]
   /** By the side that the weights are on. */
   readonly feeds: readonly Feeds[]
   readonly fetches: readonly Feeds[]
 }
 
+export interface EngineOptions {
+  readonly job: TrainJob
+  readonly network: Trainable
+  readonly layout: Layout
+  readonly train: TrainData
+  readonly weights: Weights
+  /** Threads inside one operator, by the multiplications of a step. */
+  readonly threads: (multiplications: number) => number
+  /** The learning rate of a step, counted from 1. */
+  readonly rate: (step: number) => number
+}
+
 /** So many steps of a small network are one run: what a run costs beyond its steps is paid once for all of them. */
 const STEPS_A_RUN = 8
+/** More multiplications than this a step, and its time goes to its operators rather than to what is between them. */
+const SMALL_STEP = 100e6
+
+/** Whether a step is so short that what a run costs beyond its operators shows. */
+export const isSmall = (multiplications: number): boolean => multiplications < SMALL_STEP
 
 /** Runs training steps and evaluations on ONNX Runtime; parameters stay in it for the steps of one run. */
 export class Engine {
   private readonly sessions: InferenceSession[] = []
+  private readonly steps = new Map<number, TrainingStep>()
   private readonly steppers = new Map<string, Stepper>()
   private evaluation: InferenceSession | undefined
-  constructor(
-    private readonly job: TrainJob,
-    private readonly normalizations: readonly Normalization[],
-    private readonly train: TrainData,
-    private readonly weights: Weights,
-    private readonly threads: number,
-  ) {}
+  /** Threads inside one operator. */
+  readonly threads: number
+
+  constructor(private readonly options: EngineOptions) {
+    this.threads = options.threads(this.step(options.job.batchSize).multiplications)
+  }
 
   /** One epoch in the given order of rows; yields each step's loss and rows. */
   async *epoch(
     order: Uint32Array,
     firstStep: number,
   ): AsyncGenerator<{ readonly loss: number; readonly rows: number }> {
+    const { weights, rate, job } = this.options
     let number = firstStep
     for (const { rows, steps, begin } of this.plan(order.length)) {
-      const { session, feeds, fetches, batches, losses, numbers } = await this.stepper(rows, steps)
-      const side = this.weights.parity
-      for (const [at, batch] of batches.entries()) {
-        batch.fill(order, begin + at * rows)
-        ;(numbers[at] as BigInt64Array)[0] = BigInt(number + at)
+      const { session, feeds, fetches, rounds, masks } = await this.stepper(rows, steps)
+      const side = weights.parity
+      for (const [at, round] of rounds.entries()) {
+        round.batch.fill(order, begin + at * rows)
+        round.number[0] = BigInt(number + at)
+        round.rate[0] = rate(number + at)
+        for (const [place, mask] of masks.entries())
+          fillMask(round.masks[place] as Float32Array, mask, job.seed, number + at, place)
       }
       await session.run(feeds[side] as Feeds, fetches[side] as Feeds)
-      this.weights.swap()
+      weights.swap()
       number += steps
-      for (const loss of losses) yield { loss: loss[0] as number, rows }
+      for (const { loss } of rounds) yield { loss: loss[0] as number, rows }
     }
   }
 
   /** An epoch as runs: several steps each, then single ones, then what is left of the rows. */
   private *plan(total: number): Generator<{ readonly rows: number; readonly steps: number; readonly begin: number }> {
-    const { batchSize } = this.job
-    const together = hasSmallSteps(this.job) ? STEPS_A_RUN : 1
+    const { batchSize } = this.options.job
+    const together = isSmall(this.step(batchSize).multiplications) ? STEPS_A_RUN : 1
     let begin = 0
     for (const steps of together === 1 ? [1] : [together, 1])
       for (; begin + steps * batchSize <= total; begin += steps * batchSize) yield { rows: batchSize, steps, begin }
@@ -71,12 +103,12 @@ export class Engine {
 
   /** Mean loss over all rows, and for classes the share of rows that are right. */
   async evaluate(data: TrainData): Promise<{ readonly loss: number; readonly accuracy?: number }> {
-    this.evaluation ??= await this.session(
-      evaluationGraph(this.job, this.normalizations, data.inputs.dtype as RowsType),
-    )
+    const { job, network, weights } = this.options
+    this.evaluation ??= await this.session(evaluationGraph(job, network, data.inputs.dtype as RowsType))
+    const taken = new Set(this.evaluation.inputNames)
     const total = data.inputs.shape[0] ?? 0
     const order = Uint32Array.from({ length: total }, (_, row) => row)
-    const parameters = this.weights.current()
+    const parameters = only(taken, weights.current())
     let loss = 0
     let correct: number | undefined
     for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
@@ -95,41 +127,49 @@ export class Engine {
     for (const session of this.sessions.splice(0)) await session.release()
   }
 
+  private step(rows: number): TrainingStep {
+    const { job, network, layout, train, weights } = this.options
+    const type = train.inputs.dtype as RowsType
+    const known = this.steps.get(rows)
+    const step = known ?? trainingGraph(job, network, layout, type, rows, (name) => weights.frozenValues(name))
+    this.steps.set(rows, step)
+    return step
+  }
+
   private async stepper(rows: number, steps: number): Promise<Stepper> {
     const key = `${steps} of ${rows}`
     const known = this.steppers.get(key)
     if (known !== undefined) return known
-    const step = trainingGraph(this.job, this.normalizations, this.train.inputs.dtype as RowsType, rows)
-    const carried = this.weights.carried
-    const session = await this.session(
-      writeModel(unroll(step, { times: steps, carried, shared: new Set([FEED.learningRate]) })),
-    )
-    const each = Array.from({ length: steps }, (_, round) => ({
-      round,
-      batch: new Batch(this.train, rows),
-      loss: new Float32Array(1),
-      number: new BigInt64Array(1),
-    }))
-    const rate = new Tensor('float32', Float32Array.of(this.job.optimizer.learningRate), [])
+    const { train, weights } = this.options
+    const { model, carried, kept, masks } = this.step(rows)
+    const session = await this.session(writeModel(unroll(model, { times: steps, carried, shared: kept })))
     const taken = new Set(session.inputNames)
-    const ofRounds = Object.assign(
-      {},
-      ...each.map(({ round, batch, number }) =>
-        inRound({ ...batch.feeds, [FEED.step]: new Tensor('int64', number, []) }, round),
+    const rounds = Array.from(
+      { length: steps },
+      (): Round => ({
+        batch: new Batch(train, rows),
+        loss: new Float32Array(1),
+        rate: new Float32Array(1),
+        number: new BigInt64Array(1),
+        masks: masks.map(({ shape }) => new Float32Array(elements(shape))),
+      }),
+    )
+    const fed = merged(rounds, ({ batch, rate, number, masks: filled }) => ({
+      ...batch.feeds,
+      [FEED.learningRate]: new Tensor('float32', rate, []),
+      [FEED.step]: new Tensor('int64', number, []),
+      ...Object.fromEntries(
+        masks.map(({ name, shape }, place) => [name, new Tensor('float32', filled[place] as Float32Array, shape)]),
       ),
-    ) as Feeds
-    const losses = Object.assign(
-      {},
-      ...each.map(({ round, loss }) => inRound({ [LOSS]: new Tensor('float32', loss, []) }, round)),
-    ) as Feeds
-    const sides = ([0, 1] as const).map((side) => this.weights.feeds(side))
+    }))
+    const losses = merged(rounds, ({ loss }) => ({ [LOSS]: new Tensor('float32', loss, []) }))
+    const changed = new Set(carried.keys())
     const stepper: Stepper = {
       session,
-      batches: each.map(({ batch }) => batch),
-      losses: each.map(({ loss }) => loss),
-      numbers: each.map(({ number }) => number),
-      feeds: sides.map(({ input }) => only(taken, { ...input, [FEED.learningRate]: rate, ...ofRounds })),
-      fetches: sides.map(({ output }) => ({ ...losses, ...output })),
+      rounds,
+      masks,
+      feeds: ([0, 1] as const).map((side) => only(taken, { ...weights.taken(side), ...fed })),
+      fetches: ([0, 1] as const).map((side) => ({ ...losses, ...weights.written(side, changed) })),
     }
     this.steppers.set(key, stepper)
     return stepper
@@ -153,12 +193,16 @@ export class Engine {
   }
 }
 
-/** SGD takes no step number: an input that no node uses is still declared, but one not declared is refused. */
+/** An input that no node uses is not the session's: SGD takes no step number. One not declared would be refused. */
 function only(names: ReadonlySet<string>, feeds: Feeds): Feeds {
   return Object.fromEntries(Object.entries(feeds).filter(([name]) => names.has(name)))
 }
 
-/** The same tensors under the names that they have in one round. */
-function inRound(feeds: Feeds, round: number): Feeds {
-  return Object.fromEntries(Object.entries(feeds).map(([name, tensor]) => [roundName(name, round), tensor]))
+/** The tensors of every round, under the names that they have in it. */
+function merged(rounds: readonly Round[], tensorsOf: (round: Round) => Feeds): Feeds {
+  return Object.fromEntries(
+    rounds.flatMap((round, at) =>
+      Object.entries(tensorsOf(round)).map(([name, tensor]) => [roundName(name, at), tensor]),
+    ),
+  )
 }

@@ -1,5 +1,7 @@
-import type { LayerConfig, NetworkConfig, TrainJob } from '@tideway/core'
+import type { LayerConfig, NetworkConfig } from '@tideway/core'
 import { floats, type GraphBuilder, type Value } from '@tideway/onnx'
+import { fitNormalizations } from './normalization.js'
+import type { ForwardContext, Trainable } from './trainable.js'
 
 /** Per-feature statistics of one normalization layer. */
 export interface Normalization {
@@ -34,19 +36,6 @@ export function parametersOf(network: NetworkConfig): ParameterSpec[] {
   return specs
 }
 
-/** More multiplications than this a step, and its time goes to its operators rather than to what is between them. */
-const SMALL_STEP = 100e6
-
-/**
- * Whether a step is so short that threads would be woken for longer than they work, and that what a run costs beyond its
- * operators shows: measured on 784-128-10 at batch 64, where one thread trains 92,000 rows a second and two 70,000.
- */
-export function hasSmallSteps({ network, batchSize }: Pick<TrainJob, 'network' | 'batchSize'>): boolean {
-  const weights = parametersOf(network).reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0)
-  // Forward, the gradient of the weights and that of the inputs.
-  return 3 * batchSize * weights < SMALL_STEP
-}
-
 /** One row's shape behind the last layer. */
 export function outputShape(network: NetworkConfig): readonly number[] {
   const last = network.layers.findLast((layer) => layer.type === 'dense')
@@ -67,21 +56,13 @@ export function addForward(
   g: GraphBuilder,
   network: NetworkConfig,
   x: Value,
-  normalizations: readonly Normalization[],
-  parameter: (name: string) => Value,
+  context: ForwardContext,
   outputName: string,
 ): Forward {
   let value = x
   let logits = x
-  let fitted = 0
   for (const [place, layer] of network.layers.entries()) {
-    const steps = layerSteps(
-      g,
-      layer,
-      layerName(layer, place),
-      parameter,
-      () => normalizations[fitted++] as Normalization,
-    )
+    const steps = layerSteps(g, layer, layerName(layer, place), context)
     for (const [at, step] of steps.entries()) {
       const last = place === network.layers.length - 1 && at === steps.length - 1
       logits = step.opType === 'Softmax' ? value : logits
@@ -103,13 +84,7 @@ interface Step {
 const ACTIVATIONS = { relu: 'Relu', sigmoid: 'Sigmoid', tanh: 'Tanh', softmax: 'Softmax' } as const
 
 /** A layer as operators in a row, each taking what the one before gave. */
-function layerSteps(
-  g: GraphBuilder,
-  layer: LayerConfig,
-  name: string,
-  parameter: (name: string) => Value,
-  fitted: () => Normalization,
-): Step[] {
+function layerSteps(g: GraphBuilder, layer: LayerConfig, name: string, context: ForwardContext): Step[] {
   switch (layer.type) {
     case 'rescaling': {
       const scale: Step = {
@@ -123,24 +98,63 @@ function layerSteps(
         : [scale, { opType: 'Add', name: `${name}/offset`, inputs: [g.constant(floats('float32', [offset]))] }]
     }
     case 'normalization': {
-      const { mean, scale } = fitted()
-      const vector = (part: string, data: Float32Array): Value =>
-        g.initializer(`${name}/${part}`, { dtype: 'float32', shape: [data.length], data })
       return [
-        { opType: 'Sub', name: `${name}/centered`, inputs: [vector('mean', mean)] },
-        { opType: 'Mul', name: `${name}/scaled`, inputs: [vector('scale', scale)] },
+        { opType: 'Sub', name: `${name}/centered`, inputs: [context.statistic(`${name}/mean`)] },
+        { opType: 'Mul', name: `${name}/scaled`, inputs: [context.statistic(`${name}/scale`)] },
       ]
     }
     case 'dense': {
-      const kernel = parameter(`${name}/kernel`)
+      const kernel = context.parameter(`${name}/kernel`)
       const bias = layer.useBias ?? true
       const product: Step = bias
-        ? { opType: 'Gemm', name: `${name}/dense`, inputs: [kernel, parameter(`${name}/bias`)] }
+        ? { opType: 'Gemm', name: `${name}/dense`, inputs: [kernel, context.parameter(`${name}/bias`)] }
         : { opType: 'MatMul', name: `${name}/dense`, inputs: [kernel] }
       const activation = layer.activation ?? 'linear'
       return activation === 'linear'
         ? [product]
         : [product, { opType: ACTIVATIONS[activation], name: `${name}/${activation}`, inputs: [] }]
     }
+  }
+}
+
+/** A stop-gap until layers give it. */
+export function trainableOf(network: NetworkConfig): Trainable {
+  const norms = network.layers.flatMap((layer, place) =>
+    layer.type === 'normalization' ? [layerName(layer, place)] : [],
+  )
+  const features = network.input.shape.at(-1) ?? 1
+  const last = network.layers.at(-1)
+  return {
+    input: network.input,
+    output: { name: network.output.name, shape: outputShape(network) },
+    lastActivation: last?.type === 'dense' && last.activation === 'softmax' ? 'softmax' : 'linear',
+    parameters: parametersOf(network).map(({ name, shape, initial }) => ({
+      name,
+      shape,
+      trainable: true,
+      decays: initial === 'glorot',
+      initial(random) {
+        if (initial === 'zero') return new Float32Array(shape[0] ?? 0)
+        const limit = Math.sqrt(6 / ((shape[0] ?? 0) + (shape[1] ?? 0)))
+        return Float32Array.from({ length: (shape[0] ?? 0) * (shape[1] ?? 0) }, () => (random() * 2 - 1) * limit)
+      },
+    })),
+    statistics: norms.flatMap((name) => [
+      { name: `${name}/mean`, shape: [features], initial: () => new Float32Array(features) },
+      { name: `${name}/scale`, shape: [features], initial: () => new Float32Array(features).fill(1) },
+    ]),
+    fit(inputs) {
+      const fitted = fitNormalizations(network, inputs)
+      return new Map(
+        norms.flatMap(
+          (name, at) =>
+            [
+              [`${name}/mean`, fitted[at]!.mean],
+              [`${name}/scale`, fitted[at]!.scale],
+            ] as const,
+        ),
+      )
+    },
+    forward: (g, x, context, outputName) => addForward(g, network, x, context, outputName),
   }
 }

@@ -32,7 +32,7 @@ function multiplyHigh(a: number, b: number): number {
 }
 
 /** What random words are for; each purpose has its own sequence per seed. */
-export const STREAM = { initialization: 0, shuffle: 1 } as const
+export const STREAM = { initialization: 0, shuffle: 1, dropout: 2 } as const
 
 /** The words of one sequence, keyed by seed, purpose and place (the epoch, or the parameter). */
 export function words(seed: number, stream: number, place: number): () => number {

@@ -2,15 +2,16 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import type { TrainContext, TrainedModel, Trainer, TrainJob } from '@tideway/core'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, jobDigest } from './checkpoint.js'
-import { Engine } from './engine.js'
+import { Engine, isSmall } from './engine.js'
 import { errors } from './errors.js'
-import { inferenceModel } from './graphs.js'
-import { hasSmallSteps } from './network.js'
-import { fitNormalizations } from './normalization.js'
+import { inferenceModel } from './graphs/inference.js'
+import { layoutOf } from './layout.js'
+import { trainableOf } from './network.js'
 import { Progress } from './progress.js'
 import { shuffled } from './random.js'
+import type { Trainable } from './trainable.js'
 import { checkData, checkJob } from './validate.js'
-import { initialParameters, Weights } from './weights.js'
+import { initialStatistics, initialValues, Weights } from './weights.js'
 
 export interface OnnxTrainerOptions {
   /** Threads inside one operator; a job's context may say otherwise. Left out: 1 for small steps, else one per core, at most 4. */
@@ -34,12 +35,19 @@ export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
     flags: { layers: ['dense', 'normalization', 'rescaling'], providers: ['cpu'] },
     fit: async (job, context) => {
       checkJob(job)
-      checkData(job, context.train, context.validation)
-      const fitting = hasSmallSteps(job) ? 1 : Math.min(availableParallelism(), MAX_DEFAULT_THREADS)
-      const threads = context.threads ?? options.threads ?? fitting
-      return new Run(job, context, threads).fit()
+      const network = trainableOf(job.network)
+      checkData(job, network, context.train, context.validation)
+      const asked = context.threads ?? options.threads
+      const fitting = (multiplications: number): number =>
+        isSmall(multiplications) ? 1 : Math.min(availableParallelism(), MAX_DEFAULT_THREADS)
+      return new Run(job, network, context, (multiplications) => asked ?? fitting(multiplications)).fit()
     },
   }
+}
+
+/** The weights that a job begins with when it starts from no other: what makes a run reproducible elsewhere. */
+export function initialParameters({ network, seed }: Pick<TrainJob, 'network' | 'seed'>): Record<string, Float32Array> {
+  return initialValues(trainableOf(network), seed)
 }
 
 class Run {
@@ -47,54 +55,59 @@ class Run {
   private readonly rows: number
   private readonly stepsPerEpoch: number
   private readonly environment: Checkpoint['environment']
-  private readonly start: Pick<Checkpoint, 'epoch' | 'step' | 'metrics' | 'normalizations'>
+  private readonly start: Pick<Checkpoint, 'epoch' | 'step' | 'history'>
   private readonly weights: Weights
   private readonly engine: Engine
   private readonly progress: Progress
 
   constructor(
     private readonly job: TrainJob,
+    private readonly network: Trainable,
     private readonly context: TrainContext,
-    threads: number,
+    threads: (multiplications: number) => number,
   ) {
     this.digest = jobDigest(job)
     this.rows = context.train.inputs.shape[0] ?? 0
     this.stepsPerEpoch = Math.ceil(this.rows / job.batchSize)
-    this.environment = environmentOf(threads)
     const resumed = context.resumeFrom === undefined ? undefined : this.resumable(context.resumeFrom)
     const from =
       resumed === undefined && context.initializeFrom !== undefined
-        ? decodeCheckpoint(context.initializeFrom, job)
+        ? decodeCheckpoint(context.initializeFrom, network)
         : resumed
-    // Statistics are weights too: those that the weights were trained behind stay.
-    const normalizations = from?.normalizations ?? fitNormalizations(job.network, context.train.inputs)
-    this.start = {
-      epoch: resumed?.epoch ?? 0,
-      step: resumed?.step ?? 0,
-      metrics: resumed?.metrics ?? {},
-      normalizations,
-    }
-    this.weights = new Weights(job, from?.parameters ?? initialParameters(job), resumed?.state ?? {})
-    this.engine = new Engine(job, normalizations, context.train, this.weights, threads)
+    this.start = { epoch: resumed?.epoch ?? 0, step: resumed?.step ?? 0, history: resumed?.history ?? [] }
+    const layout = layoutOf(job, network)
+    this.weights = new Weights(
+      network,
+      layout,
+      from?.parameters ?? initialValues(network, job.seed),
+      resumed?.state ?? {},
+      // Statistics are weights too: those that the weights were trained behind stay.
+      from?.statistics ?? initialStatistics(network, context.train.inputs),
+    )
+    const rate = (): number => job.optimizer.learningRate
+    this.engine = new Engine({ job, network, layout, train: context.train, weights: this.weights, threads, rate })
+    this.environment = environmentOf(this.engine.threads)
     this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch)
   }
 
   async fit(): Promise<TrainedModel> {
-    let { step, metrics } = this.start
+    let { step } = this.start
+    const history = [...this.start.history]
     try {
       for (let epoch = this.start.epoch; epoch < this.job.epochs; epoch++) {
-        metrics = await this.epoch(epoch, step)
+        const metrics = await this.epoch(epoch, step)
         step += this.stepsPerEpoch
+        history.push(metrics)
         this.progress.endOfEpoch(epoch + 1, step, metrics)
-        await this.context.onCheckpoint?.(this.checkpoint(epoch + 1, step, metrics), epoch + 1)
+        await this.context.onCheckpoint?.(this.checkpoint(epoch + 1, step, history), epoch + 1)
       }
     } finally {
       await this.engine.dispose()
     }
     return {
-      onnx: inferenceModel(this.job, this.start.normalizations, new Map(Object.entries(this.weights.parameters()))),
-      metrics,
-      checkpoint: this.checkpoint(Math.max(this.job.epochs, this.start.epoch), step, metrics),
+      onnx: inferenceModel(this.network, { ...this.weights.parameters(), ...this.weights.statistics() }),
+      metrics: history.at(-1) ?? {},
+      checkpoint: this.checkpoint(Math.max(this.job.epochs, this.start.epoch), step, history),
       epochs: this.job.epochs,
       steps: step,
       seconds: this.progress.seconds,
@@ -131,13 +144,13 @@ class Run {
 
   /** The last step of an epoch may break the weights without any later loss to show it. */
   private checkWeights(step: number, epoch: number): void {
-    for (const [name, values] of Object.entries(this.weights.current())) {
-      const data = values.data as Float32Array
-      if (!data.every(Number.isFinite)) throw errors.LOSS_NOT_FINITE({ step, epoch, what: `parameter ${name}` })
+    for (const [name, { data }] of Object.entries(this.weights.current())) {
+      if (!(data as Float32Array).every(Number.isFinite))
+        throw errors.LOSS_NOT_FINITE({ step, epoch, what: `parameter ${name}` })
     }
   }
 
-  private checkpoint(epoch: number, step: number, metrics: Readonly<Record<string, number>>): Uint8Array {
+  private checkpoint(epoch: number, step: number, history: Checkpoint['history']): Uint8Array {
     return encodeCheckpoint({
       job: this.digest,
       epoch,
@@ -145,14 +158,14 @@ class Run {
       rows: this.rows,
       parameters: this.weights.parameters(),
       state: this.weights.state(),
-      normalizations: this.start.normalizations,
-      metrics,
+      statistics: this.weights.statistics(),
+      history,
       environment: this.environment,
     })
   }
 
   private resumable(bytes: Uint8Array): Checkpoint {
-    const checkpoint = decodeCheckpoint(bytes, this.job)
+    const checkpoint = decodeCheckpoint(bytes, this.network)
     const issues: string[] = []
     if (checkpoint.job !== this.digest)
       issues.push('it is of a job with another network, loss, optimizer, batch size or seed')

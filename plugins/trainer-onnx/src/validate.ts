@@ -8,7 +8,9 @@ import {
   type TrainJob,
 } from '@tideway/core'
 import { errors } from './errors.js'
-import { layerName, outputShape } from './network.js'
+import { targetOf } from './graphs/loss.js'
+import { layerName } from './network.js'
+import type { Trainable } from './trainable.js'
 
 /** Checks a job before anything is built; throws `TRAIN_CONFIG_INVALID` naming every bad field. */
 export function checkJob(job: TrainJob): void {
@@ -52,17 +54,22 @@ function layerIssues(job: TrainJob): string[] {
 }
 
 /** Checks the rows of both parts; throws `TRAIN_DATA_INVALID` naming every bad tensor. */
-export function checkData(job: TrainJob, train: TrainData, validation: TrainData | undefined): void {
-  const issues = dataIssues(job, 'train', train)
+export function checkData(
+  job: TrainJob,
+  network: Trainable,
+  train: TrainData,
+  validation: TrainData | undefined,
+): void {
+  const issues = dataIssues(job, network, 'train', train)
   if (validation !== undefined) {
-    issues.push(...dataIssues(job, 'validation', validation))
+    issues.push(...dataIssues(job, network, 'validation', validation))
     if (validation.inputs.dtype !== train.inputs.dtype)
       issues.push(`validation.inputs: ${validation.inputs.dtype}, but train.inputs are ${train.inputs.dtype}`)
   }
   if (issues.length > 0) throw errors.TRAIN_DATA_INVALID({ issues })
 }
 
-function dataIssues(job: TrainJob, part: string, { inputs, targets }: TrainData): string[] {
+function dataIssues(job: TrainJob, network: Trainable, part: string, { inputs, targets }: TrainData): string[] {
   const issues: string[] = []
   const rows = inputs.shape[0] ?? 0
   if (rows < 1) issues.push(`${part}.inputs: no rows`)
@@ -70,15 +77,12 @@ function dataIssues(job: TrainJob, part: string, { inputs, targets }: TrainData)
     issues.push(`${part}.targets: ${targets.shape[0] ?? 0} rows, but ${rows} inputs`)
   if (inputs.dtype !== 'float32' && inputs.dtype !== 'uint8')
     issues.push(`${part}.inputs: ${inputs.dtype}, not float32 or uint8`)
-  issues.push(...shapeIssues(`${part}.inputs`, inputs, job.network.input.shape))
-  if (job.loss === 'meanSquaredError') {
-    if (targets.dtype !== 'float32') issues.push(`${part}.targets: ${targets.dtype}, not float32`)
-    issues.push(...shapeIssues(`${part}.targets`, targets, outputShape(job.network)))
-  } else {
-    if (targets.dtype !== 'int32') issues.push(`${part}.targets: ${targets.dtype}, not int32 class indices`)
-    issues.push(...shapeIssues(`${part}.targets`, targets, []))
-  }
-  if (issues.length === 0) issues.push(...valueIssues(job, part, inputs, targets))
+  issues.push(...shapeIssues(`${part}.inputs`, inputs, network.input.shape))
+  const target = targetOf(job.loss, network)
+  const meaning = target.dtype === 'int32' ? ' class indices' : ''
+  if (targets.dtype !== target.dtype) issues.push(`${part}.targets: ${targets.dtype}, not ${target.dtype}${meaning}`)
+  issues.push(...shapeIssues(`${part}.targets`, targets, target.shape))
+  if (issues.length === 0) issues.push(...valueIssues(network, part, inputs, targets))
   return issues
 }
 
@@ -89,12 +93,12 @@ function shapeIssues(name: string, { shape, data }: Tensor, row: readonly number
   return data.length === elementCount(shape) ? [] : [`${name}: ${data.length} values for shape [${shape.join(', ')}]`]
 }
 
-function valueIssues(job: TrainJob, part: string, inputs: Tensor, targets: Tensor): string[] {
+function valueIssues(network: Trainable, part: string, inputs: Tensor, targets: Tensor): string[] {
   const issues: string[] = []
   if (inputs.dtype === 'float32') issues.push(...finiteIssues(`${part}.inputs`, inputs))
   if (targets.dtype === 'float32') issues.push(...finiteIssues(`${part}.targets`, targets))
   if (targets.dtype === 'int32') {
-    const classes = outputShape(job.network)[0] ?? 0
+    const classes = network.output.shape[0] ?? 0
     const row = targets.data.findIndex((value) => value < 0 || value >= classes)
     if (row >= 0) issues.push(`${part}.targets: row ${row} is not a class from 0 to ${classes - 1}`)
   }

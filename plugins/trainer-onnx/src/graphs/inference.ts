@@ -1,0 +1,50 @@
+import type { TrainJob } from '@tideway/core'
+import { GraphBuilder, type Value, writeModel } from '@tideway/onnx'
+import type { ForwardContext, Trainable } from '../trainable.js'
+import { addCorrect, addLoss, targetOf } from './loss.js'
+import { CORRECT, FEED, LOSS, type RowsType } from './names.js'
+import { rowsInput } from './training.js'
+
+/** Gives every parameter and statistic of a network by its name, in its shape. */
+type Give = (name: string, shape: readonly number[]) => Value
+
+/** The context of a network as it is used: no batch statistics, no dropout. */
+function using(network: Trainable, give: Give): ForwardContext {
+  const shapes = new Map([...network.parameters, ...network.statistics].map(({ name, shape }) => [name, shape]))
+  const given = new Map<string, Value>()
+  const take = (name: string): Value => {
+    const value = given.get(name) ?? give(name, shapes.get(name) ?? [])
+    given.set(name, value)
+    return value
+  }
+  const never = (): never => {
+    throw new TypeError('only a training step has this')
+  }
+  return { training: false, parameter: take, statistic: take, update: never, mask: never, penalty: never }
+}
+
+/** Loss and, for classes, the number of rows whose most likely class is right; for any number of rows. */
+export function evaluationGraph(job: Pick<TrainJob, 'loss'>, network: Trainable, rowsType: RowsType): Uint8Array {
+  const g = new GraphBuilder('evaluation')
+  const context = using(network, (name, shape) => g.input(name, 'float32', shape))
+  const rows = rowsInput(g, rowsType, [null, ...network.input.shape])
+  const forward = network.forward(g, rows, context, 'prediction')
+  const target = targetOf(job.loss, network)
+  const targets = g.input(FEED.targets, target.dtype, [null, ...target.shape])
+  g.output(LOSS, addLoss(g, job.loss, forward, targets))
+  const correct = addCorrect(g, job.loss, forward, targets, CORRECT)
+  if (correct !== undefined) g.output(CORRECT, correct)
+  return writeModel(g.build())
+}
+
+/** The network alone, with its weights, as it is shipped: float32 rows in, any number of them. */
+export function inferenceModel(network: Trainable, weights: Readonly<Record<string, Float32Array>>): Uint8Array {
+  const g = new GraphBuilder('network')
+  const x = g.input(network.input.name, 'float32', [null, ...network.input.shape])
+  const context = using(network, (name, shape) =>
+    g.initializer(name, { dtype: 'float32', shape, data: weights[name] ?? new Float32Array(0) }),
+  )
+  const { output } = network.forward(g, x, context, network.output.name)
+  g.output(network.output.name, output)
+  return writeModel(g.build())
+}

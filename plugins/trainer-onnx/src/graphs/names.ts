@@ -1,0 +1,13 @@
+/** Inputs of a training step beside the tensors that it carries on. */
+export const FEED = { rows: 'rows', targets: 'targets', learningRate: 'learning_rate', step: 'step' } as const
+export const LOSS = 'loss'
+export const CORRECT = 'correct'
+
+export type RowsType = 'float32' | 'uint8'
+
+/** What a carried tensor is called once a step has changed it. */
+export const nextOf = (name: string): string => `${name}_next`
+
+/** The optimizer's state of a parameter; the parameter itself for no state. */
+export const stateOf = (parameter: string, state: string): string =>
+  state === '' ? parameter : `${parameter}_${state}`

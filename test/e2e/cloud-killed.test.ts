@@ -51,6 +51,10 @@ async function killTwice(loop: Loop): Promise<void> {
 async function using(loop: Loop, run: (loop: Loop) => Promise<void>): Promise<void> {
   try {
     await run(loop)
+  } catch (error) {
+    // A cloud whose commit is held cannot end by itself, and what went wrong is to be seen.
+    await loop.cloud.stop('SIGKILL')
+    throw error
   } finally {
     await loop.close()
   }

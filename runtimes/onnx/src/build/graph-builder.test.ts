@@ -5,6 +5,7 @@ import { graphOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { signatureOf } from '../format/signature.js'
 import { writeModel } from '../format/write.js'
+import { CALLS } from './calls/index.fixture.js'
 import { GraphBuilder } from './graph-builder.js'
 import { INFER } from './infer.js'
 import { type Dim, floats, int64s, type Value } from './value.js'
@@ -19,64 +20,6 @@ function codeFrom(work: () => unknown): string | undefined {
 }
 
 const ints = (g: GraphBuilder, values: readonly number[]): Value => g.constant(int64s(values))
-
-/** One way to call each operator on float32 inputs of the given shapes (uint8 becomes bool by a comparison first). */
-const CALLS: Readonly<Record<string, (g: GraphBuilder, x: Value, y: Value) => Value | Value[]>> = {
-  ...Object.fromEntries(
-    [
-      'Abs',
-      'Exp',
-      'Identity',
-      'Log',
-      'LogSoftmax',
-      'Neg',
-      'Reciprocal',
-      'Relu',
-      'Sigmoid',
-      'Sign',
-      'Softmax',
-      'Sqrt',
-      'Tanh',
-    ].map((op) => [op, (g: GraphBuilder, x: Value) => g.op(op, [x])]),
-  ),
-  ...Object.fromEntries(
-    ['Add', 'Sub', 'Mul', 'Div', 'Pow', 'Equal', 'Greater', 'GreaterOrEqual', 'Less', 'LessOrEqual'].map((op) => [
-      op,
-      (g: GraphBuilder, x: Value, y: Value) => g.op(op, [x, y]),
-    ]),
-  ),
-  And: (g, x, y) => g.op('And', [g.op('Less', [x, y]), g.op('Greater', [x, y])]),
-  Or: (g, x, y) => g.op('Or', [g.op('Less', [x, y]), g.op('Greater', [x, y])]),
-  Not: (g, x, y) => g.op('Not', [g.op('Less', [x, y])]),
-  ReduceSum: (g, x) => g.op('ReduceSum', [x, ints(g, [-1])], { keepdims: 0n }),
-  ReduceMean: (g, x) => g.op('ReduceMean', [x], { axes: [0n], keepdims: 1n }),
-  ReduceMax: (g, x) => g.op('ReduceMax', [x], { keepdims: 0n }),
-  ReduceMin: (g, x) => g.op('ReduceMin', [x], { axes: [0n, 1n] }),
-  ArgMax: (g, x) => g.op('ArgMax', [x], { axis: 1n, keepdims: 0n }),
-  ArgMin: (g, x) => g.op('ArgMin', [x], { axis: -1n }),
-  MatMul: (g, x) => g.op('MatMul', [x, g.constant(floats('float32', [1, 2, 3], [3, 1]))]),
-  Gemm: (g, x) => g.op('Gemm', [x, g.constant(floats('float32', [1, 2, 3, 4, 5, 6], [2, 3]))], { transB: 1n }),
-  Cast: (g, x) => g.op('Cast', [x], { to: 11n }),
-  Where: (g, x, y) => g.op('Where', [g.op('Less', [x, y]), x, y]),
-  Concat: (g, x) => g.op('Concat', [x, x], { axis: 1n }),
-  Expand: (g, x) => g.op('Expand', [x, ints(g, [4, 1, 1])]),
-  Flatten: (g, x) => g.op('Flatten', [x], { axis: 1n }),
-  Gather: (g, x) => g.op('Gather', [x, ints(g, [2, 0])], { axis: 1n }),
-  NonZero: (g, x) => g.op('NonZero', [x]),
-  OneHot: (g, x) =>
-    g.op('OneHot', [
-      g.op('ArgMax', [x], { axis: 1n, keepdims: 0n }),
-      ints(g, [3]),
-      g.constant(floats('float32', [0, 1], [2])),
-    ]),
-  Reshape: (g, x) => g.op('Reshape', [x, ints(g, [-1, 1, 3])]),
-  Shape: (g, x) => g.op('Shape', [x]),
-  Size: (g, x) => g.op('Size', [x]),
-  Split: (g, x) => g.ops('Split', [x, ints(g, [1, 2])], { axis: 1n }, { outputs: 2 }),
-  Squeeze: (g, x) => g.op('Squeeze', [g.op('Unsqueeze', [x, ints(g, [1])]), ints(g, [1])]),
-  Transpose: (g, x) => g.op('Transpose', [x]),
-  Unsqueeze: (g, x) => g.op('Unsqueeze', [x, ints(g, [0, -1])]),
-}
 
 describe('shape inference', () => {
   it('has a case here for every rule', () => {

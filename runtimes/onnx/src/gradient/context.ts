@@ -38,8 +38,18 @@ export class GradientContext {
     return value !== undefined && this.wanted(value)
   }
 
-  op(opType: string, inputs: readonly Value[], attributes: Attributes = {}): Value {
+  op(opType: string, inputs: readonly (Value | undefined)[], attributes: Attributes = {}): Value {
     return this.g.op(opType, inputs, attributes)
+  }
+
+  /** Adds a node with several outputs. */
+  ops(
+    opType: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputs: number,
+  ): readonly Value[] {
+    return this.g.ops(opType, inputs, attributes, { outputs })
   }
 
   /** A scalar of the type of the node's first output. */

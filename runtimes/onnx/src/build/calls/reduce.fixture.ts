@@ -1,0 +1,10 @@
+import { type Calls, ints } from './common.fixture.js'
+
+export const reduceCalls: Calls = {
+  ReduceSum: (g, x) => g.op('ReduceSum', [x, ints(g, [-1])], { keepdims: 0n }),
+  ReduceMean: (g, x) => g.op('ReduceMean', [x], { axes: [0n], keepdims: 1n }),
+  ReduceMax: (g, x) => g.op('ReduceMax', [x], { keepdims: 0n }),
+  ReduceMin: (g, x) => g.op('ReduceMin', [x], { axes: [0n, 1n] }),
+  ArgMax: (g, x) => g.op('ArgMax', [x], { axis: 1n, keepdims: 0n }),
+  ArgMin: (g, x) => g.op('ArgMin', [x], { axis: -1n }),
+}

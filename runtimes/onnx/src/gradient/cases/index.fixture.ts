@@ -1,0 +1,15 @@
+import { activationCases } from './activation.fixture.js'
+import type { Cases } from './common.fixture.js'
+import { elementwiseCases } from './elementwise.fixture.js'
+import { layoutCases } from './layout.fixture.js'
+import { productCases } from './product.fixture.js'
+import { reduceCases } from './reduce.fixture.js'
+
+/** Every rule, with the shapes that it must get right. */
+export const CASES: Cases = {
+  ...activationCases,
+  ...elementwiseCases,
+  ...layoutCases,
+  ...productCases,
+  ...reduceCases,
+}

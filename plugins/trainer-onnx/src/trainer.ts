@@ -14,12 +14,12 @@ import { checkData, checkJob } from './validate.js'
 import { initialStatistics, initialValues, Weights } from './weights.js'
 
 export interface OnnxTrainerOptions {
-  /** Threads inside one operator; a job's context may say otherwise. Left out: 1 for small steps, else one per core, at most 4. */
+  /** Threads inside one operator; a job's context may say otherwise. Left out: one per core, at most 2 for small steps, else 8. */
   readonly threads?: number
 }
 
-/** Dense layers gain nothing from more threads than this; measured at batch 64. */
-const MAX_DEFAULT_THREADS = 4
+/** What a step's operators can share: those of a small one take microseconds. */
+const MAX_THREADS = { small: 2, other: 8 } as const
 
 /**
  * A `Trainer` that writes forward pass, loss, backward pass and optimizer step as one ONNX graph and runs it with
@@ -39,7 +39,7 @@ export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
       checkData(job, network, context.train, context.validation)
       const asked = context.threads ?? options.threads
       const fitting = (multiplications: number): number =>
-        isSmall(multiplications) ? 1 : Math.min(availableParallelism(), MAX_DEFAULT_THREADS)
+        Math.min(availableParallelism(), MAX_THREADS[isSmall(multiplications) ? 'small' : 'other'])
       return new Run(job, network, context, (multiplications) => asked ?? fitting(multiplications)).fit()
     },
   }

@@ -105,6 +105,12 @@ export {
   type InferRequestJson,
 } from './inference/request.js'
 export type { JsonTensor } from './inference/tensor-json.js'
+export { defineNetwork, type Layers, layers, layerTypes } from './network/builder.js'
+export { INPUT, type NetworkPlan, type PlannedLayer, planNetwork, tryPlanNetwork } from './network/resolve.js'
+export { type LayerType, networkLimits, type ResolvedLayer } from './network/schema.js'
+export type { Shape } from './network/shapes.js'
+export { windowsOf } from './network/shapes-image.js'
+export { type Pads, padsOf, slide, type Window } from './network/windows.js'
 export {
   type BlobRef,
   blobRefSchema,
@@ -123,6 +129,18 @@ export {
 export { checkId, idSchema, sha256Schema } from './nouns/names.js'
 export { canonicalJson, sha256Hex } from './nouns/sha256.js'
 export { decodeTensors, encodeTensors } from './nouns/tensors-blob.js'
+export { type ClassCounts, checkDataset, classCounts } from './pipeline/check-dataset.js'
+export {
+  type CategoryColumn,
+  type Column,
+  type Columns,
+  type ColumnsConfig,
+  columnsOf,
+  columnsSchema,
+  type NumberColumn,
+  resolveColumns,
+  type TimeColumn,
+} from './pipeline/columns.js'
 export type { Dataset } from './pipeline/dataset.js'
 export {
   type Gates,
@@ -141,6 +159,30 @@ export {
   pipelineDefaults,
   resolvePipeline,
 } from './pipeline/pipeline.js'
+export {
+  type EarlyStoppingConfig,
+  earlyStoppingSchema,
+  type LossConfig,
+  lossNames,
+  lossSchema,
+  type ScheduleConfig,
+  scheduleSchema,
+} from './pipeline/training.js'
+export {
+  type Clipping,
+  earlyStoppingDefaults,
+  lossDefaults,
+  optimizerDefaults,
+  type ResolvedEarlyStopping,
+  type ResolvedLoss,
+  type ResolvedOptimizer,
+  type ResolvedSchedule,
+  resolveEarlyStopping,
+  resolveLoss,
+  resolveOptimizer,
+  resolveSchedule,
+  scheduleDefaults,
+} from './pipeline/training-defaults.js'
 export { createHost, type Host } from './plugin/host.js'
 export {
   definePlugin,

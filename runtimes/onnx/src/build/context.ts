@@ -13,6 +13,7 @@ export class NodeContext {
     readonly outputCount: number,
     private readonly constants: (name: string) => Tensor | undefined,
     readonly fresh: () => string,
+    private readonly contents: (name: string) => readonly Dim[] | undefined,
   ) {}
 
   /** The input at a place; throws `GRAPH_INVALID` when it is missing. */
@@ -41,7 +42,17 @@ export class NodeContext {
   constantInts(place: number): number[] | undefined {
     const value = this.inputs[place]
     const tensor = value === undefined ? undefined : this.constants(value.name)
-    return tensor === undefined ? undefined : Array.from(tensor.data as ArrayLike<unknown>, Number)
+    if (tensor !== undefined) return Array.from(tensor.data as ArrayLike<unknown>, Number)
+    const sizes = this.sizes(place)
+    return sizes?.every((size) => typeof size === 'number') ? sizes.map(Number) : undefined
+  }
+
+  /** What is known of an input that holds sizes, constant or computed from shapes: numbers and names. */
+  sizes(place: number): readonly Dim[] | undefined {
+    const value = this.inputs[place]
+    if (value === undefined || value.shape.length > 1) return undefined
+    const tensor = this.constants(value.name)
+    return tensor === undefined ? this.contents(value.name) : Array.from(tensor.data as ArrayLike<unknown>, Number)
   }
 
   constant(place: number): Tensor | undefined {

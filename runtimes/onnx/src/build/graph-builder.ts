@@ -5,8 +5,10 @@ import { type Attributes, makeNode } from '../format/node.js'
 import { valueInfo } from '../format/signature.js'
 import { fromTensor } from '../format/tensor.js'
 import { type Model, ModelSchema } from '../generated/onnx_pb.js'
+import { contentsOf } from './contents.js'
 import { NodeContext } from './context.js'
 import { INFER } from './infer.js'
+import { exact, shareKey } from './share.js'
 import type { Dim, Value, ValueType } from './value.js'
 
 /** Read by onnxruntime-node and onnxruntime-web 1.30 on every provider; ReduceMean's axes are an attribute up to here. */
@@ -43,6 +45,8 @@ export class GraphBuilder {
   private readonly values = new Map<string, Value>()
   private readonly tensors = new Map<string, Tensor>()
   private readonly constantNames = new Map<string, Value>()
+  private readonly shared = new Map<string, readonly Value[]>()
+  private readonly contents = new Map<string, readonly Dim[]>()
   private readonly built: BuiltNode[] = []
   private readonly inputList: Value[] = []
   private readonly outputList: { readonly name: string; readonly value: Value }[] = []
@@ -81,7 +85,8 @@ export class GraphBuilder {
   }
 
   /**
-   * Adds a node and returns its first output. Throws `GRAPH_INVALID` for an operator without an inference rule and for
+   * Adds a node and returns its first output; the value that exists already where the same operator was applied to the
+   * same inputs with the same attributes, and no name is asked for. Throws `GRAPH_INVALID` for an operator without an inference rule and for
    * inputs that do not fit it.
    */
   op(
@@ -106,11 +111,17 @@ export class GraphBuilder {
     if (rule === undefined)
       throw errors.GRAPH_INVALID({ operator: opType, reason: 'its output shapes cannot be inferred' })
     const count = options.outputs ?? 1
+    const key = shareKey(opType, inputs, attributes, count)
+    const shared = options.name === undefined && key !== undefined ? this.shared.get(key) : undefined
+    if (shared !== undefined) return [...shared]
     const context = this.context(opType, inputs, attributes, count)
     const types = rule(context)
     const name = options.name ?? this.fresh(opType)
     const outputs = types.map((type, place) => this.declare(place === 0 ? name : `${name}_${place}`, type))
     this.built.push({ name, opType, inputs, outputs, attributes })
+    if (key !== undefined && !this.shared.has(key)) this.shared.set(key, outputs)
+    const contents = contentsOf(context, types)
+    if (contents !== undefined) this.contents.set(name, contents)
     return outputs
   }
 
@@ -143,6 +154,7 @@ export class GraphBuilder {
       outputs,
       (name) => this.tensors.get(name),
       () => this.fresh('size'),
+      (value) => this.contents.get(value),
     )
   }
 
@@ -209,9 +221,6 @@ export class GraphBuilder {
     return value
   }
 }
-
-/** Constants that print alike must be alike: -0 is not 0. */
-const exact = (value: unknown): string => (Object.is(value, -0) ? '-0' : String(value))
 
 const specFrom = (name: string, { dtype, shape }: ValueType): TensorSpec => ({
   name,

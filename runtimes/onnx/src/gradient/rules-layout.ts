@@ -1,4 +1,4 @@
-import { reduceAxes } from '../build/infer.js'
+import { reduceAxes } from '../build/infer-reduce.js'
 import { staticCount, type Value } from '../build/value.js'
 import { ELEMENT_TYPE } from '../format/types.js'
 import type { GradientContext, GradientRule } from './context.js'

@@ -26,8 +26,9 @@ export interface Checkpoint {
 }
 
 /** What makes two runs the same but for their length. */
-export function jobDigest({ epochs: _, ...job }: TrainJob): string {
-  return sha256Hex(canonicalJson(job))
+export function jobDigest(job: TrainJob): string {
+  // How long a run is asked to be is not part of what it is.
+  return sha256Hex(canonicalJson({ ...job, epochs: null }))
 }
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {

@@ -32,7 +32,7 @@ export class Weights {
     for (const [name, view] of this.views(['', ...layout.states])) view.set(parameters[name] ?? state[name] ?? [])
     // A statistic that no step changes is read from either set.
     for (const set of this.sets)
-      for (const { name } of layout.statistics) (set[name]?.data as Float32Array).set(statistics[name] ?? [])
+      for (const { name } of layout.statistics) numbersOf(set, name).set(statistics[name] ?? [])
   }
 
   /** Which of the two sets holds the current values. */
@@ -85,9 +85,7 @@ export class Weights {
   /** Copies of the current statistics. */
   statistics(): Record<string, Float32Array> {
     const set = this.sets[this.side]
-    return Object.fromEntries(
-      this.layout.statistics.map(({ name }) => [name, (set[name]?.data as Float32Array).slice()]),
-    )
+    return Object.fromEntries(this.layout.statistics.map(({ name }) => [name, numbersOf(set, name).slice()]))
   }
 
   private allocate(): Feeds {
@@ -106,7 +104,7 @@ export class Weights {
     const set = this.sets[this.side]
     return states.flatMap((state) =>
       this.layout.slots.flatMap(({ name, members }) => {
-        const whole = set[stateOf(name, state)]?.data as Float32Array
+        const whole = numbersOf(set, stateOf(name, state))
         let at = 0
         return members.map((member): [string, Float32Array] => {
           const begin = at
@@ -117,6 +115,9 @@ export class Weights {
     )
   }
 }
+
+/** The numbers of a tensor that was allocated with all others. */
+const numbersOf = (set: Feeds, name: string): Float32Array => (set[name] as Tensor).data as Float32Array
 
 /** What a network's parameters are before training, for a seed. */
 export function initialValues(
@@ -137,5 +138,5 @@ export function initialStatistics(
   inputs: Parameters<NonNullable<Trainable['fit']>>[0],
 ): Record<string, Float32Array> {
   const fitted = network.fit?.(inputs)
-  return Object.fromEntries(network.statistics.map(({ name, initial }) => [name, fitted?.get(name) ?? initial()]))
+  return Object.fromEntries(network.statistics.map((spec) => [spec.name, fitted?.get(spec.name) ?? spec.initial()]))
 }

@@ -12,6 +12,14 @@ export const { entries, errors } = defineErrors({
     (d) => `${d.what} is not valid: ${d.issues.join('; ')}`,
     'Correct the named fields.',
   ),
+  NETWORK_TOO_LARGE: entry<{ what: 'parameters' | 'elements'; count: number; limit: number; layer?: string }>(
+    413,
+    (d) =>
+      d.what === 'parameters'
+        ? `the network has ${d.count} parameters; the limit is ${d.limit}`
+        : `layer ${d.layer} gives ${d.count} numbers a row; the limit is ${d.limit}`,
+    'Use fewer units or filters, or pool earlier.',
+  ),
   JSON_INVALID: entry<{ what: string; bytes: number }>(
     400,
     (d) => `${d.what} (${d.bytes} bytes) is not JSON`,
@@ -114,6 +122,11 @@ export const { entries, errors } = defineErrors({
     400,
     (d) => `the inputs do not fit the model: ${d.issues.join('; ')}`,
     "Compare with the model's signature.",
+  ),
+  DATASET_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the data cannot be trained on: ${d.issues.join('; ')}`,
+    'Correct the data, or load more of it.',
   ),
   INFER_BINARY_UNSUPPORTED: entry<{ issues: readonly string[] }>(
     400,

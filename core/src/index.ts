@@ -107,7 +107,7 @@ export {
 export type { JsonTensor } from './inference/tensor-json.js'
 export { defineNetwork, type Layers, layers, layerTypes } from './network/builder.js'
 export { INPUT, type NetworkPlan, type PlannedLayer, planNetwork, tryPlanNetwork } from './network/resolve.js'
-export { type LayerType, networkLimits, type ResolvedLayer } from './network/schema.js'
+export { type LayerType, networkLimits, networkSchema, type ResolvedLayer } from './network/schema.js'
 export type { Shape } from './network/shapes.js'
 export { windowsOf } from './network/shapes-image.js'
 export { type Pads, padsOf, slide, type Window } from './network/windows.js'
@@ -147,7 +147,6 @@ export {
   gatesSchema,
   type JobSpec,
   jobSpecSchema,
-  networkSchema,
   optimizerSchema,
   type Split,
   splitSchema,

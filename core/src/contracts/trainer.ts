@@ -1,27 +1,7 @@
+import type { Activation, LayerConfig, NetworkConfig } from '../network/schema.js'
 import type { Tensor } from './tensor.js'
 
-export type Activation = 'linear' | 'relu' | 'sigmoid' | 'tanh' | 'softmax'
-
-/** Keras's layer names and arguments. */
-export type LayerConfig =
-  | {
-      readonly type: 'dense'
-      readonly units: number
-      readonly activation?: Activation
-      readonly useBias?: boolean
-      readonly name?: string
-    }
-  /** (x - mean) / sqrt(variance) per feature, fitted on the training rows and frozen (Keras's `Normalization`). */
-  | { readonly type: 'normalization'; readonly name?: string }
-  /** x * scale + offset (Keras's `Rescaling`). */
-  | { readonly type: 'rescaling'; readonly scale: number; readonly offset?: number; readonly name?: string }
-
-export interface NetworkConfig {
-  /** One row's shape, without the batch: `[784]`. */
-  readonly input: { readonly name: string; readonly shape: readonly number[] }
-  readonly output: { readonly name: string }
-  readonly layers: readonly LayerConfig[]
-}
+export type { Activation, LayerConfig, NetworkConfig }
 
 /** `softmaxCrossEntropy` takes int32 class indices, `meanSquaredError` float32 targets of the output's shape. */
 export type LossName = 'softmaxCrossEntropy' | 'meanSquaredError'

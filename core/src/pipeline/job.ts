@@ -1,26 +1,6 @@
 import { z } from 'zod'
+import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
-
-const activation = z.enum(['linear', 'relu', 'sigmoid', 'tanh', 'softmax'])
-const layerName = z.string().min(1).max(63).optional()
-
-const layerSchema = z.discriminatedUnion('type', [
-  z.strictObject({
-    type: z.literal('dense'),
-    units: z.int().positive().max(65_536),
-    activation: activation.optional(),
-    useBias: z.boolean().optional(),
-    name: layerName,
-  }),
-  z.strictObject({ type: z.literal('normalization'), name: layerName }),
-  z.strictObject({ type: z.literal('rescaling'), scale: z.number(), offset: z.number().optional(), name: layerName }),
-])
-
-export const networkSchema = z.strictObject({
-  input: z.strictObject({ name: z.string().min(1).max(63), shape: z.array(z.int().positive()).min(1) }),
-  output: z.strictObject({ name: z.string().min(1).max(63) }),
-  layers: z.array(layerSchema).min(1),
-})
 
 const fraction = z.number().min(0).lt(1)
 

@@ -1,5 +1,6 @@
 import type { LayerConfig, NetworkConfig } from '@tideway/core'
 import { floats, type GraphBuilder, type Value } from '@tideway/onnx'
+import { errors } from './errors.js'
 import { fitNormalizations } from './normalization.js'
 import type { ForwardContext, Trainable } from './trainable.js'
 
@@ -110,10 +111,12 @@ function layerSteps(g: GraphBuilder, layer: LayerConfig, name: string, context: 
         ? { opType: 'Gemm', name: `${name}/dense`, inputs: [kernel, context.parameter(`${name}/bias`)] }
         : { opType: 'MatMul', name: `${name}/dense`, inputs: [kernel] }
       const activation = layer.activation ?? 'linear'
-      return activation === 'linear'
-        ? [product]
-        : [product, { opType: ACTIVATIONS[activation], name: `${name}/${activation}`, inputs: [] }]
+      if (activation === 'linear') return [product]
+      const opType = ACTIVATIONS[activation as keyof typeof ACTIVATIONS]
+      return [product, { opType, name: `${name}/${String(activation)}`, inputs: [] }]
     }
+    default:
+      throw errors.TRAIN_CONFIG_INVALID({ issues: [`network: ${layer.type} layers`] })
   }
 }
 

@@ -8,8 +8,9 @@ import { type Model, ModelSchema } from '../generated/onnx_pb.js'
 import { contentsOf } from './contents.js'
 import { NodeContext } from './context.js'
 import { INFER } from './infer.js'
+import { LOWER, type Lowering } from './lower.js'
 import { exact, shareKey } from './share.js'
-import type { Dim, Value, ValueType } from './value.js'
+import { type Dim, isFloat, type Value, type ValueType } from './value.js'
 
 /** Read by onnxruntime-node and onnxruntime-web 1.30 on every provider; ReduceMean's axes are an attribute up to here. */
 export const OPSET = 17
@@ -22,6 +23,8 @@ export interface BuiltNode {
   readonly inputs: readonly (Value | undefined)[]
   readonly outputs: readonly Value[]
   readonly attributes: Attributes
+  /** The nodes that it is written as; itself when left out. */
+  readonly parts?: readonly BuiltNode[]
 }
 
 export interface OpOptions {
@@ -46,6 +49,7 @@ export class GraphBuilder {
   private readonly tensors = new Map<string, Tensor>()
   private readonly constantNames = new Map<string, Value>()
   private readonly shared = new Map<string, readonly Value[]>()
+  private lowering = false
   private readonly contents = new Map<string, readonly Dim[]>()
   private readonly built: BuiltNode[] = []
   private readonly inputList: Value[] = []
@@ -85,9 +89,9 @@ export class GraphBuilder {
   }
 
   /**
-   * Adds a node and returns its first output; the value that exists already where the same operator was applied to the
-   * same inputs with the same attributes, and no name is asked for. Throws `GRAPH_INVALID` for an operator without an inference rule and for
-   * inputs that do not fit it.
+   * Adds a node and returns its first output, or the value that exists already: the same operator on the same inputs
+   * with the same attributes is one node, unless a name is asked for or it draws random numbers.
+   * Throws `GRAPH_INVALID` for an operator without an inference rule and for inputs that do not fit it.
    */
   op(
     opType: string,
@@ -117,12 +121,27 @@ export class GraphBuilder {
     const context = this.context(opType, inputs, attributes, count)
     const types = rule(context)
     const name = options.name ?? this.fresh(opType)
-    const outputs = types.map((type, place) => this.declare(place === 0 ? name : `${name}_${place}`, type))
-    this.built.push({ name, opType, inputs, outputs, attributes })
-    if (key !== undefined && !this.shared.has(key)) this.shared.set(key, outputs)
+    const lowered = LOWER[opType] && this.lowered(LOWER[opType], context, name)
+    const outputs =
+      lowered?.outputs ?? types.map((type, place) => this.declare(place === 0 ? name : `${name}_${place}`, type))
+    this.built.push({ name, opType, inputs, outputs, attributes, ...(lowered && { parts: lowered.parts }) })
+    // Inside of a lowered node a float has no node of its own: its gradient could not be found.
+    const hidden = this.lowering && types.some(({ dtype }) => isFloat(dtype))
+    if (key !== undefined && !hidden && !this.shared.has(key)) this.shared.set(key, outputs)
     const contents = contentsOf(context, types)
     if (contents !== undefined) this.contents.set(name, contents)
     return outputs
+  }
+
+  private lowered(lowering: Lowering, context: NodeContext, name: string): { outputs: Value[]; parts: BuiltNode[] } {
+    const start = this.built.length
+    this.lowering = true
+    try {
+      const outputs = lowering(this, context, name)
+      return { outputs, parts: this.built.splice(start) }
+    } finally {
+      this.lowering = false
+    }
   }
 
   /** Names a value as an output of the model; it may have several names. */
@@ -206,7 +225,7 @@ export class GraphBuilder {
   private needed(): { nodes: BuiltNode[]; used: Set<string> } {
     const used = new Set(this.outputList.map(({ value }) => value.name))
     const nodes: BuiltNode[] = []
-    for (const node of this.built.toReversed()) {
+    for (const node of this.built.flatMap((whole) => whole.parts ?? [whole]).toReversed()) {
       if (!node.outputs.some((value) => used.has(value.name))) continue
       nodes.push(node)
       for (const value of node.inputs) if (value !== undefined) used.add(value.name)

@@ -63,7 +63,10 @@ const table = (rule: InferRule, operators: string): Record<string, InferRule> =>
 
 /** Operators that take each element, or each tuple of elements, by itself (and those whose output is like their input). */
 export const inferElementwise: Readonly<Record<string, InferRule>> = {
-  ...table(same, 'Abs Ceil Clip Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity LeakyRelu Log LogSoftmax Neg Not'),
+  ...table(
+    same,
+    'Abs Ceil Clip Cos Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log LogSoftmax Neg Not',
+  ),
   ...table(same, 'Reciprocal Relu Round Selu Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Tanh'),
   ...table(binary, 'Add Sub Mul Div Mod And Or Xor'),
   ...table(variadic, 'Max Mean Min Sum'),

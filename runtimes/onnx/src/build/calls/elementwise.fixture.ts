@@ -2,7 +2,7 @@ import { floats } from '../value.js'
 import type { Calls } from './common.fixture.js'
 
 const UNARY =
-  'Abs Ceil Clip Cos Elu Erf Exp Floor HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log LogSoftmax Neg ' +
+  'Abs Ceil Clip Cos Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log LogSoftmax Neg ' +
   'Reciprocal Relu Round Selu Sigmoid Sign Sin Softmax Softplus Softsign Sqrt Tanh'
 const BINARY = 'Add Sub Mul Div Pow Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Sum PRelu'
 const LOGIC = 'And Or Xor'

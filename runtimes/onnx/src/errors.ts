@@ -12,6 +12,36 @@ export const { entries, errors } = defineErrors({
     (d) => `the model would take ${d.bytes} bytes as one ONNX file; the format allows ${d.maxBytes}`,
     'Make the model smaller, or quantize it.',
   ),
+  MODEL_GRAPH_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the model's graph is not valid: ${d.issues.join('; ')}`,
+    'Export the model again, and check it with `onnx.checker.check_model`.',
+  ),
+  MODEL_OPSET_UNSUPPORTED: entry<{ opset: number; minimum: number; maximum: number }>(
+    422,
+    (d) => `the model imports operator set ${d.opset}; ${d.minimum} to ${d.maximum} are understood`,
+    'Export the model with operator set 17.',
+  ),
+  OPERATOR_UNSUPPORTED: entry<{ nodes: readonly string[] }>(
+    422,
+    (d) => `nodes that cannot be taken over: ${d.nodes.slice(0, 8).join(', ')}`,
+    'Export the model without them, or cut it before them.',
+  ),
+  NODE_INVALID: entry<{ node: string; operator: string; reason: string }>(
+    422,
+    (d) => `node "${d.node}" (${d.operator}) of the imported model does not fit: ${d.reason}`,
+    'Check the shape given for the input; export with a free batch size (dynamic axes) and constant shapes.',
+  ),
+  VALUE_NOT_FOUND: entry<{ name: string; nearest: readonly string[] }>(
+    404,
+    (d) => `the model has no node or value "${d.name}"; there is: ${d.nearest.join(', ')}`,
+    'Give the name of a node or of a value as the file has it.',
+  ),
+  EXTERNAL_DATA_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `tensors outside the model file cannot be read: ${d.issues.slice(0, 8).join('; ')}`,
+    "Keep the data files beside the model, as the exporter wrote them, and give the model's folder.",
+  ),
   TENSOR_TYPE_UNSUPPORTED: entry<{ tensor: string; dataType: string }>(
     400,
     (d) => `tensor "${d.tensor}" has element type ${d.dataType}, which has no JavaScript array`,
@@ -51,5 +81,10 @@ export const { entries, errors } = defineErrors({
     400,
     (d) => `the calibration rows cannot be used: ${d.issues.join('; ')}`,
     'Give representative rows for every input of the model, the same number for each.',
+  ),
+  COLUMNS_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the columns cannot be fitted or built: ${d.issues.join('; ')}`,
+    'Correct the column schema, or load rows that have these values.',
   ),
 })

@@ -1,6 +1,9 @@
 export { type BuiltNode, GraphBuilder, OPSET, type OpOptions } from './build/graph-builder.js'
 export { roundName, type Unrolling, unroll } from './build/unroll.js'
 export { type Dim, floats, int64s, type Value, type ValueType } from './build/value.js'
+export { fitColumns } from './columns/fit.js'
+export type { CategoryStatistics, ColumnStatistics, NumberStatistics } from './columns/statistics.js'
+export { columnNames, columnTransform } from './columns/transform.js'
 export { entries as onnxErrorEntries, errors as onnxErrors } from './errors.js'
 export {
   type Attributes,

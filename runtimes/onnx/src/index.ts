@@ -41,6 +41,12 @@ export {
 } from './generated/onnx_pb.js'
 export { differentiate } from './gradient/differentiate.js'
 export { GRADIENTS } from './gradient/rules.js'
+export { type EmitOptions, emit } from './import/emit.js'
+export type { NodeEmission } from './import/emission.js'
+export { type ImportOptions, importModel, OPSETS } from './import/import.js'
+export type { ImportedModel, ImportedNode } from './import/model.js'
+export { cutAt, featuresOf, nearest } from './import/surgery.js'
+export { type Weight, type WeightRole, weightsOf } from './import/weights.js'
 export { meanSquaredError, softmaxCrossEntropy } from './optimize/loss.js'
 export {
   type AdamStep,

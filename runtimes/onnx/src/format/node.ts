@@ -12,7 +12,7 @@ import {
 import { fromTensor, toTensor } from './tensor.js'
 import { ATTRIBUTE_TYPE } from './types.js'
 
-/** An attribute's value: bigint and bigint[] are ONNX integers, number and number[] its floats. */
+/** An attribute's value: bigint and bigint[] are ONNX integers, number and number[] its floats, a graph a loop's body. */
 export type AttributeValue =
   | bigint
   | number
@@ -21,6 +21,7 @@ export type AttributeValue =
   | readonly number[]
   | readonly string[]
   | Tensor
+  | Graph
 
 export type Attributes = Readonly<Record<string, AttributeValue>>
 
@@ -50,6 +51,7 @@ function makeAttribute(name: string, value: AttributeValue): Attribute {
   if (typeof value === 'number') return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.float, f: value })
   if (typeof value === 'string')
     return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.string, s: encoder.encode(value) })
+  if ('$typeName' in value) return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.graph, g: value })
   if ('dtype' in value) return create(AttributeSchema, { name, type: ATTRIBUTE_TYPE.tensor, t: fromTensor('', value) })
   const list = value as readonly unknown[]
   if (list.every((item) => typeof item === 'bigint'))
@@ -62,12 +64,13 @@ function makeAttribute(name: string, value: AttributeValue): Attribute {
 
 /** The attributes of a node that are not graphs, as values. */
 export function attributesOf(node: Node): Attributes {
-  const values: Record<string, AttributeValue> = {}
-  for (const attribute of node.attribute) {
-    const value = attributeValue(attribute)
-    if (value !== undefined && attribute.name !== undefined) values[attribute.name] = value
-  }
-  return values
+  // From entries: an attribute called "__proto__" is one like any other.
+  return Object.fromEntries(
+    node.attribute.flatMap((attribute) => {
+      const value = attributeValue(attribute)
+      return value === undefined || attribute.name === undefined ? [] : [[attribute.name, value] as const]
+    }),
+  )
 }
 
 function attributeValue(attribute: Attribute): AttributeValue | undefined {

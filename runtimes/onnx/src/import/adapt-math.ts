@@ -1,0 +1,112 @@
+import type { Value } from '../build/value.js'
+import type { Attributes } from '../format/node.js'
+import type { Adapter, NodeEmission } from './emission.js'
+
+/** Before operator set 13 all axes from `axis` on were one row; along the last axis both mean the same. */
+const softmax: Adapter = (e) => {
+  const { opType } = e.node
+  const x = e.in(0)
+  const rank = x.shape.length
+  if (e.opset >= 13) return e.result(opType, [x], { axis: BigInt(e.int('axis', -1)) })
+  const axis = e.axis(e.int('axis', 1))
+  if (axis === rank - 1) return e.result(opType, [x], { axis: -1n })
+  const rows = e.op(opType, [e.op('Flatten', [x], { axis: BigInt(axis) })], { axis: -1n })
+  return e.result('Reshape', [rows, shapeOf(e, x)])
+}
+
+export function shapeOf(e: NodeEmission, x: Value): Value {
+  const sizes = x.shape.map((size, axis) => (typeof size === 'number' ? size : axis === 0 ? -1 : undefined))
+  return sizes.every((size) => size !== undefined) ? e.int64s(sizes) : e.op('Shape', [x])
+}
+
+/** Reductions take their axes as an attribute up to set 17, ReduceSum from 13 on as an input. */
+function reduction(e: NodeEmission, opType: string, x: Value, last: boolean): Value {
+  const axes = e.ints('axes') ?? e.constantInts(1)
+  if (axes === undefined && e.inputs[1] !== undefined) throw e.refuse('its axes are computed at run time')
+  if ((axes === undefined || axes.length === 0) && e.int('noop_with_empty_axes', 0) === 1)
+    return last ? (e.result('Identity', [x])[0] as Value) : x
+  const keepdims = BigInt(e.int('keepdims', 1))
+  const named = axes === undefined || axes.length === 0 ? undefined : axes
+  const bySum = opType === 'ReduceSum'
+  const inputs = bySum && named !== undefined ? [x, e.int64s(named)] : [x]
+  const attributes: Attributes = bySum || named === undefined ? { keepdims } : { axes: named.map(BigInt), keepdims }
+  return last ? (e.result(opType, inputs, attributes)[0] as Value) : e.op(opType, inputs, attributes)
+}
+
+const reduce: Adapter = (e) => [reduction(e, e.node.opType, e.in(0), true)]
+
+const reduceLogSum: Adapter = (e) => e.result('Log', [reduction(e, 'ReduceSum', e.in(0), false)])
+
+const reduceNames =
+  'ReduceL1 ReduceL2 ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd ReduceSum ReduceSumSquare'
+
+/** Bounds were attributes before operator set 11. */
+const clip: Adapter = (e) => {
+  if (e.opset >= 11) return e.result('Clip', e.inputs)
+  const bound = (name: string): Value | undefined =>
+    e.attributes[name] === undefined ? undefined : e.scalar(e.float(name, 0))
+  return e.result('Clip', [e.in(0), bound('min'), bound('max')])
+}
+
+/** x / 2 (1 + erf(x / √2)), or its approximation by tanh (Hendrycks and Gimpel 2016, arXiv:1606.08415). */
+const gelu: Adapter = (e) => {
+  const x = e.in(0)
+  const half = e.op('Mul', [x, e.scalar(0.5)])
+  if (e.string('approximate', 'none') === 'tanh') {
+    const cube = e.op('Mul', [e.op('Mul', [e.op('Mul', [x, x]), x]), e.scalar(0.044715)])
+    const inner = e.op('Mul', [e.op('Add', [x, cube]), e.scalar(Math.sqrt(2 / Math.PI))])
+    return e.result('Mul', [half, e.op('Add', [e.op('Tanh', [inner]), e.scalar(1)])])
+  }
+  const erf = e.op('Erf', [e.op('Mul', [x, e.scalar(Math.SQRT1_2)])])
+  return e.result('Mul', [half, e.op('Add', [erf, e.scalar(1)])])
+}
+
+/** x σ(a x): the contrib domain's QuickGelu. */
+const quickGelu: Adapter = (e) => {
+  const inner = e.op('Mul', [e.in(0), e.scalar(e.float('alpha', 1.702))])
+  return e.result('Mul', [e.in(0), e.op('Sigmoid', [inner])])
+}
+
+const mish: Adapter = (e) => e.result('Mul', [e.in(0), e.op('Tanh', [e.op('Softplus', [e.in(0)])])])
+
+/** Any number of inputs, two at a time. */
+const folded =
+  (opType: string): Adapter =>
+  (e) => {
+    const rest = e.inputs.slice(1).filter((value) => value !== undefined)
+    const last = rest.pop()
+    if (last === undefined) return e.result('Identity', [e.in(0)])
+    return e.result(opType, [rest.reduce((sum, value) => e.op(opType, [sum, value]), e.in(0)), last])
+  }
+
+const mean: Adapter = (e) => {
+  const all = e.inputs.filter((value) => value !== undefined)
+  const sum = all.reduce((total, value) => e.op('Add', [total, value]))
+  return e.result('Mul', [sum, e.scalar(1 / all.length)])
+}
+
+/** `saturate` (19) is about 8-bit floats only. */
+const cast: Adapter = (e) => e.result('Cast', [e.in(0)], { to: e.attributes['to'] ?? 0n })
+
+const castLike: Adapter = (e) => {
+  const value = e.cast(e.in(0), e.in(1).dtype)
+  return e.result('Identity', [value])
+}
+
+/** Operators of arithmetic, by what older and newer operator sets call their arguments. */
+export const mathAdapters: Readonly<Record<string, Adapter>> = {
+  ...Object.fromEntries(reduceNames.split(' ').map((name) => [name, reduce])),
+  Cast: cast,
+  CastLike: castLike,
+  Clip: clip,
+  Gelu: gelu,
+  LogSoftmax: softmax,
+  Max: folded('Max'),
+  Mean: mean,
+  Min: folded('Min'),
+  Mish: mish,
+  QuickGelu: quickGelu,
+  ReduceLogSum: reduceLogSum,
+  Softmax: softmax,
+  Sum: folded('Add'),
+}

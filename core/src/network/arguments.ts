@@ -51,9 +51,13 @@ export const activationNames = [
 ] as const
 
 /** `alpha`: the slope of leakyRelu (0.2) below 0 and of hardSigmoid (1/6) at 0, the scale of elu (1). */
-export const activation = z.union([
-  z.enum(activationNames),
-  z.strictObject({ type: z.enum(['leakyRelu', 'elu', 'hardSigmoid']), alpha: z.number().positive() }),
+const sloped = z.strictObject({ type: z.enum(['leakyRelu', 'elu', 'hardSigmoid']), alpha: z.number().positive() })
+export const activation = z.union([z.enum(activationNames), sloped])
+
+/** Those that ONNX has inside of an lstm or gru. */
+export const cellActivation = z.union([
+  z.enum(['linear', 'relu', 'leakyRelu', 'elu', 'sigmoid', 'hardSigmoid', 'tanh', 'softplus', 'softsign']),
+  sloped,
 ])
 
 const seedless = z.enum([

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import {
   activation,
+  cellActivation,
   dataFormat,
   initializedBy,
   layerName,
@@ -159,8 +160,8 @@ const normalizations = [
 
 const gated = {
   units,
-  activation: activation.default('tanh'),
-  recurrentActivation: activation.default('sigmoid'),
+  activation: cellActivation.default('tanh'),
+  recurrentActivation: cellActivation.default('sigmoid'),
   ...biased,
   ...kernel,
   recurrentInitializer: initializedBy('orthogonal'),

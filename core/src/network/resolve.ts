@@ -50,6 +50,7 @@ export function tryPlanNetwork(
   if (input.name === output.name) issues.push('output.name: the same as input.name')
   const shapes = new Map<string, Shape | undefined>([[INPUT, input.shape]])
   const used = new Set<string>()
+  const scaledOnly = new Set([INPUT])
   const planned: PlannedLayer[] = []
   let before = INPUT
   for (const [
@@ -67,6 +68,11 @@ export function tryPlanNetwork(
     if (typeof found === 'string') issues.push(`${path}: ${found}`)
     const known = typeof found === 'object' ? found : undefined
     if (known !== undefined) planned.push({ layer, inputShapes, ...known })
+    if (layer.type === 'normalization' && !scaledOnly.has(inputs[0] ?? ''))
+      issues.push(
+        `${path}: only rescaling may come before a normalization; behind other layers it has no fixed statistics`,
+      )
+    if (SCALES.has(layer.type) && scaledOnly.has(inputs[0] ?? '')) scaledOnly.add(name)
     for (const from of inputs) used.add(from)
     shapes.set(name, known?.shape)
     before = name
@@ -91,6 +97,7 @@ function shapeOf(layer: ResolvedLayer, shapes: readonly Shape[]): Pick<PlannedLa
   return { parameters: 0, ...found }
 }
 
+const SCALES: ReadonlySet<LayerType> = new Set(['normalization', 'rescaling'])
 const MANY: ReadonlySet<LayerType> = new Set([
   'add',
   'subtract',

@@ -16,7 +16,8 @@ export {
   setInitializer,
 } from './format/node.js'
 export { type TensorRange, tensorRanges } from './format/ranges.js'
-export { readModel, tensorsOf } from './format/read.js'
+export { type ExternalData, readModelFile } from './format/external.js'
+export { readModel, readTensor, tensorsOf } from './format/read.js'
 export { signatureOf, specOf, valueInfo } from './format/signature.js'
 export { DEFAULT_READ_LIMITS, type ReadLimits } from './format/skim.js'
 export { fromTensor, toTensor } from './format/tensor.js'
@@ -41,20 +42,24 @@ export {
 } from './generated/onnx_pb.js'
 export { differentiate } from './gradient/differentiate.js'
 export { GRADIENTS } from './gradient/rules.js'
-export { type EmitOptions, emit } from './import/emit.js'
 export type { NodeEmission } from './import/emission.js'
+export { type EmitOptions, emit } from './import/emit.js'
 export { type ImportOptions, importModel, OPSETS } from './import/import.js'
 export type { ImportedModel, ImportedNode } from './import/model.js'
 export { cutAt, featuresOf, nearest } from './import/surgery.js'
 export { type Weight, type WeightRole, weightsOf } from './import/weights.js'
-export { meanSquaredError, softmaxCrossEntropy } from './optimize/loss.js'
-export {
-  type AdamStep,
-  type OptimizerStep,
-  optimizerStep,
-  type SgdStep,
-  type StepInputs,
-  type StepOutputs,
-  stateNames,
-} from './optimize/step.js'
+export { ACCUMULATED, accumulateGradients } from './optimize/accumulate.js'
+export { AVERAGE, averageScale } from './optimize/average.js'
+export { type Clipped, clipGradients } from './optimize/clip.js'
+export { huber, meanAbsoluteError, meanSquaredError } from './optimize/losses/regression.js'
+export { type SigmoidOptions, sigmoidCrossEntropy } from './optimize/losses/sigmoid.js'
+export { type SoftmaxOptions, softmaxCrossEntropy, softmaxCrossEntropySoft } from './optimize/losses/softmax.js'
+export { type Loss, lossOf } from './optimize/losses/table.js'
+export { triplet } from './optimize/losses/triplet.js'
+export type { AdamStep, AdamWStep } from './optimize/optimizers/adam.js'
+export type { LionStep } from './optimize/optimizers/lion.js'
+export type { RmspropStep } from './optimize/optimizers/rmsprop.js'
+export type { StepInputs, StepOutputs } from './optimize/optimizers/rule.js'
+export type { SgdStep } from './optimize/optimizers/sgd.js'
+export { type OptimizerStep, optimizerStep, type StepOptions, stateNames } from './optimize/step.js'
 export { createInt8Quantizer } from './quantize/quantizer.js'

@@ -26,10 +26,14 @@ const BIT32 = 5
  *
  * Throws `MODEL_INVALID`.
  */
-export function skim(bytes: Uint8Array, limits: ReadLimits = DEFAULT_READ_LIMITS): void {
+export function skim(
+  bytes: Uint8Array,
+  limits: ReadLimits = DEFAULT_READ_LIMITS,
+  desc: DescMessage = ModelSchema,
+): void {
   if (bytes.byteLength === 0) throw invalid('it is empty')
   const walker = new Walker(bytes, limits)
-  walker.message(ModelSchema, 0, bytes.byteLength, 1)
+  walker.message(desc, 0, bytes.byteLength, 1)
 }
 
 class Walker {

@@ -2,4 +2,4 @@ export { entries as trainerOnnxErrorEntries, errors as trainerOnnxErrors } from 
 export { onnxTrainer } from './plugin.js'
 /** What makes a run reproducible elsewhere: the order of rows and the initial weights, as functions of the seed. */
 export { shuffled as shuffledRows } from './random.js'
-export { createOnnxTrainer, initialParameters, type OnnxTrainerOptions } from './trainer.js'
+export { createOnnxTrainer, initialParameters, type OnnxTrainerOptions, parameterShapes } from './trainer.js'

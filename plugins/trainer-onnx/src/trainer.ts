@@ -50,6 +50,11 @@ export function initialParameters({ network, seed }: Pick<TrainJob, 'network' | 
   return initialValues(trainableOf(network), seed)
 }
 
+/** The shape of each of a job's parameters, by name. */
+export function parameterShapes({ network }: Pick<TrainJob, 'network'>): Record<string, readonly number[]> {
+  return Object.fromEntries(trainableOf(network).parameters.map(({ name, shape }) => [name, shape]))
+}
+
 class Run {
   private readonly digest: string
   private readonly rows: number

@@ -5,6 +5,7 @@ import '@tensorflow/tfjs-backend-cpu'
 // Registers the gradients.
 import '@tensorflow/tfjs-layers'
 import { setWasmPaths } from '@tensorflow/tfjs-backend-wasm'
+import type { Outcome } from './outcome.js'
 import { withWasmThreads } from './wasm-threads.js'
 
 /** What TensorFlow.js trains on: rows, the weights to start from, and each epoch's order of rows. */
@@ -25,11 +26,7 @@ export interface TfjsPlan {
  * `optimizer.minimize`, tensors on the backend, one upload of rows a step (model.fit is slower). One step beforehand is
  * not counted: kernels are set up in it.
  */
-export async function trainOnTfjs(
-  backend: 'wasm' | 'cpu',
-  plan: TfjsPlan,
-): Promise<{ samplesPerSecond: number; finalLoss: number; threads: number; secondsInAll: number }> {
-  const began = performance.now()
+export async function trainOnTfjs(backend: 'wasm' | 'cpu', plan: TfjsPlan): Promise<Outcome> {
   await useBackend(backend, plan.threads)
   trainEpoch(makeModel(plan), plan, (plan.orders[0] as Uint32Array).subarray(0, plan.batch))
   const model = makeModel(plan)
@@ -43,7 +40,7 @@ export async function trainOnTfjs(
     samplesPerSecond: rows / ((ended - started) / 1000),
     finalLoss,
     threads: backend === 'wasm' ? plan.threads : 1,
-    secondsInAll: (ended - began) / 1000,
+    engineVersion: `tfjs ${tf.version_core}`,
   }
 }
 
@@ -69,13 +66,13 @@ interface Model {
 
 function makeModel({ weights, width, classes, learningRate }: TfjsPlan): Model {
   const of = (name: string): Float32Array => weights[name] as Float32Array
-  const hidden = of('dense_1/bias').length
+  const hidden = of('hidden/bias').length
   return {
     variables: [
-      tf.variable(tf.tensor2d(of('dense_1/kernel').slice(), [width, hidden])),
-      tf.variable(tf.tensor1d(of('dense_1/bias').slice())),
-      tf.variable(tf.tensor2d(of('dense_2/kernel').slice(), [hidden, classes])),
-      tf.variable(tf.tensor1d(of('dense_2/bias').slice())),
+      tf.variable(tf.tensor2d(of('hidden/kernel').slice(), [width, hidden])),
+      tf.variable(tf.tensor1d(of('hidden/bias').slice())),
+      tf.variable(tf.tensor2d(of('head/kernel').slice(), [hidden, classes])),
+      tf.variable(tf.tensor1d(of('head/bias').slice())),
     ],
     optimizer: tf.train.adam(learningRate, 0.9, 0.999, 1e-7),
   }

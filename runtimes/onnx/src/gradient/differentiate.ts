@@ -2,7 +2,7 @@ import type { BuiltNode, GraphBuilder } from '../build/graph-builder.js'
 import { floats, isFloat, type Value } from '../build/value.js'
 import { errors } from '../errors.js'
 import { GradientContext } from './context.js'
-import { nearestSupported } from './nearest.js'
+import { withoutGradient } from './nearest.js'
 import { GRADIENTS } from './rules.js'
 
 /**
@@ -30,6 +30,8 @@ export function differentiate(g: GraphBuilder, loss: Value, parameters: readonly
   const gradients = new Map<string, Value>([[loss.name, g.constant(floats(loss.dtype, [1]))]])
   for (const node of path.toReversed()) {
     const outer = node.outputs.map((value) => gradients.get(value.name))
+    // A node may be reached through an input that its output does not slope by: a ratio, a size.
+    if (outer.every((gradient) => gradient === undefined)) continue
     const context = new GradientContext(g, node, outer, (value) => trained.has(value.name))
     const inner = GRADIENTS[node.opType]?.(context) ?? []
     for (const [place, gradient] of inner.entries()) {
@@ -39,8 +41,13 @@ export function differentiate(g: GraphBuilder, loss: Value, parameters: readonly
       gradients.set(input.name, sum === undefined ? gradient : g.op('Add', [sum, gradient]))
     }
   }
+  const flat = parameters.filter(({ name }) => !gradients.has(name))
+  if (flat.length > 0) throw unreachable(loss, flat)
   return parameters.map((parameter) => gradients.get(parameter.name) as Value)
 }
+
+const unreachable = (loss: Value, parameters: readonly Value[]): Error =>
+  errors.GRADIENT_UNREACHABLE({ loss: loss.name, parameters: parameters.map(({ name }) => name) })
 
 /** The names of all float values that depend on a parameter, the parameters among them. */
 function dependents(nodes: readonly BuiltNode[], parameters: readonly Value[]): Set<string> {
@@ -69,16 +76,10 @@ function nodesBetween(nodes: readonly BuiltNode[], trained: ReadonlySet<string>,
 
 function check(path: readonly BuiltNode[], parameters: readonly Value[], loss: Value): void {
   for (const node of path) {
-    if (GRADIENTS[node.opType] === undefined) {
-      throw errors.GRADIENT_NOT_DEFINED({
-        node: node.name,
-        operator: node.opType,
-        nearest: nearestSupported(node.opType),
-      })
-    }
+    const nearest = withoutGradient(node)
+    if (nearest !== undefined) throw errors.GRADIENT_NOT_DEFINED({ node: node.name, operator: node.opType, nearest })
   }
   const used = new Set(path.flatMap((node) => node.inputs.map((value) => value?.name)))
   const unused = parameters.filter(({ name }) => !used.has(name) && name !== loss.name)
-  if (unused.length > 0)
-    throw errors.GRADIENT_UNREACHABLE({ loss: loss.name, parameters: unused.map(({ name }) => name) })
+  if (unused.length > 0) throw unreachable(loss, unused)
 }

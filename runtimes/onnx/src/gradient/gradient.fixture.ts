@@ -13,22 +13,25 @@ export interface Case {
   readonly domain?: (value: number, input: number) => number
   /** The inputs to differentiate by; all when left out. */
   readonly by?: readonly number[]
+  /**
+   * The same function of operators that the engine has in float64. Where this is given, `build` is run in float32 and
+   * compared with the differences of this.
+   */
+  readonly reference?: (g: GraphBuilder, inputs: readonly Value[]) => Value
 }
 
 export interface Built {
   readonly session: InferenceSession
   readonly by: readonly number[]
+  /** Gives the loss that differences are taken of, in float64. */
+  readonly reference: InferenceSession
+  readonly dtype: 'float32' | 'float64'
 }
 
 /** The operator, a loss that weighs its outputs, and the gradients, as a session. Sizes are free when `free`. */
 export async function buildCase(item: Case, free: boolean): Promise<Built> {
-  const g = new GraphBuilder('case')
-  const inputs = item.shapes.map((shape, place) =>
-    g.input(`x${place}`, 'float64', free ? shape.map((_, axis) => `x${place}_${axis}`) : shape),
-  )
-  const y = item.build(g, inputs)
-  const weights = g.input('weights', 'float64', y.shape)
-  const loss = g.op('ReduceSum', [g.op('Mul', [y, weights])], { keepdims: 0n }, { name: 'loss' })
+  const dtype = item.reference === undefined ? 'float64' : 'float32'
+  const { g, inputs, loss, y } = weighed(item, item.build, dtype, free)
   const by = item.by ?? inputs.map((_, place) => place)
   const gradients = differentiate(
     g,
@@ -38,10 +41,32 @@ export async function buildCase(item: Case, free: boolean): Promise<Built> {
   g.output('loss', loss)
   g.output('y', y)
   for (const [at, gradient] of gradients.entries()) g.output(`gradient${by[at]}`, gradient)
-  return {
-    session: await InferenceSession.create(writeModel(g.build()), { intraOpNumThreads: 1, logSeverityLevel: 3 }),
-    by,
-  }
+  const session = await open(g)
+  if (item.reference === undefined) return { session, by, dtype, reference: session }
+  const other = weighed(item, item.reference, 'float64', free)
+  other.g.output('loss', other.loss)
+  other.g.output('y', other.y)
+  return { session, by, dtype, reference: await open(other.g) }
+}
+
+/** Closes what `buildCase` opened. */
+export async function closeCase({ session, reference }: Built): Promise<void> {
+  await session.release()
+  if (reference !== session) await reference.release()
+}
+
+const open = (g: GraphBuilder): Promise<InferenceSession> =>
+  InferenceSession.create(writeModel(g.build()), { intraOpNumThreads: 1, logSeverityLevel: 3 })
+
+function weighed(item: Case, build: Case['build'], dtype: 'float32' | 'float64', free: boolean) {
+  const g = new GraphBuilder('case')
+  const inputs = item.shapes.map((shape, place) =>
+    g.input(`x${place}`, dtype, free ? shape.map((_, axis) => `x${place}_${axis}`) : shape),
+  )
+  const y = build(g, inputs)
+  const weights = g.input('weights', dtype, y.shape)
+  const loss = g.op('ReduceSum', [g.op('Mul', [y, weights])], { keepdims: 0n }, { name: 'loss' })
+  return { g, inputs, loss, y }
 }
 
 export function makeInputs(item: Case, random: () => number): Float64Array[] {
@@ -52,18 +77,21 @@ export function makeInputs(item: Case, random: () => number): Float64Array[] {
   )
 }
 
-/** Runs a case; `weights` defaults to zeros of the output's shape, found by a first run with one number. */
+/** Runs a case on its inputs and the weights of its outputs, in the session's type. */
 export async function runCase(
-  built: Built,
+  session: InferenceSession,
+  dtype: 'float32' | 'float64',
   item: Case,
   inputs: readonly Float64Array[],
   weights: Float64Array,
   shape: readonly number[],
 ): Promise<Record<string, OrtTensor>> {
-  const feeds: Record<string, OrtTensor> = { weights: new OrtTensor('float64', weights, shape) }
-  for (const [place, data] of inputs.entries())
-    feeds[`x${place}`] = new OrtTensor('float64', data, item.shapes[place] ?? [])
-  return (await built.session.run(feeds)) as Record<string, OrtTensor>
+  const tensor = (data: Float64Array, dims: readonly number[]): OrtTensor =>
+    dtype === 'float64' ? new OrtTensor(dtype, data, dims) : new OrtTensor(dtype, Float32Array.from(data), dims)
+  const feeds: Record<string, OrtTensor> = { weights: tensor(weights, shape) }
+  for (const [place, data] of inputs.entries()) feeds[`x${place}`] = tensor(data, item.shapes[place] ?? [])
+  const needed = Object.entries(feeds).filter(([name]) => session.inputNames.includes(name))
+  return (await session.run(Object.fromEntries(needed))) as Record<string, OrtTensor>
 }
 
 /** The loss's slope along one element of one input, by central differences. */
@@ -81,7 +109,7 @@ export async function slope(
     const moved = inputs.map((data, place) => (place === input ? data.slice() : data))
     const target = moved[input] as Float64Array
     target[element] = (target[element] ?? 0) + offset
-    return Number((await runCase(built, item, moved, weights, shape))['loss']?.data[0])
+    return Number((await runCase(built.reference, 'float64', item, moved, weights, shape))['loss']?.data[0])
   }
   return ((await at(h)) - (await at(-h))) / (2 * h)
 }

@@ -1,23 +1,34 @@
+import type { BuiltNode } from '../build/graph-builder.js'
 import { GRADIENTS } from './rules.js'
 
 /** For operators without a gradient: what to write instead, in operators that have one. */
 const NEAREST: Readonly<Record<string, string>> = {
   ArgMax: 'Softmax: a class index has no gradient',
-  Clip: 'Relu(x - min) + min, and the same mirrored for max',
-  Concat: 'MatMul of each part with its own weights, and Add',
-  Elu: 'Relu(x) + a (Exp(-Relu(-x)) - 1)',
-  Gelu: '0.5 x (1 + Tanh(0.79788456 (x + 0.044715 x³))) by Mul, Add, Pow and Tanh',
-  HardSigmoid: 'Sigmoid',
-  LeakyRelu: 'Relu(x) - a Relu(-x)',
-  Max: 'a + Relu(b - a)',
-  Mean: 'Add and Mul by 1/n',
-  Min: 'a - Relu(a - b)',
-  ReduceMax: 'Log(ReduceSum(Exp(x)))',
-  Softplus: 'Log(1 + Exp(x)) by Exp, Add and Log',
-  Sum: 'Add, two at a time',
+  Ceil: 'Identity: the slope is 0 wherever there is one',
+  Floor: 'Identity: the slope is 0 wherever there is one',
+  ReduceProd: 'Exp(ReduceSum(Log(x))) for x > 0, or Mul of slices',
+  Round: 'Identity: the slope is 0 wherever there is one',
+  Sign: 'Tanh(k x) or Softsign(k x)',
 }
 
 /** The nearest form of an operator that can be differentiated, for an error message. */
-export function nearestSupported(operator: string): string {
+function nearestSupported(operator: string): string {
   return NEAREST[operator] ?? `one of ${Object.keys(GRADIENTS).sort().join(', ')}`
+}
+
+const ADDS = { attribute: 'reduction', forms: ['none', 'add'], nearest: 'reduction "add" or none' }
+
+/** Operators of which some forms have a gradient, by the attribute that decides. */
+const FORMS: Readonly<Record<string, { attribute: string; forms: readonly unknown[]; nearest: string }>> = {
+  GatherND: { attribute: 'batch_dims', forms: [0n], nearest: 'GatherND without batch_dims, or GatherElements' },
+  ScatterElements: ADDS,
+  ScatterND: ADDS,
+}
+
+/** What to write instead of a node: undefined when it can be differentiated as it is. */
+export function withoutGradient({ opType, attributes }: BuiltNode): string | undefined {
+  if (GRADIENTS[opType] === undefined) return nearestSupported(opType)
+  const { attribute, forms, nearest } = FORMS[opType] ?? {}
+  const value = attribute === undefined ? undefined : attributes[attribute]
+  return value === undefined || forms?.includes(value) ? undefined : nearest
 }

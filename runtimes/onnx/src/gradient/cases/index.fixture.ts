@@ -1,7 +1,9 @@
 import { activationCases } from './activation.fixture.js'
 import type { Cases } from './common.fixture.js'
 import { elementwiseCases } from './elementwise.fixture.js'
+import { indexCases } from './index-operators.fixture.js'
 import { layoutCases } from './layout.fixture.js'
+import { lossCases } from './loss.fixture.js'
 import { productCases } from './product.fixture.js'
 import { reduceCases } from './reduce.fixture.js'
 
@@ -9,7 +11,9 @@ import { reduceCases } from './reduce.fixture.js'
 export const CASES: Cases = {
   ...activationCases,
   ...elementwiseCases,
+  ...indexCases,
   ...layoutCases,
+  ...lossCases,
   ...productCases,
   ...reduceCases,
 }

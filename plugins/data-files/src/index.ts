@@ -1,1 +1,12 @@
-export {}
+export type { BadCount, LoadReport } from './bad-rows.js'
+export type { NumberFormat } from './cells.js'
+export { type CsvOptions, readCsv } from './csv.js'
+export { type TableDataset, tensorDataset, toDataset } from './dataset.js'
+export { entries as dataFilesErrorEntries, errors as dataFilesErrors } from './errors.js'
+export { readIdx } from './idx.js'
+export { type ImageDataset, type ImageFolderOptions, readImageFolder } from './images.js'
+export { type DataLimits, defaultLimits } from './limits.js'
+export { readNpy } from './npy.js'
+export { readNpz } from './npz.js'
+export { type ParquetOptions, readParquet } from './parquet.js'
+export type { Table } from './table.js'

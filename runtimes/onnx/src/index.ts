@@ -5,6 +5,7 @@ export { fitColumns } from './columns/fit.js'
 export type { CategoryStatistics, ColumnStatistics, NumberStatistics } from './columns/statistics.js'
 export { columnNames, columnTransform } from './columns/transform.js'
 export { entries as onnxErrorEntries, errors as onnxErrors } from './errors.js'
+export { type ExternalData, readModelFile } from './format/external.js'
 export {
   type Attributes,
   type AttributeValue,
@@ -16,7 +17,6 @@ export {
   setInitializer,
 } from './format/node.js'
 export { type TensorRange, tensorRanges } from './format/ranges.js'
-export { type ExternalData, readModelFile } from './format/external.js'
 export { readModel, readTensor, tensorsOf } from './format/read.js'
 export { signatureOf, specOf, valueInfo } from './format/signature.js'
 export { DEFAULT_READ_LIMITS, type ReadLimits } from './format/skim.js'

@@ -127,7 +127,7 @@ export const lossSchema = z.union([
     z.strictObject({
       type: z.literal('softmaxCrossEntropy'),
       labelSmoothing: share.optional(),
-      classWeights: z.array(z.number().min(0)).min(2).optional(),
+      classWeights: z.array(z.number().min(0)).min(2).readonly().optional(),
     }),
     /** Targets are float32 probabilities of the output's shape; `positiveWeight` multiplies those of 1. */
     z.strictObject({

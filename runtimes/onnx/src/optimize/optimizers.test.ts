@@ -1,5 +1,6 @@
 import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
+import { resolveOptimizer } from '@tideway/core'
 import { describe, expect, it } from 'vitest'
 import { GraphBuilder } from '../build/graph-builder.js'
 import { evaluate, seeded } from '../gradient/gradient.fixture.js'
@@ -46,6 +47,13 @@ describe('optimizerStep', () => {
       expect(await difference({ step })).toBeLessThan(TOLERANCE)
     })
   }
+
+  it('takes every optimizer of the config as it is resolved', async () => {
+    for (const type of ['sgd', 'adam', 'adamw', 'rmsprop', 'lion'] as const) {
+      const { step, clipping } = resolveOptimizer({ type, learningRate: 1, clipNorm: 0.5, ema: {} })
+      expect(await difference({ step, ...(clipping === undefined ? {} : { clipping }) })).toBeLessThan(TOLERANCE)
+    }
+  })
 
   it('of centred RMSprop stays finite when gradients are always the same, where their variance is 0', async () => {
     const step = { ...rmsprop, centered: true, epsilon: 1e-12 }

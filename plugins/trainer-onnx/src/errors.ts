@@ -27,4 +27,19 @@ export const { entries, errors } = defineErrors({
     (d) => `the checkpoint does not belong to this job: ${d.issues.join('; ')}`,
     'Use the checkpoint of this job, or start without one.',
   ),
+  KERAS_UNSUPPORTED: entry<{ issues: readonly string[] }>(
+    422,
+    (d) => `the Keras model has parts that are not supported: ${d.issues.join('; ')}`,
+    'Leave them out, or export the model to ONNX and fine-tune that.',
+  ),
+  KERAS_WEIGHTS_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the weights do not fit the Keras model: ${d.issues.join('; ')}`,
+    'Save model and weights together, and give all files that model.json names.',
+  ),
+  NETWORK_TEXT_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the network is not YAML or JSON that can be read: ${d.issues.join('; ')}`,
+    'Correct the named lines; write plain YAML without tags.',
+  ),
 })

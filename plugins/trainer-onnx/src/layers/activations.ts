@@ -51,14 +51,8 @@ export const ACTIVATIONS: Readonly<Record<Exclude<ActivationName, 'linear'>, Rul
   },
   silu: (a) => ACTIVATIONS.swish(a),
   hardSwish: one('HardSwish'),
-  // x Φ(x) (Hendrycks and Gimpel 2016), exact as in Keras; ONNX has Gelu from opset 20 on.
-  gelu: ({ g, x, name }) => {
-    const part = (opType: string, inputs: readonly Value[]) =>
-      g.op(opType, inputs, {}, { name: g.fresh(`${name}/${opType.toLowerCase()}`) })
-    const erf = part('Erf', [part('Mul', [x, scalar(g, Math.SQRT1_2)])])
-    const twice = part('Add', [erf, scalar(g, 1)])
-    return g.op('Mul', [part('Mul', [x, scalar(g, 0.5)]), twice], {}, { name })
-  },
+  // x Φ(x) (Hendrycks and Gimpel 2016), exact as in Keras.
+  gelu: one('Gelu'),
   tanh: one('Tanh'),
   softplus: one('Softplus'),
   softsign: ({ g, x, name }) => {

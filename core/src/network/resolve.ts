@@ -48,6 +48,7 @@ export function tryPlanNetwork(
   const { input, output, layers } = parsed.data
   const issues: string[] = []
   if (input.name === output.name) issues.push('output.name: the same as input.name')
+  refuseLarge('elements', count(input.shape), INPUT)
   const shapes = new Map<string, Shape | undefined>([[INPUT, input.shape]])
   const used = new Set<string>()
   const scaledOnly = new Set([INPUT])

@@ -56,7 +56,11 @@ export class GraphBuilder {
   private readonly outputList: { readonly name: string; readonly value: Value }[] = []
   private readonly counters = new Map<string, number>()
 
-  constructor(private readonly graphName: string) {}
+  constructor(
+    private readonly graphName: string,
+    /** Before every name that is made. */
+    private readonly prefix = '',
+  ) {}
 
   /** The nodes so far, each after those whose outputs it takes. */
   get nodes(): readonly BuiltNode[] {
@@ -133,12 +137,16 @@ export class GraphBuilder {
     return outputs
   }
 
-  private lowered(lowering: Lowering, context: NodeContext, name: string): { outputs: Value[]; parts: BuiltNode[] } {
+  private lowered(
+    lowering: Lowering,
+    context: NodeContext,
+    name: string,
+  ): { outputs: Value[]; parts: BuiltNode[] } | undefined {
     const start = this.built.length
     this.lowering = true
     try {
       const outputs = lowering(this, context, name)
-      return { outputs, parts: this.built.splice(start) }
+      return outputs && { outputs, parts: this.built.splice(start) }
     } finally {
       this.lowering = false
     }
@@ -177,12 +185,17 @@ export class GraphBuilder {
     )
   }
 
+  /** An empty graph, for the body of a loop in this one: names in it differ from those around it. */
+  nested(name: string): GraphBuilder {
+    return new GraphBuilder(name, `${name}.`)
+  }
+
   /** A name that nothing in this graph has. */
   fresh(prefix: string): string {
     for (;;) {
       const next = (this.counters.get(prefix) ?? 0) + 1
       this.counters.set(prefix, next)
-      const name = `${prefix}_${next}`
+      const name = `${this.prefix}${prefix}_${next}`
       if (!this.values.has(name)) return name
     }
   }

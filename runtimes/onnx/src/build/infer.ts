@@ -1,8 +1,10 @@
 import type { InferRule } from './context.js'
+import { inferEinsum } from './infer-einsum.js'
 import { inferElementwise } from './infer-elementwise.js'
 import { inferIndex } from './infer-index.js'
 import { inferLayout } from './infer-layout.js'
 import { inferProduct } from './infer-product.js'
+import { inferRecurrent } from './infer-recurrent.js'
 import { inferReduce } from './infer-reduce.js'
 
 /**
@@ -10,9 +12,11 @@ import { inferReduce } from './infer-reduce.js'
  * To build with another operator, add its rule to the group beside that it belongs to.
  */
 export const INFER: Readonly<Record<string, InferRule>> = {
+  ...inferEinsum,
   ...inferElementwise,
   ...inferIndex,
   ...inferLayout,
   ...inferProduct,
+  ...inferRecurrent,
   ...inferReduce,
 }

@@ -1,5 +1,7 @@
 import type { Attributes } from '../format/node.js'
 import type { NodeContext } from './context.js'
+import type { GraphBuilder } from './graph-builder.js'
+import { lowerRecurrent } from './lower-recurrent.js'
 import { floats, int64s, isFloat, type Value } from './value.js'
 
 /** What a lowering writes with. */
@@ -15,9 +17,9 @@ export interface Writer {
 
 /**
  * How an operator is written in the model, in other operators: its outputs, the first under `name`. Values beyond the
- * operator's own outputs are for its gradient.
+ * operator's own outputs are for its gradient. Undefined where the operator itself is written.
  */
-export type Lowering = (g: Writer, node: NodeContext, name: string) => Value[]
+export type Lowering = (g: GraphBuilder, node: NodeContext, name: string) => Value[] | undefined
 
 const int64 = (g: Writer, ...values: readonly number[]): Value => g.constant(int64s(values))
 
@@ -86,5 +88,8 @@ function classWeights(g: Writer, node: NodeContext, safe: Value, skip: Value | u
 /** Operators that later operator sets have, or that engines expand less well, by how they are written. */
 export const LOWER: Readonly<Record<string, Lowering>> = {
   Gelu: gelu,
+  GRU: lowerRecurrent,
+  LSTM: lowerRecurrent,
+  RNN: lowerRecurrent,
   SoftmaxCrossEntropyLoss: crossEntropy,
 }

@@ -12,7 +12,7 @@ const RANDOM = new Set([
   'RandomUniformLike',
 ])
 
-/** Larger tensors in attributes are not compared. */
+/** Larger tensors in attributes are not compared, nor are graphs. */
 const MOST = 64
 
 const COMMUTATIVE = new Set(['Add', 'Mul'])
@@ -41,6 +41,7 @@ export function shareKey(
 
 /** Integers and floats are different attributes, though both print as numbers. */
 function textOf(value: AttributeValue): string | undefined {
+  if (typeof value === 'object' && '$typeName' in value) return undefined
   if (typeof value === 'object' && 'dtype' in value) {
     if (value.data.length > MOST) return undefined
     return `${value.dtype}[${value.shape.join()}]${Array.from(value.data as ArrayLike<unknown>, exact).join()}`

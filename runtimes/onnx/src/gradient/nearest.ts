@@ -1,5 +1,7 @@
 import type { BuiltNode } from '../build/graph-builder.js'
+import { recurrentLimit } from '../build/recurrent.js'
 import { GRADIENTS } from './rules.js'
+import { einsumLimit } from './rules-einsum.js'
 
 /** For operators without a gradient: what to write instead, in operators that have one. */
 const NEAREST: Readonly<Record<string, string>> = {
@@ -25,9 +27,20 @@ const FORMS: Readonly<Record<string, { attribute: string; forms: readonly unknow
   ScatterND: ADDS,
 }
 
+/** Operators of which more than an attribute decides. */
+const LIMITS: Readonly<Record<string, (node: BuiltNode) => string | undefined>> = {
+  Einsum: einsumLimit,
+  GRU: (node) => recurrentLimit('GRU', node),
+  LSTM: (node) => recurrentLimit('LSTM', node),
+  RNN: (node) => recurrentLimit('RNN', node),
+}
+
 /** What to write instead of a node: undefined when it can be differentiated as it is. */
-export function withoutGradient({ opType, attributes }: BuiltNode): string | undefined {
+export function withoutGradient(node: BuiltNode): string | undefined {
+  const { opType, attributes } = node
   if (GRADIENTS[opType] === undefined) return nearestSupported(opType)
+  const limit = LIMITS[opType]?.(node)
+  if (limit !== undefined) return limit
   const { attribute, forms, nearest } = FORMS[opType] ?? {}
   const value = attribute === undefined ? undefined : attributes[attribute]
   return value === undefined || forms?.includes(value) ? undefined : nearest

@@ -1,10 +1,12 @@
 import type { Rules } from './rule.js'
 import { activationRules } from './rules-activation.js'
+import { einsumRules } from './rules-einsum.js'
 import { elementwiseRules } from './rules-elementwise.js'
 import { indexRules } from './rules-index.js'
 import { layoutRules } from './rules-layout.js'
 import { lossRules } from './rules-loss.js'
 import { productRules } from './rules-product.js'
+import { recurrentRules } from './rules-recurrent.js'
 import { reduceRules } from './rules-reduce.js'
 
 /**
@@ -17,10 +19,12 @@ import { reduceRules } from './rules-reduce.js'
  */
 export const GRADIENTS: Rules = {
   ...activationRules,
+  ...einsumRules,
   ...elementwiseRules,
   ...indexRules,
   ...layoutRules,
   ...lossRules,
   ...productRules,
+  ...recurrentRules,
   ...reduceRules,
 }

@@ -5,6 +5,7 @@ import { indexCases } from './index-operators.fixture.js'
 import { layoutCases } from './layout.fixture.js'
 import { lossCases } from './loss.fixture.js'
 import { productCases } from './product.fixture.js'
+import { recurrentCases } from './recurrent.fixture.js'
 import { reduceCases } from './reduce.fixture.js'
 
 /** Every rule, with the shapes that it must get right. */
@@ -15,5 +16,6 @@ export const CASES: Cases = {
   ...layoutCases,
   ...lossCases,
   ...productCases,
+  ...recurrentCases,
   ...reduceCases,
 }

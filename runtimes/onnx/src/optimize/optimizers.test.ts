@@ -61,6 +61,19 @@ describe('optimizerStep', () => {
     expect(weights.every(Number.isFinite)).toBe(true)
   })
 
+  it('lets a gradient that is not a number be seen in the weights', async () => {
+    const gradients = (): number[] => start().map((_, at) => (at === 3 ? Number.NaN : 1))
+    for (const step of [...steps, { type: 'sgd', momentum: 0 } as const])
+      for (const by of ['norm', 'globalNorm', 'value', undefined] as const) {
+        const { weights } = await walkGraph({
+          step,
+          gradients,
+          ...(by === undefined ? {} : { clipping: { by, limit: 1 } }),
+        })
+        expect(weights[3]).toBeNaN()
+      }
+  })
+
   it('decays what is said to decay, and nothing else', async () => {
     const step = { type: 'sgd', momentum: 0, weightDecay: 1 } as const
     const { weights } = await walkGraph({ step, gradients: () => start().map(() => 0), rate: () => 0.5 })

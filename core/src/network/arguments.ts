@@ -123,8 +123,7 @@ export const regularizer = z
   ])
   .transform((value): Regularizer => {
     if (value === 'l1l2') return { type: 'l1l2', l1: 0.01, l2: 0.01 }
-    const { type, ...given }: { type: string; l1?: number; l2?: number } =
-      typeof value === 'string' ? { type: value, [value]: 0.01 } : value
+    const given: { l1?: number; l2?: number } = typeof value === 'string' ? { [value]: 0.01 } : value
     return { type: 'l1l2', l1: given.l1 ?? 0, l2: given.l2 ?? 0 }
   })
 export interface Regularizer {

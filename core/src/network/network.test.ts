@@ -179,7 +179,7 @@ describe('planNetwork', () => {
     })
     expect(codes).toEqual(['NETWORK_TOO_LARGE', 'NETWORK_TOO_LARGE', 'NETWORK_TOO_LARGE'])
     expect(
-      issuesFrom(network([1], ...new Array<LayerConfig>(networkLimits.layers + 1).fill(layers.flatten()))),
+      issuesFrom(network([1], ...Array.from({ length: networkLimits.layers + 1 }, () => layers.flatten()))),
     ).toHaveLength(1)
   })
 })

@@ -9,6 +9,7 @@ const isFields = (value: unknown): value is Fields =>
 
 export const camel = (name: string): string =>
   name.replace(/_+([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+const textOf = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined)
 const lowerFirst = (name: string): string => name.charAt(0).toLowerCase() + name.slice(1)
 
 /** { class_name, config } with the config's keys in camelCase. */
@@ -31,9 +32,8 @@ const ALIASES: Readonly<Record<string, string>> = { hardSilu: 'hardSwish' }
 
 /** Keras 3 changed the slope of hard_sigmoid from 0.2 to 1/6. */
 export function activationFrom(value: unknown, keras3: boolean): unknown {
-  const name = camel(
-    String(typeof value === 'string' ? value : (classOf(value)?.config['name'] ?? classOf(value)?.type)),
-  )
+  const found = classOf(value)
+  const name = camel(textOf(value) ?? textOf(found?.config['name']) ?? found?.type ?? '')
   if (name === 'hardSigmoid' && !keras3) return { type: 'hardSigmoid', alpha: 0.2 }
   return ALIASES[name] ?? lowerFirst(name)
 }
@@ -47,11 +47,11 @@ export function initializerFrom(value: unknown): unknown {
   const { seed: _, dtype: __, ...config } = found.config
   const type = lowerFirst(found.type)
   if (type !== 'varianceScaling') return { type, ...config }
-  const distribution = camel(String(config['distribution'] ?? 'truncatedNormal'))
+  const distribution = camel(textOf(config['distribution']) ?? 'truncatedNormal')
   return {
     ...config,
     type,
-    mode: camel(String(config['mode'] ?? 'fanIn')),
+    mode: camel(textOf(config['mode']) ?? 'fanIn'),
     distribution: DISTRIBUTIONS[distribution] ?? distribution,
   }
 }

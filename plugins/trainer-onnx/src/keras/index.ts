@@ -65,7 +65,7 @@ function networkFrom(topology: KerasTopology, keras3: boolean) {
   const network = {
     input: { name: input?.name ?? 'input', shape },
     output: { name: topology.outputs[0] ?? 'output' },
-    layers: drafts.map(({ lastAxis: _, ...draft }) => draft),
+    layers: drafts.map((draft) => Object.fromEntries(Object.entries(draft).filter(([key]) => key !== 'lastAxis'))),
   } as unknown as NetworkConfig
   const named = network.input.name === network.output.name ? { ...network, output: { name: 'output' } } : network
   const { plan, issues: wrong } = tryPlanNetwork(named)
@@ -124,7 +124,9 @@ function shapeOf(input: KerasLayer | undefined, issues: string[]): number[] {
 
 function checkAxes({ layers }: NetworkPlan, axes: readonly unknown[]): void {
   const issues = layers.flatMap(({ layer, shape }, place) =>
-    axes[place] === undefined || axes[place] === shape.length ? [] : [`${layer.name}: axis ${String(axes[place])}`],
+    axes[place] === undefined || axes[place] === shape.length
+      ? []
+      : [`${layer.name}: axis ${JSON.stringify(axes[place])}`],
   )
   if (issues.length > 0) throw errors.KERAS_UNSUPPORTED({ issues })
 }

@@ -1,5 +1,5 @@
-import { type PlannedLayer, type ResolvedLayer } from '@tideway/core'
-import { floats, type Value } from '@tideway/onnx'
+import type { PlannedLayer, ResolvedLayer } from '@tideway/core'
+import type { Value } from '@tideway/onnx'
 import type { LayerContext } from './context.js'
 import { vector } from './dense.js'
 import type { LayerRules, Step, WeightSpec } from './rule.js'
@@ -18,7 +18,8 @@ type Context = LayerContext<'batchNormalization' | 'layerNormalization'>
 /** The scale and offset, or ones and zeros for a layer without: the operators want both. */
 function scaleAndOffset(c: Context): [Value, Value] {
   const features = c.shape.at(-1) ?? 1
-  const all = (value: number) => c.g.constant(floats('float32', new Array<number>(features).fill(value), [features]))
+  const all = (value: number) =>
+    c.g.constant({ dtype: 'float32', shape: [features], data: new Float32Array(features).fill(value) })
   return [c.layer.scale ? c.parameter('gamma') : all(1), c.layer.center ? c.parameter('beta') : all(0)]
 }
 

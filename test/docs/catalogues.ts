@@ -2,8 +2,8 @@ import { entries as broker } from '@tideway/broker-aedes'
 import { entries as client } from '@tideway/client'
 import { cloudErrorEntries as cloud } from '@tideway/cloud'
 import { entries as core } from '@tideway/core'
+import { dataFilesErrorEntries as files } from '@tideway/data-files'
 import { entries as edge } from '@tideway/edge'
-import { entries as electricity } from '@tideway/example-electricity'
 import { entries as monitor } from '@tideway/monitor-drift'
 import { onnxErrorEntries as onnx } from '@tideway/onnx'
 import { entries as runtime } from '@tideway/runtime-onnx-node'
@@ -24,6 +24,7 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/onnx': onnx,
   '@tideway/runtime-onnx-node': runtime,
   '@tideway/trainer-onnx': trainer,
+  '@tideway/data-files': files,
   '@tideway/store-postgres': store,
   '@tideway/transport-nats': nats,
   '@tideway/transport-mqtt': mqtt,
@@ -33,7 +34,6 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/client': client,
   '@tideway/cloud': cloud,
   '@tideway/edge': edge,
-  '@tideway/example-electricity': electricity,
 }
 
 /** `docs/errors.md`. */

@@ -21,7 +21,8 @@ const CLOUD_ONLY = [
   '@tideway/cloud',
   '@bufbuild/protobuf',
   'vitest',
-  'papaparse',
+  'csv-parse',
+  'sharp',
 ]
 
 const dir = mkdtempSync(join(tmpdir(), 'tideway-packed-'))

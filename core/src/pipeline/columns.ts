@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { narrow } from '../wire/parse.js'
 
 const role = z.enum(['feature', 'target', 'ignore']).default('feature')
-const missing = z.array(z.string().max(64)).max(64).default([''])
+const missing = z.array(z.string().max(64)).max(64).readonly().default([''])
 const scale = z.enum(['standard', 'minMax', 'none']).default('none')
 const impute = z.enum(['none', 'mean', 'median', 'constant']).default('none')
 const instant = z.iso.datetime({ offset: true })
@@ -29,7 +29,7 @@ const categoryColumn = z.strictObject({
   type: z.literal('category'),
   role,
   /** The vocabulary, in the order of its indices; left out: the values in the file, sorted. */
-  values: z.array(z.string().max(256)).min(1).max(65_536).optional(),
+  values: z.array(z.string().max(256)).min(1).max(65_536).readonly().optional(),
   missing,
   /** `mostFrequent`: the commonest category of the training rows. */
   impute: z.enum(['none', 'mostFrequent', 'constant']).default('none'),
@@ -65,7 +65,7 @@ const columnSchema = z.discriminatedUnion('type', [numberColumn, categoryColumn,
 export const columnsSchema = z
   .strictObject({
     columns: z.record(z.string().min(1).max(128), columnSchema),
-    features: z.array(z.string()).optional(),
+    features: z.array(z.string()).readonly().optional(),
     /** `error`: any bad row ends loading, with the first ones named. `drop`: bad rows are left out and counted. */
     onBadRow: z.enum(['error', 'drop']).default('error'),
   })

@@ -1,2 +1,2 @@
-export { entries, errors, loadElectricity } from './data.js'
+export { loadElectricity } from './data.js'
 export { default as pipeline } from './pipeline.js'

@@ -3,22 +3,26 @@ import { stat } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { createGunzip } from 'node:zlib'
-import { errors } from './errors.js'
 import type { Limiter } from './limits.js'
 
-/** The size of a file in bytes. Throws `DATA_FILE_UNREADABLE` for what is no file, `DATA_LIMIT_EXCEEDED`. */
-export async function fileSize(path: string, limiter: Limiter): Promise<number> {
+/** Makes a reader's error from what is wrong with its file. */
+export type Refuse = (issue: string, cause?: unknown) => Error
+
+const UNREADABLE = 'it cannot be read: it must be a file that this process may read'
+
+/** The size of a file in bytes; refused is what is no file. Throws `DATA_LIMIT_EXCEEDED`. */
+export async function fileSize(path: string, limiter: Limiter, refuse: Refuse): Promise<number> {
   const found = await stat(path).catch((cause: unknown) => {
-    throw errors.DATA_FILE_UNREADABLE({ file: path }, cause)
+    throw refuse(UNREADABLE, cause)
   })
-  if (!found.isFile()) throw errors.DATA_FILE_UNREADABLE({ file: path })
+  if (!found.isFile()) throw refuse(UNREADABLE)
   limiter.check('maxFileBytes', found.size)
   return found.size
 }
 
 /** A file's bytes as they are read, at most `maxFileBytes` of them, also when it grows. Errors as `fileSize`. */
-export async function* fileBytes(path: string, limiter: Limiter): AsyncGenerator<Buffer> {
-  await fileSize(path, limiter)
+export async function* fileBytes(path: string, limiter: Limiter, refuse: Refuse): AsyncGenerator<Buffer> {
+  await fileSize(path, limiter, refuse)
   let bytes = 0
   const stream = createReadStream(path) as AsyncIterable<Buffer>
   try {
@@ -28,13 +32,13 @@ export async function* fileBytes(path: string, limiter: Limiter): AsyncGenerator
       yield chunk
     }
   } catch (cause) {
-    throw cause instanceof Error && 'syscall' in cause ? errors.DATA_FILE_UNREADABLE({ file: path }, cause) : cause
+    throw cause instanceof Error && 'syscall' in cause ? refuse(UNREADABLE, cause) : cause
   }
 }
 
 /** The same, decompressed when the bytes begin as gzip does. Broken compression is thrown as zlib's own error. */
-export async function* plainBytes(path: string, limiter: Limiter): AsyncGenerator<Buffer> {
-  const source = fileBytes(path, limiter)
+export async function* plainBytes(path: string, limiter: Limiter, refuse: Refuse): AsyncGenerator<Buffer> {
+  const source = fileBytes(path, limiter, refuse)
   const first = await source.next()
   if (first.done === true) return
   const all = chained(first.value, source)

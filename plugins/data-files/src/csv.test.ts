@@ -39,7 +39,7 @@ describe('readCsv', () => {
             always || /[",;\t\r\n\ufeff]/.test(value) ? `"${value.replaceAll('"', '""')}"` : value
           const lines = rows.map(({ a, b }) => `${quoted(String(a))}${delimiter}${quoted(b)}`)
           const table = await read([`a${delimiter}b`, ...lines].join(ends), { delimiter })
-          const { values } = table.schema.columns['b'] as { values: string[] }
+          const { values } = table.schema.columns['b'] as { values: readonly string[] }
           expect(Array.from(table.columns['a'] ?? [], (value) => value + 0)).toEqual(rows.map(({ a }) => a + 0))
           expect(Array.from(table.columns['b'] ?? [], (index) => values[index])).toEqual(rows.map(({ b }) => b))
         },
@@ -186,7 +186,10 @@ describe('readCsv', () => {
       /^encoding latin1 is not read/,
     )
     for (const path of [dir, `${dir}/absent.csv`])
-      expect((await refusal(readCsv(path, { schema: { columns: two } }))).code).toBe('DATA_FILE_UNREADABLE')
+      expect(await refusal(readCsv(path, { schema: { columns: two } }))).toMatchObject({
+        code: 'CSV_INVALID',
+        issues: ['it cannot be read: it must be a file that this process may read'],
+      })
     expect((await refusal(read('a,b\n', {}, { columns: {} }))).code).toBe('INPUT_REJECTED')
   })
 

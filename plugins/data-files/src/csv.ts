@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { type ColumnsConfig, resolveColumns } from '@tideway/core'
 import { type CsvErrorCode, parse } from 'csv-parse'
-import { fileBytes } from './bytes.js'
+import { fileBytes, type Refuse } from './bytes.js'
 import type { NumberFormat } from './cells.js'
 import { errors } from './errors.js'
 import { type DataLimits, Limiter } from './limits.js'
@@ -22,9 +22,8 @@ export interface CsvOptions {
 
 /**
  * Reads a CSV (RFC 4180, any line ends) as a stream; columns outside of the schema are read past. Throws `CSV_INVALID`
- * naming the first bad values by line, column and kind, and counting all; `DATA_LIMIT_EXCEEDED`;
- * `DATA_FILE_UNREADABLE`; `INPUT_REJECTED` for a schema that is not valid. Broken quotes end reading in any case: where
- * the next row begins is then not known.
+ * naming the first bad values by line, column and kind, and counting all; `DATA_LIMIT_EXCEEDED`; `INPUT_REJECTED` for a
+ * schema that is not valid. Broken quotes end reading in any case: where the next row begins is then not known.
  *
  * @example
  * const table = await readCsv('pumps.csv', {
@@ -113,9 +112,9 @@ const lineEnds = (record: readonly string[], ends: RegExp) =>
 async function* checkedText(path: string, limiter: Limiter): AsyncGenerator<Buffer> {
   const decoder = new TextDecoder('utf-8', { fatal: true })
   let lines = 1
-  const refuse = (issue: string) => errors.CSV_INVALID({ file: path, issues: [issue] })
+  const refuse: Refuse = (issue, cause) => errors.CSV_INVALID({ file: path, issues: [issue] }, cause)
   let first = true
-  for await (const chunk of fileBytes(path, limiter)) {
+  for await (const chunk of fileBytes(path, limiter, refuse)) {
     if (first && ((chunk[0] === 0xff && chunk[1] === 0xfe) || (chunk[0] === 0xfe && chunk[1] === 0xff)))
       throw refuse('encoding utf-16 is not read: convert the file to utf-8')
     first = false

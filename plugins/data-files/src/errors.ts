@@ -33,11 +33,6 @@ export const { entries, errors } = defineErrors({
     said('a folder of images'),
     "It needs one sub-folder of PNG or JPEG files for each class; with onBadImage: 'drop' bad images are left out.",
   ),
-  DATA_FILE_UNREADABLE: entry<{ file: string }>(
-    400,
-    (d) => `${d.file} cannot be read`,
-    'Check that it exists and that this process may read it.',
-  ),
   DATA_LIMIT_EXCEEDED: entry<{ file: string; limit: string; value: number; allowed: number }>(
     413,
     (d) => `${d.file} needs ${d.limit} of ${d.value}; the limit is ${d.allowed}`,

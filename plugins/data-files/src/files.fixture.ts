@@ -5,7 +5,10 @@ import { codeOf } from '@tideway/core'
 import { afterAll } from 'vitest'
 
 /** A folder of this test file's own; `write` puts a file there and gives its path. */
-export function testFolder(): { readonly dir: string; write(name: string, content: string | Uint8Array): string } {
+export function testFolder(): {
+  readonly dir: string
+  readonly write: (name: string, content: string | Uint8Array) => string
+} {
   const dir = mkdtempSync(join(tmpdir(), 'tideway-data-'))
   afterAll(() => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }))
   return {

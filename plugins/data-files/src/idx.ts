@@ -18,7 +18,7 @@ const MOST_AXES = 8
 
 /**
  * Reads an IDX file, as MNIST's images and labels come (http://yann.lecun.com/exdb/mnist/), gzipped or not. Throws
- * `IDX_INVALID`, `DATA_LIMIT_EXCEEDED`, `DATA_FILE_UNREADABLE`.
+ * `IDX_INVALID`, `DATA_LIMIT_EXCEEDED`.
  *
  * @example
  * const images = await readIdx('train-images-idx3-ubyte.gz') // uint8 [60000, 28, 28]
@@ -26,7 +26,7 @@ const MOST_AXES = 8
 export async function readIdx(path: string, options: { readonly limits?: Partial<DataLimits> } = {}): Promise<Tensor> {
   const limiter = new Limiter(path, options.limits)
   const problem = (issue: string, cause?: unknown) => errors.IDX_INVALID({ file: path, issues: [issue] }, cause)
-  const source = new ByteSource(plainBytes(path, limiter))
+  const source = new ByteSource(plainBytes(path, limiter, problem))
   try {
     const magic = await source.take(4)
     const [zero, none, code = 0, axes = 0] = magic

@@ -31,7 +31,7 @@ const AT_ONCE = 4
  * Reads a folder with one sub-folder of PNG and JPEG files for each class: classes are the sub-folders' names and images
  * their files', both sorted by code unit, so that any machine gives the same order. Files of other names, hidden ones
  * and links are read past. The inputs are uint8 [images, height, width, channels] with scale 1/255. Throws
- * `IMAGES_INVALID` naming bad files, `DATA_LIMIT_EXCEEDED`, `DATA_FILE_UNREADABLE`.
+ * `IMAGES_INVALID` naming bad files, `DATA_LIMIT_EXCEEDED`.
  *
  * @example
  * const dataset = await readImageFolder('photos', { size: { height: 96, width: 96 }, onBadImage: 'drop' })
@@ -90,7 +90,7 @@ export async function readImageFolder(dir: string, options: ImageFolderOptions):
 
 async function namesIn(dir: string, root: string, wanted: 'folder' | 'file'): Promise<string[]> {
   const found = await readdir(dir, { withFileTypes: true }).catch((cause: unknown) => {
-    throw errors.DATA_FILE_UNREADABLE({ file: root }, cause)
+    throw errors.IMAGES_INVALID({ file: root, issues: ['it cannot be read: it must be a folder'] }, cause)
   })
   return found
     .filter((item) => !item.name.startsWith('.') && (wanted === 'folder' ? item.isDirectory() : item.isFile()))
@@ -104,10 +104,8 @@ async function decode(
   { size, channels, fit = 'fill' }: ImageFolderOptions,
   limiter: Limiter,
 ): Promise<Uint8Array | string> {
-  await fileSize(path, new Limiter(path, { maxFileBytes: limiter.get('maxFileBytes') }))
-  const bytes = await readFile(path).catch((cause: unknown) => {
-    throw errors.DATA_FILE_UNREADABLE({ file: path }, cause)
-  })
+  const bytes = await contentOf(path, limiter)
+  if (bytes === undefined) return 'a file that cannot be read'
   // By content: the decoder also knows formats that may refer to other files.
   if (!SIGNATURES.some((signature) => bytes.subarray(0, signature.length).equals(signature))) return 'not PNG or JPEG'
   try {
@@ -120,8 +118,17 @@ async function decode(
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
     const { data, info } = await image.raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
     return info.channels === channels ? data : 'an image of other channels'
+  } catch {
+    return 'an image that cannot be decoded'
+  }
+}
+
+async function contentOf(path: string, limiter: Limiter): Promise<Buffer | undefined> {
+  try {
+    await fileSize(path, new Limiter(path, { maxFileBytes: limiter.get('maxFileBytes') }), (issue) => new Error(issue))
+    return await readFile(path)
   } catch (error) {
     if (codeOf(error) !== undefined) throw error
-    return 'an image that cannot be decoded'
+    return undefined
   }
 }

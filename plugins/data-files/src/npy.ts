@@ -1,5 +1,5 @@
 import { elementCount, type Tensor } from '@tideway/core'
-import { ByteSource, fileBytes } from './bytes.js'
+import { ByteSource, fileBytes, type Refuse } from './bytes.js'
 import { readElements } from './elements.js'
 import { errors } from './errors.js'
 import { type DataLimits, Limiter } from './limits.js'
@@ -10,25 +10,19 @@ const MOST_HEADER_BYTES = 65_536
 
 /**
  * Reads an array that `numpy.save` wrote (format versions 1 to 3, NEP 1): numbers and bools of any byte order; Fortran
- * order becomes row-major. Throws `NPY_INVALID`, also for objects and records; `DATA_LIMIT_EXCEEDED`,
- * `DATA_FILE_UNREADABLE`.
+ * order becomes row-major. Throws `NPY_INVALID`, also for objects and records; `DATA_LIMIT_EXCEEDED`.
  *
  * @example
  * const inputs = await readNpy('inputs.npy') // { dtype: 'float32', shape: [1000, 6], data: Float32Array }
  */
 export async function readNpy(path: string, options: { readonly limits?: Partial<DataLimits> } = {}): Promise<Tensor> {
   const limiter = new Limiter(path, options.limits)
-  return npyFrom(new ByteSource(fileBytes(path, limiter)), limiter, (issue) =>
-    errors.NPY_INVALID({ file: path, issues: [issue] }),
-  )
+  const refuse: Refuse = (issue, cause) => errors.NPY_INVALID({ file: path, issues: [issue] }, cause)
+  return npyFrom(new ByteSource(fileBytes(path, limiter, refuse)), limiter, refuse)
 }
 
 /** Reads an array from a stream, which it ends. */
-export async function npyFrom(
-  source: ByteSource,
-  limiter: Limiter,
-  problem: (issue: string) => Error,
-): Promise<Tensor> {
+export async function npyFrom(source: ByteSource, limiter: Limiter, problem: Refuse): Promise<Tensor> {
   try {
     const start = await source.take(8)
     const version = start[6] ?? 0

@@ -8,15 +8,15 @@ import { npyFrom } from './npy.js'
 
 /**
  * Reads the arrays that `numpy.savez` or `numpy.savez_compressed` wrote, by name. `maxDecodedBytes` counts all of them
- * together, as they are decompressed. Throws `NPY_INVALID`, `DATA_LIMIT_EXCEEDED`, `DATA_FILE_UNREADABLE`.
+ * together, as they are decompressed. Throws `NPY_INVALID`, `DATA_LIMIT_EXCEEDED`.
  *
  * @example
  * const { x, y } = await readNpz('train.npz')
  */
 export async function readNpz(path: string, options: { readonly limits?: Partial<DataLimits> } = {}): Promise<Tensors> {
   const limiter = new Limiter(path, options.limits)
-  await fileSize(path, limiter)
   const problem = (issue: string, cause?: unknown) => errors.NPY_INVALID({ file: path, issues: [issue] }, cause)
+  await fileSize(path, limiter, problem)
   const tensors = new Map<string, Tensor>()
   let zip: ZipFile | undefined
   try {

@@ -26,7 +26,7 @@ type Problem = (issues: readonly string[], cause?: unknown) => Error
 /**
  * Reads flat columns of a Parquet file, one row group at a time, with any of the format's compressions; columns outside
  * of the schema are not read. Throws `PARQUET_INVALID` naming the first bad values by row (from 1), column and kind;
- * `DATA_LIMIT_EXCEEDED`, `DATA_FILE_UNREADABLE`; `INPUT_REJECTED` for a schema that is not valid.
+ * `DATA_LIMIT_EXCEEDED`; `INPUT_REJECTED` for a schema that is not valid.
  *
  * @example
  * const table = await readParquet('pumps.parquet', {
@@ -37,7 +37,7 @@ export async function readParquet(path: string, options: ParquetOptions): Promis
   const schema = resolveColumns(options.schema)
   const limiter = new Limiter(path, options.limits)
   const problem: Problem = (issues, cause) => errors.PARQUET_INVALID({ file: path, issues }, cause)
-  const size = await fileSize(path, limiter)
+  const size = await fileSize(path, limiter, (issue, cause) => problem([issue], cause))
   if (size < 12) throw problem(['it is shorter than any Parquet file'])
   const builder = new TableBuilder(schema, limiter)
   try {

@@ -62,11 +62,11 @@ async function using(loop: Loop, run: (loop: Loop) => Promise<void>): Promise<vo
 
 describe.concurrent('reports between a broker and the store', () => {
   describe('embedded broker', () => {
-    it(title, async () => using(await startLoop(options), killTwice), 180_000)
+    it(title, async () => using(await startLoop(options), killTwice), 300_000)
   })
 
   describeWithServer('nats-server', 'NATS', (natsServer) => {
-    it(title, async () => using(await startLoop({ ...options, natsServer }), killTwice), 180_000)
+    it(title, async () => using(await startLoop({ ...options, natsServer }), killTwice), 300_000)
   })
 
   describeWithServer('mosquitto', 'Mosquitto', (path) => {
@@ -82,7 +82,7 @@ describe.concurrent('reports between a broker and the store', () => {
       } finally {
         await broker.close()
       }
-    }, 180_000)
+    }, 300_000)
   })
 
   describeWithServer('nats-server', "NATS's MQTT listener", (path) => {
@@ -93,6 +93,6 @@ describe.concurrent('reports between a broker and the store', () => {
       } finally {
         await nats.close()
       }
-    }, 180_000)
+    }, 300_000)
   })
 })

@@ -93,8 +93,8 @@ const title = (signal: string) =>
   `knows after a ${signal} all that it knew; devices go on meanwhile, deliver afterwards, and take a new version`
 
 describe.concurrent('a cloud that is started again', () => {
-  it(title('SIGTERM'), () => using({}, (loop) => restart(loop, 'SIGTERM')), 120_000)
-  it(title('SIGKILL'), () => using({}, (loop) => restart(loop, 'SIGKILL')), 120_000)
+  it(title('SIGTERM'), () => using({}, (loop) => restart(loop, 'SIGTERM')), 300_000)
+  it(title('SIGKILL'), () => using({}, (loop) => restart(loop, 'SIGKILL')), 300_000)
 
   describeWithServer('nats-server', 'on NATS', (natsServer) => {
     describeWithServer('postgres', 'and PostgreSQL', (path) => {
@@ -105,7 +105,7 @@ describe.concurrent('a cloud that is started again', () => {
         } finally {
           await postgres.close()
         }
-      }, 120_000)
+      }, 300_000)
     })
   })
 
@@ -127,6 +127,6 @@ describe.concurrent('a cloud that is started again', () => {
         expect(await loop.client.run(id)).toMatchObject({ status: 'finished' })
       })
     },
-    120_000,
+    300_000,
   )
 })

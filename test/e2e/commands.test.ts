@@ -151,7 +151,7 @@ describe('commands on a running cloud', () => {
     expect(table.output).toMatch(/^training epoch \d+\/20 loss /m)
     const { manifest } = await loop.client.version('electricity', 'latest')
     expect(manifest.profile?.statistics.map(({ name }) => name)).toContain('feature.nswprice')
-  }, 90_000)
+  }, 300_000)
 
   it('name what is wrong with a CSV, by line and column', async () => {
     const lines = electricityCsv(30).trimEnd().split('\n')
@@ -194,7 +194,7 @@ export default { ...blobs, model: 'gated', data: () => toss(blobs.data({})), gat
     expect((await loop.client.models()).map(({ name }) => name)).not.toContain('gated')
     const { jobs } = await tidewayJson<{ jobs: object[] }>(['jobs', '--dir', loop.cloud.dir])
     expect(jobs[0]).toMatchObject({ model: 'gated', status: 'failed', error: { code: 'GATE_FAILED' } })
-  }, 60_000)
+  }, 300_000)
 
   it('answer with the code of what the cloud refuses', async () => {
     expect(await run('deploy', 'nothing:1', '--fleet', 'shop')).toMatchObject({
@@ -225,7 +225,7 @@ export default { ...blobs, model: 'gated', data: () => toss(blobs.data({})), gat
     expect(locked.code).toBe(1)
     expect(locked.output).toMatch(new RegExp(`because STORE_LOCKED: .*${pid}`))
     expect(await client.live()).toBe(true)
-  }, 60_000)
+  }, 300_000)
 
   it('say that no cloud runs where none does, and that one does not answer', async () => {
     for (const command of [

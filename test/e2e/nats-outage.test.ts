@@ -60,6 +60,6 @@ describeWithServer('nats-server', 'nats-server away for 10 seconds under traffic
         await loop.close()
       }
     },
-    120_000,
+    300_000,
   )
 })

@@ -15,7 +15,7 @@ onBothTransports((natsServer) => {
   }, START_MS)
   afterAll(() => loop?.close())
 
-  it('brings a model of 400 KB over a link of 20 kB/s with no byte fetched twice', { timeout: 90_000 }, async () => {
+  it('brings a model of 400 KB over a link of 20 kB/s with no byte fetched twice', { timeout: 300_000 }, async () => {
     const proxy = await startChunkProxy(loop.port, {
       bytesPerSecond: BYTES_PER_SECOND,
       bytesPerSecondUp: BYTES_PER_SECOND,

@@ -29,7 +29,7 @@ onBothTransports((natsServer) => {
     return versions.find((version) => answer.every((value, i) => Math.abs(value - version.answer[i]!) < 0.01))
   }
 
-  it(`answers every request while versions switch ${SWITCHES} times`, { timeout: 60_000 }, async () => {
+  it(`answers every request while versions switch ${SWITCHES} times`, { timeout: 300_000 }, async () => {
     const body = JSON.stringify({
       inputs: [{ name: 'x', shape: [1, 8], datatype: 'FP32', data: Array.from(versions[0]!.input) }],
     })

@@ -32,7 +32,7 @@ describe('`tideway up`', () => {
       await up.kill('SIGINT')
     }
     expect(await up.exited).toBe(0)
-  }, 180_000)
+  }, 300_000)
 
   it('refuses what does not go together: two transports, a trainer with nobody to work for, chunks without a server', async () => {
     const here = ['up', '--json', '--dir', join(dir, 'never-made')]
@@ -43,7 +43,7 @@ describe('`tideway up`', () => {
       [['--chunks-dir', dir], 'PLUGIN_OPTIONS_INVALID'],
     ] as const)
       expect(await tideway([...here, ...args])).toMatchObject({ code: 1, json: { error: { code } } })
-  }, 60_000)
+  }, 300_000)
 })
 
 describeWithServer('nats-server', 'a process with the role trainer alone', (natsServer) => {
@@ -60,7 +60,7 @@ describeWithServer('nats-server', 'a process with the role trainer alone', (nats
     } finally {
       await loop.close()
     }
-  }, 180_000)
+  }, 300_000)
 })
 
 describeWithServer('postgres', 'two processes on one PostgreSQL', (path) => {
@@ -85,5 +85,5 @@ describeWithServer('postgres', 'two processes on one PostgreSQL', (path) => {
       for (const cloud of clouds) await cloud.stop()
       await postgres.close()
     }
-  }, 180_000)
+  }, 300_000)
 })

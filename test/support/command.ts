@@ -18,10 +18,10 @@ export function startTideway(args: readonly string[], options: { cwd?: string; e
   return startProcess(process.execPath, [BIN, ...args], options)
 }
 
-/** Runs it to its end; throws with its output when that takes over 150 s. */
+/** Runs it to its end; throws with its output when that takes over 280 s. */
 export async function tideway(args: readonly string[], options: { cwd?: string; env?: Env } = {}): Promise<Finished> {
   const running = startTideway(args, options)
-  const code = await inTime(running.exited, 150_000, () => `tideway ${args.join(' ')}:\n${running.lines.join('\n')}`)
+  const code = await inTime(running.exited, 280_000, () => `tideway ${args.join(' ')}:\n${running.lines.join('\n')}`)
   const line = running.lines.findLast((text) => /^\{.*\}$/.test(text) && !isLog(text))
   return { code, output: running.lines.join('\n'), json: line === undefined ? undefined : JSON.parse(line) }
 }

@@ -38,7 +38,7 @@ export function startProcess(
     pid: child.pid ?? -1,
     lines,
     exited,
-    async waitForLine(pattern, timeoutMs = 30_000) {
+    async waitForLine(pattern, timeoutMs = 120_000) {
       const seen = lines.find((line) => pattern.test(line))
       if (seen !== undefined) return seen
       return new Promise<string>((resolve, reject) => {
@@ -113,7 +113,7 @@ export async function inTime<T>(promise: Promise<T>, timeoutMs: number, late: ()
 export async function eventually<T>(
   what: string,
   ask: () => T | Promise<T>,
-  timeoutMs = 15_000,
+  timeoutMs = 60_000,
 ): Promise<NonNullable<Awaited<T>>> {
   const until = Date.now() + timeoutMs
   for (;;) {

@@ -58,9 +58,7 @@ export {
 export type {
   Activation,
   LayerConfig,
-  LossName,
   NetworkConfig,
-  OptimizerConfig,
   TrainContext,
   TrainData,
   TrainedModel,
@@ -129,6 +127,14 @@ export {
 export { checkId, idSchema, sha256Schema } from './nouns/names.js'
 export { canonicalJson, sha256Hex } from './nouns/sha256.js'
 export { decodeTensors, encodeTensors } from './nouns/tensors-blob.js'
+export {
+  type Augment,
+  type AugmentStep,
+  augmentSchema,
+  augmentStepSchema,
+  type Balance,
+  balanceSchema,
+} from './pipeline/augment.js'
 export { type ClassCounts, checkDataset, classCounts } from './pipeline/check-dataset.js'
 export {
   type CategoryColumn,
@@ -147,7 +153,6 @@ export {
   gatesSchema,
   type JobSpec,
   jobSpecSchema,
-  optimizerSchema,
   type Split,
   splitSchema,
 } from './pipeline/job.js'
@@ -164,6 +169,8 @@ export {
   type LossConfig,
   lossNames,
   lossSchema,
+  type OptimizerConfig,
+  optimizerSchema,
   type ScheduleConfig,
   scheduleSchema,
 } from './pipeline/training.js'

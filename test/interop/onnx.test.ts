@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { LayerConfig, LossName, Tensor } from '@tideway/core'
+import type { LayerConfig, LossConfig, Tensor } from '@tideway/core'
 import { createInt8Quantizer } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxTrainer } from '@tideway/trainer-onnx'
@@ -30,7 +30,7 @@ function wave(count: number): Float32Array {
 
 const inputs = { dtype: 'float32', shape: [ROWS, WIDTH], data: wave(ROWS * WIDTH) } as const
 
-async function trained(layers: readonly LayerConfig[], loss: LossName, targets: Tensor): Promise<Uint8Array> {
+async function trained(layers: readonly LayerConfig[], loss: LossConfig, targets: Tensor): Promise<Uint8Array> {
   const network = { input: { name: 'x', shape: [WIDTH] }, output: { name: 'y' }, layers }
   const optimizer = { type: 'adam', learningRate: 0.01 } as const
   const job = { network, loss, optimizer, batchSize: 32, epochs: 3, seed: 1 }
@@ -57,7 +57,7 @@ async function both(name: string, onnx: Uint8Array): Promise<{ theirs: number[][
 describe('the Python packages onnx and onnxruntime', () => {
   const classes: Tensor = { dtype: 'int32', shape: [ROWS], data: Int32Array.from({ length: ROWS }, (_, i) => i % 3) }
   const values: Tensor = { dtype: 'float32', shape: [ROWS, 1], data: wave(ROWS) }
-  const cases: Record<string, [readonly LayerConfig[], LossName, Tensor]> = {
+  const cases: Record<string, [readonly LayerConfig[], LossConfig, Tensor]> = {
     classifier: [
       [
         { type: 'normalization' },

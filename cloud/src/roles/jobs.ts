@@ -1,5 +1,6 @@
 import { EventEmitter, on } from 'node:events'
 import {
+  canonicalJson,
   codeOf,
   definePlugin,
   errors,
@@ -158,13 +159,17 @@ export async function* watch(
   }
 }
 
+/** A parameter of a run is text: a name or number as it is, what has arguments as JSON. */
+const textOf = (value: string | number | object): string =>
+  typeof value === 'object' ? canonicalJson(value) : String(value)
+
 function paramsOf(spec: JobSpec): Record<string, string> {
   const { optimizer, batchSize, epochs, seed, loss } = spec
   const layers = spec.network.layers.map((layer) => ('units' in layer ? `${layer.type}(${layer.units})` : layer.type))
   return {
-    loss,
+    loss: textOf(loss),
     optimizer: optimizer.type,
-    learningRate: String(optimizer.learningRate),
+    learningRate: textOf(optimizer.learningRate),
     batchSize: String(batchSize),
     epochs: String(epochs),
     seed: String(seed),

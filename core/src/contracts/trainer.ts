@@ -1,31 +1,20 @@
 import type { Activation, LayerConfig, NetworkConfig } from '../network/schema.js'
+import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from '../pipeline/training.js'
 import type { Tensor } from './tensor.js'
 
 export type { Activation, LayerConfig, NetworkConfig }
 
-/** `softmaxCrossEntropy` takes int32 class indices, `meanSquaredError` float32 targets of the output's shape. */
-export type LossName = 'softmaxCrossEntropy' | 'meanSquaredError'
-
-export type OptimizerConfig =
-  | { readonly type: 'sgd'; readonly learningRate: number; readonly momentum?: number }
-  | {
-      readonly type: 'adam'
-      readonly learningRate: number
-      readonly beta1?: number
-      readonly beta2?: number
-      readonly epsilon?: number
-    }
-
 /** What to train; plain JSON. */
 export interface TrainJob {
   readonly network: NetworkConfig
-  readonly loss: LossName
+  readonly loss: LossConfig
   readonly optimizer: OptimizerConfig
   readonly batchSize: number
   /** Epochs to run in all for this job (a job that starts from an earlier version's weights counts from 0). */
   readonly epochs: number
   /** Initialisation, shuffling. The same seed, machine, provider and thread count give the same bits. */
   readonly seed: number
+  readonly earlyStopping?: EarlyStoppingConfig
 }
 
 /** Rows of one input tensor and their targets; `inputs.shape[0] === targets.shape[0]`. */
@@ -63,9 +52,12 @@ export interface TrainContext {
 export interface TrainedModel {
   /** Float ONNX model bytes with a free batch dimension; softmax included where the network has it. */
   readonly onnx: Uint8Array
-  /** The last epoch's `loss`, and `valLoss`, `valAccuracy` where there is validation data. */
+  /** The shipped epoch's `loss`, and `valLoss`, `valAccuracy` where there is validation data. */
   readonly metrics: Readonly<Record<string, number>>
+  /** The metrics of every epoch, in order: the learning curves. */
+  readonly history: readonly Readonly<Record<string, number>>[]
   readonly checkpoint: Uint8Array
+  /** Epochs trained: fewer than asked for where training stopped early. */
   readonly epochs: number
   readonly steps: number
   readonly seconds: number

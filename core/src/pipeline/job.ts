@@ -1,19 +1,7 @@
 import { z } from 'zod'
 import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
-
-const fraction = z.number().min(0).lt(1)
-
-export const optimizerSchema = z.discriminatedUnion('type', [
-  z.strictObject({ type: z.literal('sgd'), learningRate: z.number().positive(), momentum: fraction.optional() }),
-  z.strictObject({
-    type: z.literal('adam'),
-    learningRate: z.number().positive(),
-    beta1: fraction.optional(),
-    beta2: fraction.optional(),
-    epsilon: z.number().positive().optional(),
-  }),
-])
+import { earlyStoppingSchema, lossSchema, optimizerSchema } from './training.js'
 
 export const splitSchema = z.strictObject({
   /** Rows of each part; the parts do not overlap. */
@@ -47,11 +35,12 @@ export const jobSpecSchema = z.strictObject({
   image: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).optional(),
   split: splitSchema,
   network: networkSchema,
-  loss: z.enum(['softmaxCrossEntropy', 'meanSquaredError']),
+  loss: lossSchema,
   optimizer: optimizerSchema,
   batchSize: z.int().positive().max(65_536),
   epochs: z.int().positive().max(100_000),
   seed: z.int(),
+  earlyStopping: earlyStoppingSchema.optional(),
   gates: gatesSchema,
   precision: z.enum(['fp32', 'int8']),
   /** Aliases pointed at the version when its gates hold. */

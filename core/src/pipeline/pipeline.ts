@@ -1,8 +1,9 @@
-import type { LossName, NetworkConfig, OptimizerConfig } from '../contracts/trainer.js'
 import { errors } from '../errors.js'
+import type { NetworkConfig } from '../network/schema.js'
 import { narrow } from '../wire/parse.js'
 import type { Dataset } from './dataset.js'
 import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
+import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from './training.js'
 
 /** The user's form: what is left out comes from `pipelineDefaults`. */
 export interface PipelineConfig {
@@ -11,11 +12,12 @@ export interface PipelineConfig {
   /** Loads the data; `path` is what `tideway train --data` was given. */
   readonly data: (options: { readonly path?: string }) => Promise<Dataset> | Dataset
   readonly network: NetworkConfig
-  readonly loss?: LossName
+  readonly loss?: LossConfig
   readonly optimizer?: OptimizerConfig
   readonly batchSize?: number
   readonly epochs?: number
   readonly seed?: number
+  readonly earlyStopping?: EarlyStoppingConfig
   /** Rows (whole numbers) or shares (below 1) of the data. */
   readonly split?: {
     readonly train?: number
@@ -91,6 +93,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
       batchSize: config.batchSize ?? pipelineDefaults.batchSize,
       epochs: run.epochs ?? config.epochs ?? pipelineDefaults.epochs,
       seed,
+      earlyStopping: config.earlyStopping,
       gates: { ...pipelineDefaults.gates, ...config.gates },
       precision: config.precision ?? pipelineDefaults.precision,
       aliases: [...(config.aliases ?? pipelineDefaults.aliases)],

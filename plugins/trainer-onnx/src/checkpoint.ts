@@ -22,6 +22,8 @@ export interface Checkpoint {
   readonly statistics: Readonly<Record<string, Float32Array>>
   /** The metrics of each epoch done. */
   readonly history: readonly Readonly<Record<string, number>>[]
+  /** What is shipped of the best epoch (counted from 1), where early stopping looks for one. */
+  readonly best?: { readonly epoch: number; readonly tensors: Readonly<Record<string, Float32Array>> }
   readonly environment: Readonly<Record<string, string | number>>
 }
 

@@ -1,13 +1,14 @@
-import type { TrainData, TrainJob } from '@tideway/core'
+import type { TrainData } from '@tideway/core'
 import { roundName, unroll, writeModel } from '@tideway/onnx'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { Batch } from './batch.js'
+import type { Mask } from './graphs/context.js'
 import { evaluationGraph } from './graphs/inference.js'
 import { CORRECT, FEED, LOSS, type RowsType } from './graphs/names.js'
-import { type Mask, type TrainingStep, trainingGraph } from './graphs/training.js'
-import { elements, type Layout } from './layout.js'
+import { type StepOrder, type StepPart, type TrainingStep, trainingGraph } from './graphs/training.js'
+import { elements } from './layout.js'
 import { fillMask } from './masks.js'
-import type { Trainable } from './trainable.js'
+import { type PlannedRun, planEpoch } from './plan.js'
 import type { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
@@ -15,7 +16,7 @@ const EVALUATION_ROWS = 1024
 
 type Feeds = Readonly<Record<string, Tensor>>
 
-/** One step of a run, with what it is fed: made once, filled anew for every run. */
+/** One batch of a run, with what it is fed: made once, filled anew for every run. */
 interface Round {
   readonly batch: Batch
   readonly loss: Float32Array
@@ -24,26 +25,33 @@ interface Round {
   readonly masks: readonly Float32Array[]
 }
 
-/** A training graph of some steps a run. */
+/** A training graph of some batches a run. */
 interface Stepper {
   readonly session: InferenceSession
   readonly rounds: readonly Round[]
   readonly masks: readonly Mask[]
-  /** By the side that the weights are on. */
-  readonly feeds: readonly Feeds[]
-  readonly fetches: readonly Feeds[]
+  readonly fed: Feeds
+  readonly losses: Feeds
+  /** Tensors that a run takes, and those of them that it changes. */
+  readonly taken: readonly string[]
+  readonly changed: readonly string[]
 }
 
-export interface EngineOptions {
-  readonly job: TrainJob
-  readonly network: Trainable
-  readonly layout: Layout
+export interface EngineOptions extends Omit<StepOrder, 'frozen' | 'rowsType'> {
   readonly train: TrainData
+  readonly batchSize: number
+  readonly seed: number
   readonly weights: Weights
   /** Threads inside one operator, by the multiplications of a step. */
   readonly threads: (multiplications: number) => number
-  /** The learning rate of a step, counted from 1. */
-  readonly rate: (step: number) => number
+}
+
+/** A batch that was trained on. */
+export interface TrainedBatch {
+  readonly loss: number
+  readonly rows: number
+  /** The step that it is of. */
+  readonly step: number
 }
 
 /** So many steps of a small network are one run: what a run costs beyond its steps is paid once for all of them. */
@@ -57,64 +65,63 @@ export const isSmall = (multiplications: number): boolean => multiplications < S
 /** Runs training steps and evaluations on ONNX Runtime; parameters stay in it for the steps of one run. */
 export class Engine {
   private readonly sessions: InferenceSession[] = []
-  private readonly steps = new Map<number, TrainingStep>()
   private readonly steppers = new Map<string, Stepper>()
   private evaluation: InferenceSession | undefined
+  private readonly together: number
   /** Threads inside one operator. */
   readonly threads: number
 
   constructor(private readonly options: EngineOptions) {
-    this.threads = options.threads(this.step(options.job.batchSize).multiplications)
+    const { multiplications } = this.graph({ rows: options.batchSize, before: 0, last: true })
+    this.together = isSmall(multiplications) ? STEPS_A_RUN : 1
+    this.threads = options.threads(multiplications)
   }
 
-  /** One epoch in the given order of rows; yields each step's loss and rows. */
-  async *epoch(
-    order: Uint32Array,
-    firstStep: number,
-  ): AsyncGenerator<{ readonly loss: number; readonly rows: number }> {
-    const { weights, rate, job } = this.options
-    let number = firstStep
-    for (const { rows, steps, begin } of this.plan(order.length)) {
-      const { session, feeds, fetches, rounds, masks } = await this.stepper(rows, steps)
-      const side = weights.parity
-      for (const [at, round] of rounds.entries()) {
-        round.batch.fill(order, begin + at * rows)
-        round.number[0] = BigInt(number + at)
-        round.rate[0] = rate(number + at)
+  /** One epoch in the given order of rows, its steps counted from `first`; `rate` is the learning rate of a step. */
+  async *epoch(order: Uint32Array, first: number, rate: (step: number) => number): AsyncGenerator<TrainedBatch> {
+    const { weights, seed, batchSize, optimizer } = this.options
+    let step = first
+    for (const run of planEpoch(order.length, {
+      batchSize,
+      accumulate: optimizer.accumulate,
+      together: this.together,
+    })) {
+      const { session, rounds, masks, fed, losses, taken, changed } = await this.stepper(run)
+      for (const [at, { batch, number, rate: rateOf, masks: filled }] of rounds.entries()) {
+        batch.fill(order, run.begin + at * run.rows)
+        number[0] = BigInt(step + at)
+        rateOf[0] = rate(step + at)
+        // Batches of one step draw other numbers.
         for (const [place, mask] of masks.entries())
-          fillMask(round.masks[place] as Float32Array, mask, job.seed, number + at, place)
+          fillMask(filled[place] as Float32Array, mask, { seed, step: step + at, part: run.before, place })
       }
-      await session.run(feeds[side] as Feeds, fetches[side] as Feeds)
-      weights.swap()
-      number += steps
-      for (const { loss } of rounds) yield { loss: loss[0] as number, rows }
+      await session.run({ ...fed, ...weights.taken(taken) }, { ...losses, ...weights.written(changed) })
+      weights.swap(changed)
+      for (const [at, { loss }] of rounds.entries()) yield { loss: loss[0] as number, rows: run.rows, step: step + at }
+      if (run.last) step += run.steps
     }
   }
 
-  /** An epoch as runs: several steps each, then single ones, then what is left of the rows. */
-  private *plan(total: number): Generator<{ readonly rows: number; readonly steps: number; readonly begin: number }> {
-    const { batchSize } = this.options.job
-    const together = isSmall(this.step(batchSize).multiplications) ? STEPS_A_RUN : 1
-    let begin = 0
-    for (const steps of together === 1 ? [1] : [together, 1])
-      for (; begin + steps * batchSize <= total; begin += steps * batchSize) yield { rows: batchSize, steps, begin }
-    if (begin < total) yield { rows: total - begin, steps: 1, begin }
-  }
-
-  /** Mean loss over all rows, and for classes the share of rows that are right. */
-  async evaluate(data: TrainData): Promise<{ readonly loss: number; readonly accuracy?: number }> {
-    const { job, network, weights } = this.options
-    this.evaluation ??= await this.session(evaluationGraph(job, network, data.inputs.dtype as RowsType))
-    const taken = new Set(this.evaluation.inputNames)
+  /** Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics. */
+  async evaluate(
+    data: TrainData,
+    tensors: Readonly<Record<string, Float32Array>>,
+  ): Promise<{ readonly loss: number; readonly accuracy?: number }> {
+    const { loss: config, network } = this.options
+    this.evaluation ??= await this.session(evaluationGraph({ loss: config }, network, data.inputs.dtype as RowsType))
+    const names = new Set(this.evaluation.inputNames)
+    const shapes = [...network.parameters, ...network.statistics].filter(({ name }) => names.has(name))
+    const given = Object.fromEntries(
+      shapes.map(({ name, shape }) => [name, new Tensor('float32', tensors[name] as Float32Array, shape)]),
+    )
     const total = data.inputs.shape[0] ?? 0
     const order = Uint32Array.from({ length: total }, (_, row) => row)
-    const parameters = only(taken, weights.current())
     let loss = 0
     let correct: number | undefined
     for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
       const batch = new Batch(data, Math.min(EVALUATION_ROWS, total - begin))
       batch.fill(order, begin)
-      const out = await this.evaluation.run({ ...parameters, ...batch.feeds })
+      const out = await this.evaluation.run({ ...given, ...only(names, batch.feeds) })
       loss += Number(out[LOSS]?.data[0]) * batch.rows
       const right = out[CORRECT]
       if (right !== undefined) correct = (correct ?? 0) + Number(right.data[0])
@@ -127,27 +134,25 @@ export class Engine {
     for (const session of this.sessions.splice(0)) await session.release()
   }
 
-  private step(rows: number): TrainingStep {
-    const { job, network, layout, train, weights } = this.options
-    const type = train.inputs.dtype as RowsType
-    const known = this.steps.get(rows)
-    const step = known ?? trainingGraph(job, network, layout, type, rows, (name) => weights.frozenValues(name))
-    this.steps.set(rows, step)
-    return step
+  private graph(part: StepPart): TrainingStep {
+    const { train, weights } = this.options
+    const rowsType = train.inputs.dtype as RowsType
+    return trainingGraph({ ...this.options, rowsType, frozen: (name) => weights.frozenValues(name) }, part)
   }
 
-  private async stepper(rows: number, steps: number): Promise<Stepper> {
-    const key = `${steps} of ${rows}`
+  private async stepper({ rows, before, last, steps }: PlannedRun): Promise<Stepper> {
+    // Only the last batch of a step has to know how many came before.
+    const part = { rows, before: last ? before : Math.min(before, 1), last }
+    const key = JSON.stringify([part, steps])
     const known = this.steppers.get(key)
     if (known !== undefined) return known
-    const { train, weights } = this.options
-    const { model, carried, kept, masks } = this.step(rows)
+    const { model, carried, kept, masks } = this.graph(part)
     const session = await this.session(writeModel(unroll(model, { times: steps, carried, shared: kept })))
-    const taken = new Set(session.inputNames)
+    const names = new Set(session.inputNames)
     const rounds = Array.from(
       { length: steps },
       (): Round => ({
-        batch: new Batch(train, rows),
+        batch: new Batch(this.options.train, rows),
         loss: new Float32Array(1),
         rate: new Float32Array(1),
         number: new BigInt64Array(1),
@@ -162,14 +167,14 @@ export class Engine {
         masks.map(({ name, shape }, place) => [name, new Tensor('float32', filled[place] as Float32Array, shape)]),
       ),
     }))
-    const losses = merged(rounds, ({ loss }) => ({ [LOSS]: new Tensor('float32', loss, []) }))
-    const changed = new Set(carried.keys())
     const stepper: Stepper = {
       session,
       rounds,
       masks,
-      feeds: ([0, 1] as const).map((side) => only(taken, { ...weights.taken(side), ...fed })),
-      fetches: ([0, 1] as const).map((side) => ({ ...losses, ...weights.written(side, changed) })),
+      fed: only(names, fed),
+      losses: merged(rounds, ({ loss }) => ({ [LOSS]: new Tensor('float32', loss, []) })),
+      taken: session.inputNames.filter((name) => !(name in fed)),
+      changed: [...carried.keys()],
     }
     this.steppers.set(key, stepper)
     return stepper

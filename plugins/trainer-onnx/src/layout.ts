@@ -1,6 +1,5 @@
-import type { TrainJob } from '@tideway/core'
+import type { ResolvedOptimizer } from '@tideway/core'
 import { stateNames } from '@tideway/onnx'
-import { optimizerOf } from './optimizer.js'
 import type { ParameterSpec, StatisticSpec, Trainable } from './trainable.js'
 
 /** A tensor that goes in and out of a training step: one trained parameter, or several small ones end to end. */
@@ -24,11 +23,11 @@ export interface Layout {
  */
 const SMALL_ELEMENTS = 4096
 
-export function layoutOf(job: Pick<TrainJob, 'optimizer'>, { parameters, statistics }: Trainable): Layout {
+export function layoutOf({ step }: Pick<ResolvedOptimizer, 'step'>, { parameters, statistics }: Trainable): Layout {
   const trained = parameters.filter(({ trainable }) => trainable)
   const small = trained.filter(({ shape }) => elements(shape) < SMALL_ELEMENTS)
   // Weight decay takes a whole tensor or leaves it alone.
-  const groups = decaying(job) ? [small.filter((spec) => spec.decays), small.filter((spec) => !spec.decays)] : [small]
+  const groups = decaying(step) ? [small.filter((spec) => spec.decays), small.filter((spec) => !spec.decays)] : [small]
   const together = groups.filter((members) => members.length > 1)
   const inVectors = new Set(together.flat())
   const alone = trained.filter((spec) => !inVectors.has(spec))
@@ -42,11 +41,11 @@ export function layoutOf(job: Pick<TrainJob, 'optimizer'>, { parameters, statist
         members,
       })),
     ],
-    states: stateNames(optimizerOf(job.optimizer)),
+    states: stateNames(step),
     statistics,
   }
 }
 
-const decaying = ({ optimizer }: Pick<TrainJob, 'optimizer'>): boolean => 'weightDecay' in optimizer
+const decaying = (step: ResolvedOptimizer['step']): boolean => 'weightDecay' in step && step.weightDecay > 0
 
 export const elements = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1)

@@ -1,13 +1,21 @@
-import type { Mask } from './graphs/training.js'
+import type { Mask } from './graphs/context.js'
 import { philox, STREAM } from './random.js'
 
+/** What the numbers of a mask depend on: the step, the batch of that step, and the mask's place in the network. */
+export interface MaskKey {
+  readonly seed: number
+  readonly step: number
+  readonly part: number
+  readonly place: number
+}
+
 /**
- * Fills a mask for one step: a pure function of (seed, step, place of the mask), so that a resumed run draws what the
+ * Fills a mask for one batch: a pure function of its key, so that a resumed run draws what the
  * first one would have. Philox keys the state of xoshiro128** (Blackman and Vigna 2018), which gives the numbers.
  */
-export function fillMask(into: Float32Array, { rate }: Mask, seed: number, step: number, place: number): void {
+export function fillMask(into: Float32Array, { rate }: Mask, { seed, step, part, place }: MaskKey): void {
   const key: [number, number] = [seed >>> 0, Math.floor(seed / 2 ** 32) >>> 0]
-  let [a, b, c, d] = philox(key, [step >>> 0, Math.floor(step / 2 ** 32) >>> 0, place, STREAM.dropout])
+  let [a, b, c, d] = philox(key, [step >>> 0, part, place, STREAM.dropout])
   const threshold = rate * 2 ** 32
   const kept = 1 / (1 - rate)
   for (let at = 0; at < into.length; at++) {

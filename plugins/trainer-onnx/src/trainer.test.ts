@@ -132,6 +132,25 @@ describe('layers', () => {
     expect(kept?.rawData).toEqual(stored?.rawData)
   })
 
+  it('are refused where the loss does not fit them', async () => {
+    const network = {
+      input: { name: 'x', shape: [2, 2] },
+      output: { name: 'y' },
+      layers: [{ type: 'dense', units: 3, activation: 'relu' }],
+    } as const
+    const loss = { type: 'softmaxCrossEntropy', classWeights: [1, 2, 3, 4] } as const
+    await expect(trainer.fit({ ...cornersJob, network, loss }, { train: cornersData(9, 1) })).rejects.toMatchObject({
+      code: 'TRAIN_CONFIG_INVALID',
+      data: {
+        issues: [
+          /needs softmax \(or linear: logits\) at the end/,
+          /an output of one axis, not \[2, 3\]/,
+          /classWeights/,
+        ].map((text) => expect.stringMatching(text)),
+      },
+    })
+  })
+
   it('are refused where they make no sense, each with its place', async () => {
     const network = {
       input: { name: 'x', shape: [2, 2] },
@@ -145,13 +164,9 @@ describe('layers', () => {
     await expect(refused).rejects.toMatchObject({
       code: 'TRAIN_CONFIG_INVALID',
       data: {
-        issues: [
-          /one axis/,
-          /output\.name/,
-          /"a" is taken/,
-          /layers\.1: a normalization/,
-          /softmaxCrossEntropy needs/,
-        ].map((text) => expect.stringMatching(text)),
+        issues: [/output\.name/, /"a" is taken/, /layers\.1 \(a\): only rescaling/].map((text) =>
+          expect.stringMatching(text),
+        ),
       },
     })
   })

@@ -1,14 +1,24 @@
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
-import type { TrainContext, TrainedModel, Trainer, TrainJob } from '@tideway/core'
+import {
+  resolveEarlyStopping,
+  resolveOptimizer,
+  type TrainContext,
+  type TrainedModel,
+  type Trainer,
+  type TrainJob,
+} from '@tideway/core'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, jobDigest } from './checkpoint.js'
+import { earlyStopping } from './early-stopping.js'
 import { Engine, isSmall } from './engine.js'
 import { errors } from './errors.js'
 import { inferenceModel } from './graphs/inference.js'
+import { trainableOf } from './layers/index.js'
 import { layoutOf } from './layout.js'
-import { trainableOf } from './network.js'
+import { stepsOf } from './plan.js'
 import { Progress } from './progress.js'
 import { shuffled } from './random.js'
+import { learningRateOf } from './schedule.js'
 import type { Trainable } from './trainable.js'
 import { checkData, checkJob } from './validate.js'
 import { initialStatistics, initialValues, Weights } from './weights.js'
@@ -61,9 +71,11 @@ class Run {
   private readonly stepsPerEpoch: number
   private readonly environment: Checkpoint['environment']
   private readonly start: Pick<Checkpoint, 'epoch' | 'step' | 'history'>
+  private readonly rate: ReturnType<typeof learningRateOf>
   private readonly weights: Weights
   private readonly engine: Engine
   private readonly progress: Progress
+  private best: Checkpoint['best']
 
   constructor(
     private readonly job: TrainJob,
@@ -71,49 +83,68 @@ class Run {
     private readonly context: TrainContext,
     threads: (multiplications: number) => number,
   ) {
+    const { train } = context
+    const optimizer = resolveOptimizer(job.optimizer)
     this.digest = jobDigest(job)
-    this.rows = context.train.inputs.shape[0] ?? 0
-    this.stepsPerEpoch = Math.ceil(this.rows / job.batchSize)
+    this.rows = train.inputs.shape[0] ?? 0
+    this.stepsPerEpoch = stepsOf(this.rows, { ...job, accumulate: optimizer.accumulate })
+    this.rate = learningRateOf(job.optimizer.learningRate)
     const resumed = context.resumeFrom === undefined ? undefined : this.resumable(context.resumeFrom)
     const from =
       resumed === undefined && context.initializeFrom !== undefined
         ? decodeCheckpoint(context.initializeFrom, network)
         : resumed
     this.start = { epoch: resumed?.epoch ?? 0, step: resumed?.step ?? 0, history: resumed?.history ?? [] }
-    const layout = layoutOf(job, network)
-    this.weights = new Weights(
+    this.best = resumed?.best
+    const layout = layoutOf(optimizer, network)
+    this.weights = new Weights(network, layout, optimizer, {
+      parameters: from?.parameters ?? initialValues(network, job.seed),
+      state: resumed?.state ?? {},
+      // Statistics are weights too: those that the weights were trained behind stay.
+      statistics: from?.statistics ?? initialStatistics(network, train.inputs),
+    })
+    const { loss, batchSize, seed } = job
+    this.engine = new Engine({
+      loss,
+      optimizer,
       network,
       layout,
-      from?.parameters ?? initialValues(network, job.seed),
-      resumed?.state ?? {},
-      // Statistics are weights too: those that the weights were trained behind stay.
-      from?.statistics ?? initialStatistics(network, context.train.inputs),
-    )
-    const rate = (): number => job.optimizer.learningRate
-    this.engine = new Engine({ job, network, layout, train: context.train, weights: this.weights, threads, rate })
+      train,
+      batchSize,
+      seed,
+      weights: this.weights,
+      threads,
+    })
     this.environment = environmentOf(this.engine.threads)
     this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch)
   }
 
   async fit(): Promise<TrainedModel> {
-    let { step } = this.start
+    const { earlyStopping: stopping, epochs } = this.job
+    let { epoch, step } = this.start
     const history = [...this.start.history]
+    const isDone = (): boolean => epoch >= epochs || (stopping !== undefined && earlyStopping(stopping, history).stop)
     try {
-      for (let epoch = this.start.epoch; epoch < this.job.epochs; epoch++) {
-        const metrics = await this.epoch(epoch, step)
+      while (!isDone()) {
+        const metrics = await this.epoch(epoch, step, history)
         step += this.stepsPerEpoch
+        epoch += 1
         history.push(metrics)
-        this.progress.endOfEpoch(epoch + 1, step, metrics)
-        await this.context.onCheckpoint?.(this.checkpoint(epoch + 1, step, history), epoch + 1)
+        if (stopping !== undefined && earlyStopping(stopping, history).best === epoch - 1)
+          this.best = { epoch, tensors: this.weights.shipped(step) }
+        this.progress.endOfEpoch(epoch, step, metrics)
+        await this.context.onCheckpoint?.(this.checkpoint(epoch, step, history), epoch)
       }
     } finally {
       await this.engine.dispose()
     }
+    const restored = stopping !== undefined && resolveEarlyStopping(stopping).restoreBest ? this.best : undefined
     return {
-      onnx: inferenceModel(this.network, { ...this.weights.parameters(), ...this.weights.statistics() }),
-      metrics: history.at(-1) ?? {},
-      checkpoint: this.checkpoint(Math.max(this.job.epochs, this.start.epoch), step, history),
-      epochs: this.job.epochs,
+      onnx: inferenceModel(this.network, restored?.tensors ?? this.weights.shipped(step)),
+      metrics: history[(restored?.epoch ?? history.length) - 1] ?? {},
+      history,
+      checkpoint: this.checkpoint(epoch, step, history),
+      epochs: epoch,
       steps: step,
       seconds: this.progress.seconds,
       samplesPerSecond: this.progress.samplesPerSecond,
@@ -122,25 +153,27 @@ class Run {
   }
 
   /** Trains one epoch and returns its metrics. */
-  private async epoch(epoch: number, before: number): Promise<Record<string, number>> {
+  private async epoch(epoch: number, before: number, history: Checkpoint['history']): Promise<Record<string, number>> {
     const { signal, validation } = this.context
-    let step = before
+    const { epochs, seed } = this.job
+    const steps = epochs * this.stepsPerEpoch
+    const rate = (step: number): number => this.rate({ step, steps, epoch, epochs, metricHistory: history })
     let sum = 0
-    const obey = (): void => {
-      if (signal?.aborted) throw errors.TRAIN_ABORTED({ step: step + 1, epoch: epoch + 1 }, signal.reason)
+    const obey = (step: number): void => {
+      if (signal?.aborted) throw errors.TRAIN_ABORTED({ step, epoch: epoch + 1 }, signal.reason)
     }
-    obey()
-    for await (const { loss, rows } of this.engine.epoch(shuffled(this.rows, this.job.seed, epoch), before + 1)) {
-      step += 1
+    obey(before + 1)
+    for await (const { loss, rows, step } of this.engine.epoch(shuffled(this.rows, seed, epoch), before + 1, rate)) {
       if (!Number.isFinite(loss)) throw errors.LOSS_NOT_FINITE({ step, epoch: epoch + 1, what: 'the loss' })
       sum += loss * rows
       this.progress.step(epoch + 1, step, loss, rows)
-      obey()
+      obey(step + 1)
     }
-    this.checkWeights(step, epoch + 1)
+    const after = before + this.stepsPerEpoch
+    this.checkWeights(after, epoch + 1)
     const metrics: Record<string, number> = { loss: sum / this.rows }
     if (validation !== undefined) {
-      const { loss, accuracy } = await this.engine.evaluate(validation)
+      const { loss, accuracy } = await this.engine.evaluate(validation, this.weights.shipped(after))
       metrics['valLoss'] = loss
       if (accuracy !== undefined) metrics['valAccuracy'] = accuracy
     }
@@ -149,9 +182,8 @@ class Run {
 
   /** The last step of an epoch may break the weights without any later loss to show it. */
   private checkWeights(step: number, epoch: number): void {
-    for (const [name, { data }] of Object.entries(this.weights.current())) {
-      if (!(data as Float32Array).every(Number.isFinite))
-        throw errors.LOSS_NOT_FINITE({ step, epoch, what: `parameter ${name}` })
+    for (const [name, data] of Object.entries({ ...this.weights.parameters(), ...this.weights.statistics() })) {
+      if (!data.every(Number.isFinite)) throw errors.LOSS_NOT_FINITE({ step, epoch, what: `parameter ${name}` })
     }
   }
 
@@ -165,6 +197,7 @@ class Run {
       state: this.weights.state(),
       statistics: this.weights.statistics(),
       history,
+      ...(this.best && { best: this.best }),
       environment: this.environment,
     })
   }

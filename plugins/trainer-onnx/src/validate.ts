@@ -1,55 +1,67 @@
 import {
+  earlyStoppingSchema,
   elementCount,
   issuesOf,
-  networkSchema,
+  type LossConfig,
+  lossSchema,
+  type NetworkPlan,
   optimizerSchema,
+  type ResolvedLoss,
+  resolveLoss,
   type Tensor,
   type TrainData,
   type TrainJob,
+  tryPlanNetwork,
 } from '@tideway/core'
 import { errors } from './errors.js'
 import { targetOf } from './graphs/loss.js'
-import { layerName } from './network.js'
 import type { Trainable } from './trainable.js'
 
 /** Checks a job before anything is built; throws `TRAIN_CONFIG_INVALID` naming every bad field. */
 export function checkJob(job: TrainJob): void {
   const issues: string[] = []
-  const network = networkSchema.safeParse(job.network)
+  const { plan, issues: inNetwork } = tryPlanNetwork(job.network)
   const optimizer = optimizerSchema.safeParse(job.optimizer)
-  if (!network.success) issues.push(...issuesOf(network.error).map((issue) => `network.${issue}`))
+  issues.push(...inNetwork.map((issue) => `network.${issue}`))
   if (!optimizer.success) issues.push(...issuesOf(optimizer.error).map((issue) => `optimizer.${issue}`))
   for (const field of ['batchSize', 'epochs'] as const) {
     if (!Number.isSafeInteger(job[field]) || job[field] < 1) issues.push(`${field}: not a whole number from 1 up`)
   }
   if (!Number.isSafeInteger(job.seed)) issues.push('seed: not a whole number')
-  if (job.loss !== 'softmaxCrossEntropy' && job.loss !== 'meanSquaredError')
-    issues.push('loss: not softmaxCrossEntropy or meanSquaredError')
-  if (network.success) issues.push(...layerIssues(job))
+  const loss = lossSchema.safeParse(job.loss)
+  if (!loss.success) issues.push(...issuesOf(loss.error).map((issue) => `loss.${issue}`))
+  else if (plan !== undefined) issues.push(...layerIssues(loss.data, plan))
+  const stopping = earlyStoppingSchema.optional().safeParse(job.earlyStopping)
+  if (!stopping.success) issues.push(...issuesOf(stopping.error).map((issue) => `earlyStopping.${issue}`))
   if (issues.length > 0) throw errors.TRAIN_CONFIG_INVALID({ issues })
 }
 
-function layerIssues(job: TrainJob): string[] {
-  const { layers, input, output } = job.network
+type LossName = ResolvedLoss['type']
+
+/** The activations that a loss takes the output before, beside linear. */
+const ENDS: Partial<Record<LossName, string>> = { softmaxCrossEntropy: 'softmax', sigmoidCrossEntropy: 'sigmoid' }
+
+function layerIssues(config: LossConfig, { parameters, layers, input, output }: NetworkPlan): string[] {
   const issues: string[] = []
-  const dense = layers.findIndex((layer) => layer.type === 'dense')
-  if (dense < 0) issues.push('network.layers: no dense layer, so nothing to train')
-  if (dense >= 0 && input.shape.length !== 1)
-    issues.push('network.input.shape: dense layers take rows of one axis, as [784]')
-  if (input.name === output.name) issues.push('network.output.name: the same as network.input.name')
-  const names = layers.map(layerName)
-  for (const [place, layer] of layers.entries()) {
-    if (names.indexOf(names[place] as string) !== place)
-      issues.push(`network.layers.${place}.name: "${names[place]}" is taken`)
-    if (layer.type === 'normalization' && dense >= 0 && place > dense) {
-      issues.push(`network.layers.${place}: a normalization behind a dense layer has no fixed statistics`)
-    }
-  }
-  const last = layers.at(-1)
-  const activation = last?.type === 'dense' ? (last.activation ?? 'linear') : undefined
-  if (job.loss === 'softmaxCrossEntropy' && activation !== 'linear' && activation !== 'softmax') {
-    issues.push('network.layers: softmaxCrossEntropy needs a dense layer with softmax (or linear: logits) at the end')
-  }
+  const loss = resolveLoss(config)
+  if (parameters === 0) issues.push('network.layers: none has weights, so there is nothing to train')
+  const last = layers.at(-1)?.layer
+  const own = last !== undefined && 'activation' in last ? last.activation : 'linear'
+  const activation = typeof own === 'object' ? own.type : own
+  const end = ENDS[loss.type]
+  if (end !== undefined && activation !== 'linear' && activation !== end)
+    issues.push(`network.layers: ${loss.type} needs ${end} (or linear: logits) at the end`)
+  const rowOfNumbers = loss.type === 'softmaxCrossEntropy' || loss.type === 'triplet'
+  if (rowOfNumbers && output.shape.length !== 1)
+    issues.push(`network.layers: ${loss.type} needs an output of one axis, not [${output.shape.join(', ')}]`)
+  if (
+    loss.type === 'softmaxCrossEntropy' &&
+    loss.classWeights.length > 0 &&
+    loss.classWeights.length !== output.shape[0]
+  )
+    issues.push(`loss.classWeights: ${loss.classWeights.length} weights for ${output.shape[0]} classes`)
+  if (loss.type === 'reconstruction' && output.shape.join() !== input.shape.join())
+    issues.push(`network.layers: reconstruction needs an output of the input's shape [${input.shape.join(', ')}]`)
   return issues
 }
 
@@ -79,6 +91,7 @@ function dataIssues(job: TrainJob, network: Trainable, part: string, { inputs, t
     issues.push(`${part}.inputs: ${inputs.dtype}, not float32 or uint8`)
   issues.push(...shapeIssues(`${part}.inputs`, inputs, network.input.shape))
   const target = targetOf(job.loss, network)
+  if (target === undefined) return issues
   const meaning = target.dtype === 'int32' ? ' class indices' : ''
   if (targets.dtype !== target.dtype) issues.push(`${part}.targets: ${targets.dtype}, not ${target.dtype}${meaning}`)
   issues.push(...shapeIssues(`${part}.targets`, targets, target.shape))

@@ -1,3 +1,5 @@
+import type { ResolvedOptimizer } from '@tideway/core'
+import { ACCUMULATED, AVERAGE, averageScale } from '@tideway/onnx'
 import { Tensor } from 'onnxruntime-node'
 import { nextOf, stateOf } from './graphs/names.js'
 import { elements, type Layout } from './layout.js'
@@ -7,21 +9,27 @@ import type { Trainable } from './trainable.js'
 export type Arrays = Readonly<Record<string, Float32Array>>
 type Feeds = Record<string, Tensor>
 
+/** What a run is begun with, by name. */
+export interface InitialTensors {
+  readonly parameters: Arrays
+  readonly state: Arrays
+  readonly statistics: Arrays
+}
+
 /**
- * Parameters, optimizer state and statistics in two sets of buffers: each step reads one and writes the other, then they
+ * Parameters, optimizer state and statistics, each in two buffers: a step reads one and writes the other, then they
  * swap. ONNX Runtime reads and writes the arrays in place, so no parameter is copied by JavaScript.
  */
 export class Weights {
   private readonly sets: readonly [Feeds, Feeds]
+  private readonly sides = new Map<string, 0 | 1>()
   private readonly frozen: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>
-  private side: 0 | 1 = 0
 
   constructor(
     network: Trainable,
     private readonly layout: Layout,
-    parameters: Arrays,
-    state: Arrays,
-    statistics: Arrays,
+    private readonly optimizer: Pick<ResolvedOptimizer, 'step' | 'accumulate'>,
+    { parameters, state, statistics }: InitialTensors,
   ) {
     this.frozen = Object.fromEntries(
       network.parameters
@@ -30,51 +38,48 @@ export class Weights {
     )
     this.sets = [this.allocate(), this.allocate()]
     for (const [name, view] of this.views(['', ...layout.states])) view.set(parameters[name] ?? state[name] ?? [])
-    // A statistic that no step changes is read from either set.
-    for (const set of this.sets)
-      for (const { name } of layout.statistics) numbersOf(set, name).set(statistics[name] ?? [])
+    for (const { name } of layout.statistics) this.values(name).set(statistics[name] ?? [])
   }
 
-  /** Which of the two sets holds the current values. */
-  get parity(): 0 | 1 {
-    return this.side
+  /** The current tensors of these names; others are not ours. */
+  taken(names: Iterable<string>): Feeds {
+    return this.tensors(names, (name) => [name, this.side(name)])
   }
 
-  /** What a step takes on a side. */
-  taken(side: 0 | 1): Readonly<Feeds> {
-    return this.sets[side]
+  /** Where a step writes those that it changes. */
+  written(changed: Iterable<string>): Feeds {
+    return this.tensors(changed, (name) => [nextOf(name), this.side(name) === 0 ? 1 : 0])
   }
 
-  /** Where a step that takes from a side writes those that it changes. */
-  written(side: 0 | 1, changed: ReadonlySet<string>): Readonly<Feeds> {
-    const other = Object.entries(this.sets[side === 0 ? 1 : 0])
-    return Object.fromEntries(other.flatMap(([name, tensor]) => (changed.has(name) ? [[nextOf(name), tensor]] : [])))
-  }
-
-  swap(): void {
-    this.side = this.side === 0 ? 1 : 0
+  /** Makes what was written current. */
+  swap(changed: Iterable<string>): void {
+    for (const name of changed) this.sides.set(name, this.side(name) === 0 ? 1 : 0)
   }
 
   frozenValues(name: string): Float32Array {
     return this.frozen[name]?.data ?? new Float32Array(0)
   }
 
-  /** The current parameters and statistics as tensors, without optimizer state: what evaluation takes. */
-  current(): Feeds {
-    const shapes = new Map(this.layout.slots.flatMap(({ members }) => members.map(({ name, shape }) => [name, shape])))
-    const tensors = this.views(['']).map(([name, view]) => [name, new Tensor('float32', view, shapes.get(name) ?? [])])
-    const kept = Object.entries(this.frozen).map(([name, { shape, data }]) => [
-      name,
-      new Tensor('float32', data, shape),
-    ])
-    const set = this.sets[this.side]
-    return Object.fromEntries([...tensors, ...kept, ...this.layout.statistics.map(({ name }) => [name, set[name]])])
+  /**
+   * The parameters that are evaluated and shipped after so many steps, the frozen ones too, and the statistics: copies,
+   * but for tensors that no step writes. Where an average of the weights is kept, it stands in their place.
+   */
+  shipped(steps: number): Record<string, Float32Array> {
+    const { averageMomentum } = this.optimizer.step
+    const averages =
+      averageMomentum === undefined || steps === 0
+        ? []
+        : this.views([AVERAGE]).map(([name, view]): [string, Float32Array] => {
+            const scale = averageScale(averageMomentum, steps)
+            return [name.slice(0, -AVERAGE.length - 1), view.map((value) => value * scale)]
+          })
+    return { ...this.parameters(), ...Object.fromEntries(averages), ...this.statistics() }
   }
 
-  /** Copies of the current parameters, the frozen ones too. */
+  /** Copies of the current parameters, and the frozen ones. */
   parameters(): Record<string, Float32Array> {
     const kept = Object.entries(this.frozen).map(([name, { data }]): [string, Float32Array] => [name, data])
-    return Object.fromEntries([...this.views(['']), ...kept].map(([name, view]) => [name, view.slice()]))
+    return Object.fromEntries([...this.views(['']).map(([name, view]) => [name, view.slice()] as const), ...kept])
   }
 
   /** Copies of the current optimizer state, by `<parameter>_<state>`. */
@@ -84,14 +89,32 @@ export class Weights {
 
   /** Copies of the current statistics. */
   statistics(): Record<string, Float32Array> {
-    const set = this.sets[this.side]
-    return Object.fromEntries(this.layout.statistics.map(({ name }) => [name, numbersOf(set, name).slice()]))
+    return Object.fromEntries(this.layout.statistics.map(({ name }) => [name, this.values(name).slice()]))
+  }
+
+  private side(name: string): 0 | 1 {
+    return this.sides.get(name) ?? 0
+  }
+
+  private values(name: string): Float32Array {
+    return (this.sets[this.side(name)][name] as Tensor).data as Float32Array
+  }
+
+  private tensors(names: Iterable<string>, place: (name: string) => [key: string, side: 0 | 1]): Feeds {
+    const feeds: Feeds = {}
+    for (const name of names) {
+      const [key, side] = place(name)
+      const tensor = this.sets[side][name]
+      if (tensor !== undefined) feeds[key] = tensor
+    }
+    return feeds
   }
 
   private allocate(): Feeds {
-    const { slots, states, statistics } = this.layout
+    const { slots, statistics } = this.layout
+    const states = ['', ...this.layout.states, ...(this.optimizer.accumulate > 1 ? [ACCUMULATED] : [])]
     const keys = [
-      ...slots.flatMap(({ name, shape }) => ['', ...states].map((state) => [stateOf(name, state), shape] as const)),
+      ...slots.flatMap(({ name, shape }) => states.map((state) => [stateOf(name, state), shape] as const)),
       ...statistics.map(({ name, shape }) => [name, shape] as const),
     ]
     return Object.fromEntries(
@@ -101,10 +124,9 @@ export class Weights {
 
   /** Views of each trained parameter, or of its state by that name, in the current set. */
   private views(states: readonly string[]): [name: string, view: Float32Array][] {
-    const set = this.sets[this.side]
     return states.flatMap((state) =>
       this.layout.slots.flatMap(({ name, members }) => {
-        const whole = numbersOf(set, stateOf(name, state))
+        const whole = this.values(stateOf(name, state))
         let at = 0
         return members.map((member): [string, Float32Array] => {
           const begin = at
@@ -115,9 +137,6 @@ export class Weights {
     )
   }
 }
-
-/** The numbers of a tensor that was allocated with all others. */
-const numbersOf = (set: Feeds, name: string): Float32Array => (set[name] as Tensor).data as Float32Array
 
 /** What a network's parameters are before training, for a seed. */
 export function initialValues(

@@ -1,8 +1,8 @@
 import type { TrainJob } from '@tideway/core'
 import { GraphBuilder, type Value, writeModel } from '@tideway/onnx'
 import type { ForwardContext, Trainable } from '../trainable.js'
-import { addCorrect, addLoss, targetOf } from './loss.js'
-import { CORRECT, FEED, LOSS, type RowsType } from './names.js'
+import { addCorrect, addLoss } from './loss.js'
+import { CORRECT, LOSS, type RowsType } from './names.js'
 import { rowsInput } from './training.js'
 
 /** Gives every parameter and statistic of a network by its name, in its shape. */
@@ -29,9 +29,8 @@ export function evaluationGraph(job: Pick<TrainJob, 'loss'>, network: Trainable,
   const context = using(network, (name, shape) => g.input(name, 'float32', shape))
   const rows = rowsInput(g, rowsType, [null, ...network.input.shape])
   const forward = network.forward(g, rows, context, 'prediction')
-  const target = targetOf(job.loss, network)
-  const targets = g.input(FEED.targets, target.dtype, [null, ...target.shape])
-  g.output(LOSS, addLoss(g, job.loss, forward, targets))
+  const { loss, targets } = addLoss(g, job.loss, network, rows, forward, null)
+  g.output(LOSS, loss)
   const correct = addCorrect(g, job.loss, forward, targets, CORRECT)
   if (correct !== undefined) g.output(CORRECT, correct)
   return writeModel(g.build())

@@ -1,6 +1,7 @@
-import type { LossName } from '@tideway/core'
-import { type GraphBuilder, meanSquaredError, softmaxCrossEntropy, type Value } from '@tideway/onnx'
+import { type LossConfig, resolveLoss } from '@tideway/core'
+import { type GraphBuilder, lossOf, type Value } from '@tideway/onnx'
 import type { Forward, Trainable } from '../trainable.js'
+import { FEED } from './names.js'
 
 /** One row's target. */
 export interface TargetSpec {
@@ -8,25 +9,37 @@ export interface TargetSpec {
   readonly shape: readonly number[]
 }
 
-/** What a loss takes beside the network's output. */
-export function targetOf(loss: LossName, { output }: Pick<Trainable, 'output'>): TargetSpec {
-  return loss === 'softmaxCrossEntropy' ? { dtype: 'int32', shape: [] } : { dtype: 'float32', shape: output.shape }
+/** What a loss takes beside the network's output; undefined for one that takes the network's own inputs. */
+export function targetOf(loss: LossConfig, { output }: Pick<Trainable, 'output'>): TargetSpec | undefined {
+  const { targets } = lossOf(resolveLoss(loss))
+  if (targets === 'inputs') return undefined
+  return targets === 'classes' ? { dtype: 'int32', shape: [] } : { dtype: 'float32', shape: output.shape }
 }
 
-/** Adds a loss to a graph: a float32 scalar, the mean over the batch. */
-export function addLoss(g: GraphBuilder, loss: LossName, { logits, output }: Forward, targets: Value): Value {
-  return loss === 'softmaxCrossEntropy' ? softmaxCrossEntropy(g, logits, targets) : meanSquaredError(g, output, targets)
+/** Adds a loss and the targets that it takes: a float32 scalar, the mean over the batch. */
+export function addLoss(
+  g: GraphBuilder,
+  config: LossConfig,
+  network: Trainable,
+  rows: Value,
+  forward: Forward,
+  batch: number | null,
+): { readonly loss: Value; readonly targets: Value } {
+  const loss = lossOf(resolveLoss(config))
+  const target = targetOf(config, network)
+  const targets = target === undefined ? rows : g.input(FEED.targets, target.dtype, [batch, ...target.shape])
+  return { loss: loss.add(g, forward[loss.of], targets), targets }
 }
 
-/** Adds the number of rows whose most likely class is right, for losses over classes. */
+/** Adds the number of rows whose most likely class is right, for the loss over classes. */
 export function addCorrect(
   g: GraphBuilder,
-  loss: LossName,
+  config: LossConfig,
   { logits }: Forward,
   targets: Value,
   name: string,
 ): Value | undefined {
-  if (loss !== 'softmaxCrossEntropy') return undefined
+  if (resolveLoss(config).type !== 'softmaxCrossEntropy') return undefined
   const guess = g.op('Cast', [g.op('ArgMax', [logits], { axis: 1n, keepdims: 0n })], { to: 6n })
   const right = g.op('Cast', [g.op('Equal', [guess, targets])], { to: 1n })
   return g.op('ReduceSum', [right], { keepdims: 0n }, { name })

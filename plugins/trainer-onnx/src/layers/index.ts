@@ -151,6 +151,7 @@ function addLayer(c: LayerContext, planned: PlannedLayer, wanted?: string): { be
 
 /** l1 Σ|w| + l2 Σw². */
 function addPenalty(g: GraphBuilder, { name, regularizer }: NamedWeight, context: ForwardContext): void {
+  if (regularizer === undefined) return
   const value = context.parameter(name)
   const sum = (part: string, opType: string, inputs: readonly Value[], factor: number): void => {
     if (factor === 0) return
@@ -159,6 +160,6 @@ function addPenalty(g: GraphBuilder, { name, regularizer }: NamedWeight, context
     const weight = g.constant({ dtype: 'float32', shape: [], data: Float32Array.of(factor) })
     context.penalty(g.op('Mul', [total, weight], {}, { name: `${name}/${part}_penalty` }))
   }
-  sum('l1', 'Abs', [value], regularizer?.l1 ?? 0)
-  sum('l2', 'Mul', [value, value], regularizer?.l2 ?? 0)
+  sum('l1', 'Abs', [value], regularizer.l1)
+  sum('l2', 'Mul', [value, value], regularizer.l2)
 }

@@ -23,37 +23,27 @@ function scaleAndOffset(c: Context): [Value, Value] {
   return [c.layer.scale ? c.parameter('gamma') : all(1), c.layer.center ? c.parameter('beta') : all(0)]
 }
 
-/** A vector over the channels as it broadcasts against a value with channels first: [channels, 1, ...]. */
-function upright(c: Context, part: string, value: Value): Value {
-  const ones = c.shape.slice(1).map(() => 1)
-  return ones.length === 0 ? value : c.op(part, 'Reshape', [value, c.ints([c.shape.at(-1) ?? 1, ...ones])])
-}
-
 /**
- * Ioffe and Szegedy 2015, with the batch's own mean and (biased) variance, as Keras 3 normalizes and moves them. Two
- * passes over the values: none of the cancellation of E[x²] - E[x]².
+ * Ioffe and Szegedy 2015: the batch's own mean and (biased) variance normalize, and move the running ones as in Keras 3.
  */
 function batchStatistics(c: LayerContext<'batchNormalization'>, value: Value): Step {
   const { epsilon, momentum } = c.layer
-  const axes = c.shape.map((_, axis) => BigInt(axis === 0 ? 0 : axis + 1))
-  const [gamma, beta] = scaleAndOffset(c)
-  const mean = c.op('batch_mean', 'ReduceMean', [value], { axes, keepdims: 1n })
-  const centered = c.op('centered', 'Sub', [value, mean])
-  const squares = c.op('squares', 'Mul', [centered, centered])
-  const variance = c.op('batch_variance', 'ReduceMean', [squares], { axes, keepdims: 1n })
-  for (const [part, batch] of [
-    ['mean', mean],
-    ['variance', variance],
-  ] as const) {
-    const flat = c.op(`flat_${part}`, 'Reshape', [batch, c.ints([-1])])
-    const kept = c.op(`kept_${part}`, 'Mul', [c.statistic(`moving_${part}`), c.scalar(momentum)])
-    const moved = c.op(`moved_${part}`, 'Mul', [flat, c.scalar(1 - momentum)])
-    c.update(`moving_${part}`, c.op(`next_${part}`, 'Add', [kept, moved]))
+  const inputs = [value, ...scaleAndOffset(c), c.statistic('moving_mean'), c.statistic('moving_variance')]
+  const attributes = { epsilon, momentum, training_mode: 1n }
+  return {
+    part: 'normalized',
+    layout: 'first',
+    add: (name) => {
+      const [normalized, mean, variance] = c.g.ops('BatchNormalization', inputs, attributes, { name, outputs: 3 }) as [
+        Value,
+        Value,
+        Value,
+      ]
+      c.update('moving_mean', mean)
+      c.update('moving_variance', variance)
+      return normalized
+    },
   }
-  const deviation = c.op('deviation', 'Sqrt', [c.op('floored', 'Add', [variance, c.scalar(epsilon)])])
-  const scale = c.op('slope', 'Div', [upright(c, 'gamma_upright', gamma), deviation])
-  const scaled = c.op('scaled', 'Mul', [centered, scale])
-  return c.step('normalized', 'first', 'Add', [scaled, upright(c, 'beta_upright', beta)])
 }
 
 /** Layers that center and scale. */

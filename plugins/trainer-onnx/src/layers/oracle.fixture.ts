@@ -41,6 +41,7 @@ export interface Run {
   /** By the rows, then by each parameter. */
   readonly gradients: ReadonlyMap<string, Float32Array>
   readonly updates: ReadonlyMap<string, Float32Array>
+  readonly penalties: ReadonlyMap<string, Float32Array>
 }
 
 /** A network's output for rows and, where asked for, the gradients of Σ output · `direction`. */
@@ -59,6 +60,7 @@ export async function run(
     feeds[name] = new Tensor('float32', weights.get(name) ?? new Float32Array(count(shape)), shape)
   }
   const updates = new Map<string, Value>()
+  const penalties: Value[] = []
   const take = (name: string) => values.get(name) as Value
   const { output } = network.forward(
     g,
@@ -68,17 +70,19 @@ export async function run(
       parameter: take,
       statistic: take,
       update: (name, next) => void updates.set(name, next),
-      mask: () => {
-        throw new Error('no mask is expected')
+      mask: (name, rate, shape) => {
+        const sizes = shape.map(Number)
+        const kept = numbers(count(sizes), 17).map((value) => ((value + 1) / 2 < rate ? 0 : 1 / (1 - rate)))
+        feeds[name] = new Tensor('float32', kept, sizes)
+        return g.input(name, 'float32', sizes)
       },
-      penalty: () => {
-        throw new Error('no penalty is expected')
-      },
+      penalty: (value) => void penalties.push(value),
     },
     'output',
   )
   g.output('output', output)
   for (const [name, value] of updates) g.output(`next/${name}`, value)
+  for (const [at, penalty] of penalties.entries()) g.output(`penalty/${at}`, penalty)
   const by = ['rows', ...network.parameters.map(({ name }) => name)]
   if (options.direction !== undefined) {
     const direction = g.input('direction', 'float32', [rows.batch, ...network.output.shape])
@@ -98,7 +102,13 @@ export async function run(
           .map(([name, tensor]) => [name.slice(prefix.length), tensor.data as Float32Array]),
       )
     const { data, dims } = out['output'] as Tensor
-    return { output: data as Float32Array, shape: dims, gradients: named('gradient/'), updates: named('next/') }
+    return {
+      output: data as Float32Array,
+      shape: dims,
+      gradients: named('gradient/'),
+      updates: named('next/'),
+      penalties: named('penalty/'),
+    }
   } finally {
     await session.release()
   }

@@ -17,12 +17,14 @@ import { type Scanned, type ScanStep, scan } from './scan.js'
 import { int64s, type Value } from './value.js'
 
 /**
- * LSTM, GRU and RNN as a Scan, for what engines have no kernel for: ONNX Runtime's take float32 and steps first.
- * Undefined where they do, so that the model has the operator itself, and for forms that the Scan does not cover.
+ * LSTM, GRU and RNN as a Scan, for what engines have no kernel for: ONNX Runtime's take float32 and steps first, and
+ * those of LSTM and GRU end the process (1.30) when the batch has no rows. Undefined where they serve, so that the model
+ * has the operator itself, and for forms that the Scan does not cover.
  */
 export function lowerRecurrent(g: GraphBuilder, node: NodeContext, name: string): Value[] | undefined {
   const kind = recurrentOf(node.operator, node)
-  if (node.in(0).dtype === 'float32' && !kind.batchFirst) return undefined
+  const { dtype, shape } = node.in(0)
+  if (dtype === 'float32' && !kind.batchFirst && shape[1] !== 0) return undefined
   return recurrentLimit(node.operator, node) === undefined ? scanned(g, node, kind, name) : undefined
 }
 

@@ -4,15 +4,18 @@ import { GraphBuilder } from '../build/graph-builder.js'
 import { buildCase, type Case, closeCase, makeInputs, runCase, seeded } from './gradient.fixture.js'
 import { elementwiseProperties } from './properties/elementwise.fixture.js'
 import { layoutProperties } from './properties/layout.fixture.js'
+import { recurrentProperties } from './properties/recurrent.fixture.js'
 import { reduceProperties } from './properties/reduce.fixture.js'
 import { activationRules } from './rules-activation.js'
+import { einsumRules } from './rules-einsum.js'
 import { elementwiseRules } from './rules-elementwise.js'
 import { layoutRules } from './rules-layout.js'
 import { lossRules } from './rules-loss.js'
 import { productRules } from './rules-product.js'
+import { recurrentRules } from './rules-recurrent.js'
 import { reduceRules } from './rules-reduce.js'
 
-const PROPERTIES = { ...elementwiseProperties, ...layoutProperties, ...reduceProperties }
+const PROPERTIES = { ...elementwiseProperties, ...layoutProperties, ...recurrentProperties, ...reduceProperties }
 
 /** The same shapes and numbers in every run of the tests. */
 const SEED = 20240229
@@ -25,10 +28,12 @@ describe('gradients along random directions equal central differences, whatever 
   it('for every operator of these groups', () => {
     const rules = {
       ...activationRules,
+      ...einsumRules,
       ...elementwiseRules,
       ...layoutRules,
       ...lossRules,
       ...productRules,
+      ...recurrentRules,
       ...reduceRules,
     }
     expect(Object.keys(PROPERTIES)).toEqual(expect.arrayContaining(Object.keys(rules)))

@@ -147,7 +147,9 @@ export class Engine {
     const known = this.steppers.get(key)
     if (known !== undefined) return known
     const { model, carried, kept, masks } = this.graph(part)
-    const session = await this.session(writeModel(unroll(model, { times: steps, carried, shared: kept })))
+    const session = await this.session(
+      writeModel(steps === 1 ? model : unroll(model, { times: steps, carried, shared: kept })),
+    )
     const names = new Set(session.inputNames)
     const rounds = Array.from(
       { length: steps },
@@ -208,7 +210,10 @@ function only(names: ReadonlySet<string>, feeds: Feeds): Feeds {
 function merged(rounds: readonly Round[], tensorsOf: (round: Round) => Feeds): Feeds {
   return Object.fromEntries(
     rounds.flatMap((round, at) =>
-      Object.entries(tensorsOf(round)).map(([name, tensor]) => [roundName(name, at), tensor]),
+      Object.entries(tensorsOf(round)).map(([name, tensor]) => [
+        rounds.length === 1 ? name : roundName(name, at),
+        tensor,
+      ]),
     ),
   )
 }

@@ -1,6 +1,7 @@
 import { TidewayError } from '@tideway/core'
 import { describe, expect, it } from 'vitest'
-import { distance, numbers, run, trainableOf } from '../layers/oracle.fixture.js'
+import { trainableOf } from '../layers/index.js'
+import { distance, numbers, run } from '../layers/run.fixture.js'
 import { fromKeras } from './index.js'
 
 function thrown(work: () => unknown): { readonly code: string; readonly issues: readonly string[] } {

@@ -2,11 +2,9 @@ import { codeOf, type LayerConfig, layers, type NetworkConfig, planNetwork } fro
 import { GraphBuilder } from '@tideway/onnx'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { stringify } from 'yaml'
-import { initialize } from './initializers.js'
+import { trainableOf } from './index.js'
 import { dsCnn, resnet8 } from './networks.fixture.js'
-import { distance, numbers, run, trainableOf } from './oracle.fixture.js'
-import { readNetwork } from './text.js'
+import { distance, numbers, run, uniform } from './run.fixture.js'
 
 const network = (shape: readonly number[], ...all: readonly LayerConfig[]): NetworkConfig => ({
   input: { name: 'x', shape },
@@ -27,12 +25,6 @@ async function runInitial(config: NetworkConfig, batch = 2) {
     expect(weights.get(name)?.length, name).toBe(product(shape))
   const data = numbers(batch * product(trainable.input.shape), 3)
   return { trainable, weights, data, batch, ...(await run(trainable, weights, { batch, data })) }
-}
-
-function uniform(seed: number): () => number {
-  const values = numbers(65_536, seed)
-  let at = 0
-  return () => ((values[at++ % values.length] as number) + 1) / 2
 }
 
 describe('a network of MLPerf Tiny', () => {
@@ -307,84 +299,5 @@ describe('trainableOf', () => {
     expect([...(fitted?.get('n/mean') ?? [])]).toEqual([2, 3])
     expect(fitted?.get('n/scale')?.[0]).toBeCloseTo(1 / Math.sqrt(2 / 3), 6)
     expect(fitted?.get('n/scale')?.[1]).toBe(1)
-  })
-})
-
-describe('readNetwork', () => {
-  it.each([
-    ['ResNet-8', resnet8],
-    ['DS-CNN', dsCnn],
-  ])('reads what a builder gives, as JSON and as YAML: %s', (_, make) => {
-    const built = make()
-    expect(readNetwork(JSON.stringify(built))).toEqual(JSON.parse(JSON.stringify(built)))
-    expect(readNetwork(stringify(built, { aliasDuplicateObjects: false }))).toEqual(JSON.parse(JSON.stringify(built)))
-  })
-
-  it.each<[string, string, string]>([
-    ['a tag', 'input: !!js/function x', 'NETWORK_TEXT_INVALID'],
-    ['a key twice', 'input: 1\ninput: 2', 'NETWORK_TEXT_INVALID'],
-    [
-      'aliases of aliases',
-      `a: &a [1,1]\n${Array.from(
-        { length: 20 },
-        (_, at) =>
-          `${'a'.repeat(at + 2)}: &${'a'.repeat(at + 2)} [${Array(9)
-            .fill(`*${'a'.repeat(at + 1)}`)
-            .join()}]`,
-      ).join('\n')}`,
-      'NETWORK_TEXT_INVALID',
-    ],
-    ['no mapping', '[1', 'NETWORK_TEXT_INVALID'],
-    ['another document', 'a: 1', 'INPUT_REJECTED'],
-    ['a long text', ' '.repeat(1_000_001), 'NETWORK_TEXT_INVALID'],
-  ])('refuses %s', (_, text, code) => {
-    let found: string | undefined
-    try {
-      readNetwork(text)
-    } catch (error) {
-      found = codeOf(error)
-    }
-    expect(found).toBe(code)
-  })
-})
-
-describe('initialize', () => {
-  const moments = (values: Float32Array) => {
-    const mean = values.reduce((a, b) => a + b) / values.length
-    return [mean, values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length] as const
-  }
-  const shape = [3, 3, 16, 32]
-  const [fanIn, fanOut] = [144, 288]
-
-  // Of 4,608 numbers: the variance's standard error is about 2%.
-  it.each<[Parameters<typeof initialize>[0], number]>([
-    [{ type: 'glorotUniform' }, 2 / (fanIn + fanOut)],
-    [{ type: 'glorotNormal' }, 2 / (fanIn + fanOut)],
-    [{ type: 'heUniform' }, 2 / fanIn],
-    [{ type: 'heNormal' }, 2 / fanIn],
-    [{ type: 'lecunUniform' }, 1 / fanIn],
-    [{ type: 'lecunNormal' }, 1 / fanIn],
-    [{ type: 'randomNormal', mean: 0, stddev: 0.1 }, 0.01],
-    [{ type: 'randomUniform', minval: -1, maxval: 1 }, 1 / 3],
-  ])('has the variance of its definition: %o', (initializer, variance) => {
-    const [mean, found] = moments(initialize(initializer, shape, uniform(11)))
-    expect(Math.abs(mean)).toBeLessThan(0.1 * Math.sqrt(variance))
-    expect(found / variance).toBeGreaterThan(0.88)
-    expect(found / variance).toBeLessThan(1.12)
-  })
-
-  it.each([[[6, 4]], [[4, 6]], [[2, 2, 5]]])('orthogonal is orthonormal in its shorter axis: %o', (sizes) => {
-    const values = initialize({ type: 'orthogonal', gain: 2 }, sizes, uniform(3))
-    const columns = sizes.at(-1) as number
-    const rows = values.length / columns
-    const at = (vector: number, place: number) =>
-      values[rows >= columns ? place * columns + vector : vector * columns + place] as number
-    const [vectors, length] = [Math.min(rows, columns), Math.max(rows, columns)]
-    for (let a = 0; a < vectors; a++)
-      for (let b = 0; b < vectors; b++) {
-        let dot = 0
-        for (let place = 0; place < length; place++) dot += at(a, place) * at(b, place)
-        expect(dot).toBeCloseTo(a === b ? 4 : 0, 5)
-      }
   })
 })

@@ -1,7 +1,9 @@
 import * as keras from '@tensorflow/tfjs-layers'
 import { describe, expect, it } from 'vitest'
 import { fromKeras } from '../keras/index.js'
-import { distance, fillWeights, imported, numbers, run, tf, trainableOf } from './oracle.fixture.js'
+import { trainableOf } from './index.js'
+import { fillWeights, imported, tf } from './oracle.fixture.js'
+import { distance, numbers, run } from './run.fixture.js'
 
 type Build = (x: keras.SymbolicTensor) => keras.SymbolicTensor | keras.SymbolicTensor[]
 const of =

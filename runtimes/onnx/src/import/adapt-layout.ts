@@ -6,26 +6,46 @@ const without = (attributes: Attributes, ...names: readonly string[]): Attribute
   Object.fromEntries(Object.entries(attributes).filter(([name]) => !names.includes(name)))
 
 /**
- * Reshape with a shape that is known: a constant, with 0 where a size of the data is kept and -1 for one other. A batch
- * size that the exporter wrote down becomes the data's.
+ * Reshape with a shape that is known: a constant, with 0 where a size of the data is kept and -1 for one other. Where
+ * the exporter wrote its own batch size into the shape, the axis that holds the batch is the one that is -1.
  */
 const reshape: Adapter = (e) => {
   const data = e.in(0)
   const sizes = e.sizes(1)
   if (sizes === undefined || e.int('allowzero', 0) === 1) return e.result('Reshape', e.inputs.slice(0, 2), e.attributes)
-  const fixed = isBatch(e, sizes[0]) && data.shape[0] === e.rebatch?.to
+  const freed = withFreeBatch(e, sizes)
+  if (freed !== undefined) return e.result('Reshape', [data, e.int64s(freed)])
   let free = sizes.includes(-1) ? 0 : 1
   const items = sizes.map((size, axis) => {
-    if ((axis === 0 && fixed) || (typeof size === 'string' && size === data.shape[axis])) return 0
     if (typeof size === 'number') return size
+    if (size === data.shape[axis]) return 0
     return free-- > 0 ? -1 : size
   })
   const shape = items.every((item) => typeof item === 'number') ? e.int64s(items) : e.in(1)
   return e.result('Reshape', [data, shape])
 }
 
-const isBatch = (e: NodeEmission, size: Dim | undefined): boolean =>
-  e.rebatch !== undefined && size === e.rebatch.from && e.rebatch.to !== e.rebatch.from
+/**
+ * The new shape for another batch than the exporter's: one axis of the data differs from the exporter's run, and the
+ * axis of the new shape that begins where it begins (as many elements lie before both) takes what there is of it.
+ */
+function withFreeBatch(e: NodeEmission, sizes: readonly Dim[]): number[] | undefined {
+  const [then, now] = [e.exportedShape(0), e.in(0).shape]
+  if (then === undefined || !then.every((size) => typeof size === 'number')) return undefined
+  if (!sizes.every((size) => typeof size === 'number')) return undefined
+  const differing = then.flatMap((size, axis) => (size === now[axis] ? [] : [axis]))
+  const [batch] = differing
+  if (batch === undefined || differing.length > 1) return undefined
+  const count = product(then)
+  const copied = sizes.map((size, axis) => (size === 0 ? (then[axis] ?? 1) : size))
+  const known = product(copied.filter((size) => size !== -1))
+  const exported = copied.map((size) => (size === -1 ? count / known : size))
+  const before = product(then.slice(0, batch))
+  const at = exported.findIndex((_, axis) => product(exported.slice(0, axis)) === before)
+  return at < 0 ? undefined : exported.map((size, axis) => (axis === at ? -1 : size))
+}
+
+const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1)
 
 const flatten: Adapter = (e) => e.result('Flatten', [e.in(0)], e.attributes)
 

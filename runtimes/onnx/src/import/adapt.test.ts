@@ -1,6 +1,7 @@
 import { codeOf } from '@tideway/core'
 import { describe, expect, it } from 'vitest'
 import { graphOf, makeNode, opsetOf } from '../format/node.js'
+import { toTensor } from '../format/tensor.js'
 import { copied, f32, i64, modelOf, type Parts, run, spec, wave } from './import.fixture.js'
 
 const node = makeNode
@@ -205,6 +206,29 @@ describe('shapes that a graph computes', () => {
       const feeds = { x: wave([5, 3, 4]) }
       expect(await run(copy, feeds)).toEqual(await run(modelOf(parts), feeds))
     }
+  })
+
+  it('that a table folds: modulo, comparisons, choices, with broadcasting', () => {
+    const parts: Parts = {
+      opset: 14,
+      nodes: [
+        node('Mod', ['minus', 'three'], ['m']),
+        node('Concat', ['m', 'three'], ['pair'], { axis: 0n }),
+        node('Less', ['pair', 'three'], ['less']),
+        node('Where', ['less', 'pair', 'four'], ['sizes']),
+        node('Mul', ['sizes', 'three'], ['twice']),
+        node('Reshape', ['x', 'sizes'], ['y']),
+        node('Cast', ['twice'], ['z'], { to: 1n }),
+      ],
+      tensors: { minus: i64(-1), three: i64(3), four: i64(12) },
+      outputs: [spec('y', [null, null]), spec('z', [2])],
+    }
+    const { node: nodes, initializer } = graphOf(copied(modelOf(parts)))
+    expect(nodes.map(({ opType }) => opType).filter((opType) => opType !== 'Identity')).toEqual(['Reshape'])
+    expect(initializer.map((tensor) => [tensor.dataType, ...toTensor(tensor).data])).toEqual([
+      [7, 2n, 12n],
+      [1, 6, 36],
+    ])
   })
 
   it('follow another batch size than the exporter wrote down', async () => {

@@ -7,11 +7,8 @@ import type { Attributes } from '../format/node.js'
 import { ELEMENT_TYPE } from '../format/types.js'
 import type { ImportedNode } from './model.js'
 
-/** A batch size that the exporter wrote into shapes, and the one that is wanted in its place. */
-export interface Rebatch {
-  readonly from: number
-  readonly to: Dim
-}
+/** The shape that a value had where the batch was the exporter's; undefined where the batch is as it was. */
+export type ExportedShape = (value: string) => readonly Dim[] | undefined
 
 /** One imported node on its way into a graph: what its adapter sees, and the means to add operators of set 17. */
 export class NodeEmission {
@@ -24,7 +21,7 @@ export class NodeEmission {
     readonly inputs: readonly (Value | undefined)[],
     /** The name that the first result is to have. */
     private readonly name: string,
-    readonly rebatch: Rebatch | undefined,
+    private readonly exported: ExportedShape = () => undefined,
   ) {
     this.info = g.context(node.opType, inputs, node.attributes, node.outputs.length)
   }
@@ -71,6 +68,11 @@ export class NodeEmission {
 
   axis(axis: number, rank = this.in(0).shape.length): number {
     return this.info.axis(axis, rank)
+  }
+
+  /** The shape that an input had in the exporter's own run, where that had another batch than this graph. */
+  exportedShape(place: number): readonly Dim[] | undefined {
+    return this.exported(this.node.inputs[place] ?? '')
   }
 
   /** A step on the way. */

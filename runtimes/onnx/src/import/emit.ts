@@ -1,13 +1,14 @@
 import { codeOf, type Tensor } from '@tideway/core'
-import type { GraphBuilder } from '../build/graph-builder.js'
+import { GraphBuilder } from '../build/graph-builder.js'
 import { INFER } from '../build/infer.js'
-import type { Dim, Value } from '../build/value.js'
+import type { Value } from '../build/value.js'
 import { errors } from '../errors.js'
 import { layerAdapters } from './adapt-layers.js'
 import { layoutAdapters } from './adapt-layout.js'
 import { mathAdapters } from './adapt-math.js'
 import { branchOf } from './branch.js'
-import { type Adapter, NodeEmission, type Rebatch, typed } from './emission.js'
+import { type Adapter, NodeEmission, typed } from './emission.js'
+import { folded } from './fold.js'
 import { type ImportedModel, type ImportedNode, neededFor } from './model.js'
 
 /** Constants up to this size are shared by value; larger ones are stored by name. */
@@ -43,7 +44,7 @@ export interface EmitOptions {
  */
 export function emit(g: GraphBuilder, model: ImportedModel, options: EmitOptions): Map<string, Value> {
   const outputs = options.outputs ?? model.outputs
-  const emitter = new Emitter(g, model, options)
+  const emitter = new Emitter(g, model, options, exportersRun(model, options))
   for (const node of neededFor(model.nodes, outputs)) emitter.add(node)
   return new Map(outputs.map((name) => [name, emitter.value(name)]))
 }
@@ -51,16 +52,16 @@ export function emit(g: GraphBuilder, model: ImportedModel, options: EmitOptions
 class Emitter {
   private readonly values: Map<string, Value>
   private readonly tensors: Map<string, Tensor>
-  private readonly rebatch: Rebatch | undefined
 
   constructor(
     private readonly g: GraphBuilder,
     private readonly model: ImportedModel,
     private readonly options: EmitOptions,
+    /** The same graph with the batch that the exporter fixed, where this one has another. */
+    private readonly exported: Emitter | undefined,
   ) {
     this.values = new Map(options.inputs)
     this.tensors = new Map(model.tensors)
-    this.rebatch = rebatchOf(model, options.inputs)
   }
 
   /** The value of a name: computed before, or a tensor that is stored now. */
@@ -79,6 +80,11 @@ class Emitter {
     return value
   }
 
+  /** The shape of a value that was added, or of a stored tensor. */
+  shapeOf(name: string): Value['shape'] | undefined {
+    return this.values.get(name)?.shape ?? this.tensors.get(name)?.shape
+  }
+
   private stored(name: string, tensor: Tensor): Value {
     return tensor.data.length <= SMALL_ELEMENTS && tensor.dtype !== 'string'
       ? this.g.constant(tensor)
@@ -86,17 +92,20 @@ class Emitter {
   }
 
   add(node: ImportedNode): void {
+    if (node.opType !== 'If') this.exported?.add(node)
     if (node.opType === 'If') {
       this.addBranch(node)
       return
     }
     const inputs = node.inputs.map((name) => (name === '' ? undefined : this.value(name, node)))
     const name = this.nameFor(node.outputs[0] || node.name, node.outputs.length)
-    const e = new NodeEmission(this.g, node, this.model.opset, inputs, name, this.rebatch)
+    const e = new NodeEmission(this.g, node, this.model.opset, inputs, name, (value) => this.exported?.shapeOf(value))
     const results = this.guarded(node, () => this.options.overrides?.[node.opType]?.(e) ?? this.adapted(e))
     for (const [place, output] of node.outputs.entries()) {
       const value = results[place]
-      if (output !== '' && value !== undefined) this.values.set(output, this.constantIfKnown(value))
+      if (output === '' || value === undefined) continue
+      const constant = place === 0 ? folded(this.g, node, inputs, value) : undefined
+      this.values.set(output, constant ?? this.constantIfKnown(value))
     }
   }
 
@@ -151,12 +160,26 @@ class Emitter {
   }
 }
 
-/** The exporter's batch size, where it wrote one down and the inputs given have another. */
-function rebatchOf(model: ImportedModel, inputs: ReadonlyMap<string, Value>): Rebatch | undefined {
-  for (const { name, shape } of model.inputs) {
-    const from = shape[0]
-    const to: Dim | undefined = inputs.get(name)?.shape[0]
-    if (typeof from === 'number' && to !== undefined && from !== to) return { from, to }
-  }
-  return undefined
+/** A second emitter, into a graph of its own, where an input's batch is another than the exporter's. */
+function exportersRun(model: ImportedModel, { inputs }: EmitOptions): Emitter | undefined {
+  const fixed = model.inputs.some(({ name, shape }) => {
+    const given = inputs.get(name)?.shape[0]
+    return typeof shape[0] === 'number' && given !== undefined && shape[0] !== given
+  })
+  if (!fixed) return undefined
+  const g = new GraphBuilder('exported')
+  const own = new Map(
+    model.inputs.map(({ name, dtype, shape }) => {
+      const given = inputs.get(name)?.shape ?? []
+      return [
+        name,
+        g.input(
+          name,
+          dtype,
+          shape.map((size, axis) => size ?? given[axis] ?? null),
+        ),
+      ] as const
+    }),
+  )
+  return new Emitter(g, model, { inputs: own }, undefined)
 }

@@ -1,0 +1,104 @@
+import { execFile } from 'node:child_process'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import type { Tensor } from '@tideway/core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { inferenceModel } from '../../plugins/trainer-onnx/src/graphs/inference.js'
+import { importTrainable } from '../../plugins/trainer-onnx/src/imported/index.js'
+import { descend, initialWeights, predict } from '../../plugins/trainer-onnx/src/imported/train.fixture.js'
+
+/** Sums of convolutions in another order than PyTorch's or TensorFlow's. */
+const TOLERANCE = 1e-4
+
+/** What each exporter needs (PyPI), and the Python that has it; the two rarely fit into one environment. */
+const EXPORTERS = {
+  torch: {
+    python: process.env.TIDEWAY_PYTHON ?? 'python3',
+    packages: 'torch onnx onnxscript',
+    networks: ['mobilenet', 'resnet', 'lstm', 'transformer'].flatMap((name) =>
+      ['', '-unfolded', '-fixed', '-dynamo'].map((form) => `torch-${name}${form}`),
+    ),
+  },
+  keras: {
+    python: process.env.TIDEWAY_PYTHON_KERAS ?? process.env.TIDEWAY_PYTHON ?? 'python3',
+    packages: 'tensorflow-cpu tf2onnx',
+    networks: ['mobilenet', 'resnet', 'lstm', 'transformer'].map((name) => `keras-${name}`),
+  },
+} as const
+
+let dir: string
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tideway-import-'))
+})
+afterAll(() => rm(dir, { recursive: true }))
+
+interface Told {
+  readonly rows: readonly number[]
+  readonly shape: readonly number[]
+  readonly outputs: readonly number[]
+}
+
+for (const [exporter, { python, packages, networks }] of Object.entries(EXPORTERS)) {
+  describe(`networks that ${exporter} exports`, () => {
+    const missing = new Map<string, string>()
+    beforeAll(async () => {
+      const script = fileURLToPath(new URL(`./export_${exporter}.py`, import.meta.url))
+      try {
+        const { stdout } = await promisify(execFile)(python, [script, dir], { maxBuffer: 2 ** 26 })
+        for (const line of stdout.split('\n').filter((text) => text.startsWith('{"name"'))) {
+          const { name, skipped } = JSON.parse(line) as { name: string; skipped?: string }
+          if (skipped !== undefined) missing.set(name, skipped)
+        }
+      } catch (error) {
+        const text = String((error as { stderr?: string }).stderr ?? error)
+        if (!/ModuleNotFoundError|ENOENT/.test(text)) throw error
+        for (const name of networks)
+          missing.set(name, `not run: \`pip install ${packages}\` for ${python}, named by TIDEWAY_PYTHON`)
+      }
+    }, 600_000)
+
+    for (const name of networks) {
+      it(`${name}: gives equal outputs, and learns with its frozen half as it was`, async (context) => {
+        const reason = missing.get(name)
+        if (reason?.startsWith('not run')) context.skip(reason)
+        expect(reason, 'the exporter could not').toBeUndefined()
+        const onnx = await readFile(join(dir, `${name}.onnx`))
+        const told = JSON.parse(await readFile(join(dir, `${name}.json`), 'utf8')) as Told
+        const rows: Tensor = { dtype: 'float32', shape: told.shape, data: Float32Array.from(told.rows) }
+        const whole = importTrainable(onnx)
+        const before = initialWeights(whole)
+        const shipped = await predict(inferenceModel(whole, before), { [whole.input.name]: rows })
+        expect(worst(shipped[whole.output.name]?.values ?? [], told.outputs)).toBeLessThan(TOLERANCE)
+
+        const half = whole.parameters.slice(0, whole.parameters.length >> 1).map((spec) => spec.name)
+        const network = importTrainable(onnx, { freeze: half })
+        const batch = told.shape[0] ?? 1
+        const targets: Tensor =
+          network.lastActivation === 'softmax'
+            ? { dtype: 'int32', shape: [batch], data: Int32Array.from({ length: batch }, (_, at) => at % 4) }
+            : {
+                dtype: 'float32',
+                shape: [batch, 4],
+                data: Float32Array.from({ length: batch * 4 }, (_, at) => Math.sin(at)),
+              }
+        const { losses, weights } = await descend(network, rows, targets, { steps: 8, rate: 0.02 })
+        expect(losses.at(-1)).toBeLessThan(losses[0] ?? 0)
+        for (const { name: weight, trainable } of network.parameters)
+          expect(Buffer.compare(bytesOf(weights[weight]), bytesOf(before[weight])) === 0, weight).toBe(!trainable)
+        const after = await predict(inferenceModel(network, weights), { [network.input.name]: rows })
+        expect(after[network.output.name]?.values.every(Number.isFinite)).toBe(true)
+      })
+    }
+  })
+}
+
+function worst(ours: readonly number[], theirs: readonly number[]): number {
+  if (ours.length !== theirs.length) return Number.POSITIVE_INFINITY
+  return Math.max(...theirs.map((value, at) => Math.abs(value - (ours[at] ?? Number.NaN))))
+}
+
+const bytesOf = (data: Float32Array | undefined): Uint8Array =>
+  data === undefined ? new Uint8Array(0) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength)

@@ -4,6 +4,7 @@ import {
   columnsOf,
   errors as coreErrors,
   type Dataset,
+  halfToNumber,
   resolveColumns,
   type Tensor,
 } from '@tideway/core'
@@ -94,7 +95,7 @@ export function tensorDataset(
     issues.push(`rows of shape [${rowShape?.join(', ')}], but the file's are [${inputs.shape.slice(1).join(', ')}]`)
   if (targets.shape[0] !== rows) issues.push(`${rows} rows of inputs, but ${targets.shape[0] ?? 0} of targets`)
   for (const [name, { dtype }] of Object.entries({ inputs, targets }))
-    if (dtype === 'string' || dtype === 'float16') issues.push(`${name} are ${dtype}`)
+    if (dtype === 'string') issues.push(`${name} are texts`)
   if (issues.length > 0) throw coreErrors.INPUT_REJECTED({ what: 'inputs and targets', issues })
   const data = inputs.dtype === 'uint8' ? inputs : toFloat(inputs)
   const flat = targets.shape.length === 1
@@ -107,10 +108,11 @@ export function tensorDataset(
   }
 }
 
-const toFloat = ({ shape, data, dtype }: Tensor): Tensor =>
-  dtype === 'float32'
-    ? { dtype, shape, data }
-    : { dtype: 'float32', shape, data: Float32Array.from(data as ArrayLike<unknown>, Number) }
+function toFloat({ shape, data, dtype }: Tensor): Tensor {
+  if (dtype === 'float32') return { dtype, shape, data }
+  const number = dtype === 'float16' ? (value: unknown) => halfToNumber(Number(value)) : Number
+  return { dtype: 'float32', shape, data: Float32Array.from(data as ArrayLike<unknown>, number) }
+}
 
 /** Labels beyond int32 become -1, which `checkDataset` refuses by row: wrapped around they would look like classes. */
 const toInt32 = ({ shape, data }: Tensor): Tensor => ({

@@ -25,24 +25,38 @@ const reshape: Adapter = (e) => {
   return e.result('Reshape', [data, shape])
 }
 
-/**
- * The new shape for another batch than the exporter's: one axis of the data differs from the exporter's run, and the
- * axis of the new shape that begins where it begins (as many elements lie before both) takes what there is of it.
- */
+/** The new shape for another batch than the exporter's, where one axis of the data differs from the exporter's run. */
 function withFreeBatch(e: NodeEmission, sizes: readonly Dim[]): number[] | undefined {
-  const [then, now] = [e.exportedShape(0), e.in(0).shape]
-  if (then === undefined || !then.every((size) => typeof size === 'number')) return undefined
-  if (!sizes.every((size) => typeof size === 'number')) return undefined
-  const differing = then.flatMap((size, axis) => (size === now[axis] ? [] : [axis]))
-  const [batch] = differing
-  if (batch === undefined || differing.length > 1) return undefined
-  const count = product(then)
-  const copied = sizes.map((size, axis) => (size === 0 ? (then[axis] ?? 1) : size))
+  const then = e.exported?.shapeOf(e.node.inputs[0] ?? '')
+  if (e.exported === undefined || then === undefined) return undefined
+  if (!then.every((size) => typeof size === 'number') || !sizes.every((size) => typeof size === 'number'))
+    return undefined
+  const differing = then.flatMap((size, axis) => (size === e.in(0).shape[axis] ? [] : [axis]))
+  const [axis] = differing
+  if (axis === undefined || differing.length > 1) return undefined
+  const copied = sizes.map((size, at) => (size === 0 ? (then[at] ?? 1) : size))
   const known = product(copied.filter((size) => size !== -1))
-  const exported = copied.map((size) => (size === -1 ? count / known : size))
-  const before = product(then.slice(0, batch))
-  const at = exported.findIndex((_, axis) => product(exported.slice(0, axis)) === before)
-  return at < 0 ? undefined : exported.map((size, axis) => (axis === at ? -1 : size))
+  const wanted = copied.map((size) => (size === -1 ? product(then) / known : size))
+  const at = batchAxis(then, axis, wanted, e.exported.batch)
+  return wanted.map((size, place) => (place === at ? -1 : size))
+}
+
+/**
+ * Which axis of `to` holds the batch that `axis` of `from` holds. Axes into which that one is split: the one of the
+ * batch's size, else the outermost. None, where it is merged: the axis that begins where it begins (heads behind a
+ * batch), but never the last, which holds features: then the one before (rows of a matrix).
+ */
+function batchAxis(from: readonly number[], axis: number, to: readonly number[], batch: number): number {
+  const begin = product(from.slice(0, axis))
+  const end = begin * (from[axis] ?? 1)
+  const starts = to.map((_, at) => product(to.slice(0, at)))
+  const within = to.flatMap((size, at) => {
+    const start = starts[at] ?? 1
+    return start >= begin && start * size <= end ? [at] : []
+  })
+  if (within.length > 0) return within.find((at) => to[at] === batch) ?? (within[0] as number)
+  const at = Math.max(starts.indexOf(begin), 0)
+  return at === to.length - 1 ? Math.max(at - 1, 0) : at
 }
 
 const product = (sizes: readonly number[]): number => sizes.reduce((total, size) => total * size, 1)

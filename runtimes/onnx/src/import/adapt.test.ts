@@ -244,6 +244,39 @@ describe('shapes that a graph computes', () => {
   })
 })
 
+it('finds the batch that an exporter wrote into shapes wherever it is merged with other axes', async () => {
+  // As PyTorch's attention does it: [time, batch, features] with heads beside the batch, and rows of both for a product.
+  const attention = (batch: number) =>
+    modelOf({
+      opset: 14,
+      nodes: [
+        node('Transpose', ['x'], ['t'], { perm: [1n, 0n, 2n] }),
+        node('Reshape', ['t', 'heads'], ['h']),
+        node('Transpose', ['h'], ['byHead'], { perm: [1n, 0n, 2n] }),
+        node('Softmax', ['byHead'], ['s'], { axis: -1n }),
+        node('Reshape', ['s', 'apart'], ['a']),
+        node('Transpose', ['a'], ['back'], { perm: [2n, 0n, 1n, 3n] }),
+        node('Reshape', ['back', 'rows'], ['r']),
+        node('MatMul', ['r', 'w'], ['p']),
+        node('Reshape', ['p', 'whole'], ['y']),
+      ],
+      tensors: {
+        heads: i64(3, batch * 2, 2),
+        apart: i64(batch, 2, 3, 2),
+        rows: i64(3 * batch, 4),
+        whole: i64(3, batch, 5),
+        w: wave([4, 5]),
+      },
+      inputs: [spec('x', [batch, 3, 4])],
+    })
+  const x = wave([6, 3, 4])
+  const expected = (await run(attention(6), { x }))['y']
+  for (const batch of [6, null]) {
+    for (const exported of [1, 2])
+      expect((await run(copied(attention(exported), { x: [batch, 3, 4] }), { x }))['y']).toEqual(expected)
+  }
+})
+
 it('names the node and the operator that cannot be put into a graph', () => {
   const bad = modelOf({
     opset: 13,

@@ -7,8 +7,11 @@ import type { Attributes } from '../format/node.js'
 import { ELEMENT_TYPE } from '../format/types.js'
 import type { ImportedNode } from './model.js'
 
-/** The shape that a value had where the batch was the exporter's; undefined where the batch is as it was. */
-export type ExportedShape = (value: string) => readonly Dim[] | undefined
+/** The same graph with the batch that the exporter wrote down, where this graph has another. */
+export interface Exported {
+  readonly batch: number
+  shapeOf(value: string): readonly Dim[] | undefined
+}
 
 /** One imported node on its way into a graph: what its adapter sees, and the means to add operators of set 17. */
 export class NodeEmission {
@@ -21,7 +24,7 @@ export class NodeEmission {
     readonly inputs: readonly (Value | undefined)[],
     /** The name that the first result is to have. */
     private readonly name: string,
-    private readonly exported: ExportedShape = () => undefined,
+    readonly exported: Exported | undefined,
   ) {
     this.info = g.context(node.opType, inputs, node.attributes, node.outputs.length)
   }
@@ -68,11 +71,6 @@ export class NodeEmission {
 
   axis(axis: number, rank = this.in(0).shape.length): number {
     return this.info.axis(axis, rank)
-  }
-
-  /** The shape that an input had in the exporter's own run, where that had another batch than this graph. */
-  exportedShape(place: number): readonly Dim[] | undefined {
-    return this.exported(this.node.inputs[place] ?? '')
   }
 
   /** A step on the way. */

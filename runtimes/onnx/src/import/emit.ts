@@ -7,7 +7,7 @@ import { layerAdapters } from './adapt-layers.js'
 import { layoutAdapters } from './adapt-layout.js'
 import { mathAdapters } from './adapt-math.js'
 import { branchOf } from './branch.js'
-import { type Adapter, NodeEmission, typed } from './emission.js'
+import { type Adapter, type Exported, NodeEmission, typed } from './emission.js'
 import { folded } from './fold.js'
 import { type ImportedModel, type ImportedNode, neededFor } from './model.js'
 
@@ -49,7 +49,10 @@ export function emit(g: GraphBuilder, model: ImportedModel, options: EmitOptions
   return new Map(outputs.map((name) => [name, emitter.value(name)]))
 }
 
-class Emitter {
+class Emitter implements Exported {
+  /** The batch of the first input. */
+  readonly batch: number
+
   private readonly values: Map<string, Value>
   private readonly tensors: Map<string, Tensor>
 
@@ -60,6 +63,7 @@ class Emitter {
     /** The same graph with the batch that the exporter fixed, where this one has another. */
     private readonly exported: Emitter | undefined,
   ) {
+    this.batch = Number([...options.inputs.values()][0]?.shape[0])
     this.values = new Map(options.inputs)
     this.tensors = new Map(model.tensors)
   }
@@ -99,7 +103,7 @@ class Emitter {
     }
     const inputs = node.inputs.map((name) => (name === '' ? undefined : this.value(name, node)))
     const name = this.nameFor(node.outputs[0] || node.name, node.outputs.length)
-    const e = new NodeEmission(this.g, node, this.model.opset, inputs, name, (value) => this.exported?.shapeOf(value))
+    const e = new NodeEmission(this.g, node, this.model.opset, inputs, name, this.exported)
     const results = this.guarded(node, () => this.options.overrides?.[node.opType]?.(e) ?? this.adapted(e))
     for (const [place, output] of node.outputs.entries()) {
       const value = results[place]

@@ -22,6 +22,11 @@ export const { entries, errors } = defineErrors({
     (d) => `training was stopped before step ${d.step} (epoch ${d.epoch})`,
     'Start it again with `resumeFrom` and the last checkpoint to go on from there.',
   ),
+  BATCH_WORKER_FAILED: entry<{ reason: string }>(
+    500,
+    (d) => `a thread that makes batches failed: ${d.reason}`,
+    'Resume from the last checkpoint; if it fails again, look at its cause and at the memory that is free.',
+  ),
   CHECKPOINT_MISMATCH: entry<{ issues: readonly string[] }>(
     409,
     (d) => `the checkpoint does not belong to this job: ${d.issues.join('; ')}`,

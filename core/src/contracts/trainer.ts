@@ -1,4 +1,5 @@
 import type { Activation, LayerConfig, NetworkConfig } from '../network/schema.js'
+import type { Augment, Balance } from '../pipeline/augment.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from '../pipeline/training.js'
 import type { Tensor } from './tensor.js'
 
@@ -14,7 +15,13 @@ export interface TrainJob {
   readonly epochs: number
   /** Initialisation, shuffling. The same seed, machine, provider and thread count give the same bits. */
   readonly seed: number
-  readonly earlyStopping?: EarlyStoppingConfig
+  readonly earlyStopping?: EarlyStoppingConfig | undefined
+  /** What is done to training rows, anew in each epoch; validation rows stay as they are. */
+  readonly augment?: Augment | undefined
+  /** What is done about classes of unequal size. */
+  readonly balance?: Balance | undefined
+  /** [height, width, channels] where flat rows are images, for `augment`. */
+  readonly image?: readonly [number, number, number] | undefined
 }
 
 /** Rows of one input tensor and their targets; `inputs.shape[0] === targets.shape[0]`. */

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
+import { augmentSchema, balanceSchema } from './augment.js'
 import { earlyStoppingSchema, lossSchema, optimizerSchema } from './training.js'
 
 export const splitSchema = z.strictObject({
@@ -41,6 +42,8 @@ export const jobSpecSchema = z.strictObject({
   epochs: z.int().positive().max(100_000),
   seed: z.int(),
   earlyStopping: earlyStoppingSchema.optional(),
+  augment: augmentSchema.optional(),
+  balance: balanceSchema.optional(),
   gates: gatesSchema,
   precision: z.enum(['fp32', 'int8']),
   /** Aliases pointed at the version when its gates hold. */

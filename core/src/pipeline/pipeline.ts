@@ -1,6 +1,7 @@
 import { errors } from '../errors.js'
 import type { NetworkConfig } from '../network/schema.js'
 import { narrow } from '../wire/parse.js'
+import type { Augment, Balance } from './augment.js'
 import type { Dataset } from './dataset.js'
 import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from './training.js'
@@ -18,6 +19,8 @@ export interface PipelineConfig {
   readonly epochs?: number
   readonly seed?: number
   readonly earlyStopping?: EarlyStoppingConfig
+  readonly augment?: Augment
+  readonly balance?: Balance
   /** Rows (whole numbers) or shares (below 1) of the data. */
   readonly split?: {
     readonly train?: number
@@ -94,6 +97,8 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
       epochs: run.epochs ?? config.epochs ?? pipelineDefaults.epochs,
       seed,
       earlyStopping: config.earlyStopping,
+      augment: config.augment,
+      balance: config.balance,
       gates: { ...pipelineDefaults.gates, ...config.gates },
       precision: config.precision ?? pipelineDefaults.precision,
       aliases: [...(config.aliases ?? pipelineDefaults.aliases)],

@@ -1,40 +1,50 @@
 import type { TrainData } from '@tideway/core'
 import { Tensor } from 'onnxruntime-node'
+import type { Feeder } from './batches/feeder.js'
 import { FEED } from './graphs/names.js'
+import { elements } from './layout.js'
 
 type Numbers = Float32Array | Uint8Array | Int32Array
+type Feeds = Readonly<Record<string, Tensor>>
+
+const ARRAYS = { float32: Float32Array, uint8: Uint8Array, int32: Int32Array } as const
 
 /** A batch's tensors, allocated once and filled with other rows for each step. */
 export class Batch {
-  readonly feeds: Readonly<Record<string, Tensor>>
-  private readonly parts: readonly { readonly from: Buffer; readonly to: Buffer; readonly bytes: number }[]
+  readonly inputs: Float32Array | Uint8Array
+  readonly targets: Numbers
+  readonly feeds: Feeds
 
-  constructor(
-    data: TrainData,
-    readonly rows: number,
-  ) {
-    const all = [data.inputs, data.targets].map(({ dtype, shape, data: from }) => {
-      const width = shape.slice(1).reduce((product, size) => product * size, 1)
-      const to = new (from.constructor as new (length: number) => Numbers)(rows * width)
-      const tensor = new Tensor(dtype as 'float32', to as Float32Array, [rows, ...shape.slice(1)])
-      return { from: bytesOf(from as Numbers), to: bytesOf(to), bytes: width * to.BYTES_PER_ELEMENT, tensor }
-    })
-    this.parts = all
-    this.feeds = { [FEED.rows]: all[0]?.tensor as Tensor, [FEED.targets]: all[1]?.tensor as Tensor }
-  }
-
-  /** Gathers the rows whose numbers stand in `order` from a place on. */
-  fill(order: Uint32Array, begin: number): void {
-    for (const { from, to, bytes } of this.parts) {
-      for (let row = 0; row < this.rows; row++) {
-        const at = (order[begin + row] as number) * bytes
-        from.copy(to, row * bytes, at, at + bytes)
-      }
-    }
+  constructor({ inputs, targets }: Pick<Feeder, 'inputs' | 'targets'>, rows: number) {
+    this.inputs = new ARRAYS[inputs.dtype](rows * elements(inputs.shape))
+    this.targets = new ARRAYS[targets.dtype](rows * elements(targets.shape))
+    this.feeds = feedsOf(rows, inputs, this.inputs, targets, this.targets)
   }
 }
 
-/** Copying between buffers makes no object a row, as `subarray` would. */
-function bytesOf(numbers: Numbers): Buffer {
-  return Buffer.from(numbers.buffer, numbers.byteOffset, numbers.byteLength)
+/** Rows of data as they lie there, from a place on. */
+export function rowsOf({ inputs, targets }: TrainData, begin: number, rows: number): Feeds {
+  const part = (numbers: Numbers, shape: readonly number[]): Numbers => {
+    const width = elements(shape.slice(1))
+    return numbers.subarray(begin * width, (begin + rows) * width)
+  }
+  const row = ({ dtype, shape }: TrainData['inputs']) => ({ dtype, shape: shape.slice(1) })
+  return feedsOf(
+    rows,
+    row(inputs),
+    part(inputs.data as Numbers, inputs.shape),
+    row(targets),
+    part(targets.data as Numbers, targets.shape),
+  )
+}
+
+interface RowSpec {
+  readonly dtype: string
+  readonly shape: readonly number[]
+}
+
+function feedsOf(rows: number, inputs: RowSpec, from: Numbers, targets: RowSpec, wanted: Numbers): Feeds {
+  const tensor = ({ dtype, shape }: RowSpec, data: Numbers): Tensor =>
+    new Tensor(dtype as 'float32', data as Float32Array, [rows, ...shape])
+  return { [FEED.rows]: tensor(inputs, from), [FEED.targets]: tensor(targets, wanted) }
 }

@@ -1,14 +1,14 @@
 import type { TrainData } from '@tideway/core'
 import { roundName, unroll, writeModel } from '@tideway/onnx'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { Batch } from './batch.js'
+import { Batch, rowsOf } from './batch.js'
+import type { Feeder } from './batches/feeder.js'
 import type { Mask } from './graphs/context.js'
 import { evaluationGraph } from './graphs/inference.js'
 import { CORRECT, FEED, LOSS, type RowsType } from './graphs/names.js'
 import { type StepOrder, type StepPart, type TrainingStep, trainingGraph } from './graphs/training.js'
 import { elements } from './layout.js'
 import { fillMask } from './masks.js'
-import { type PlannedRun, planEpoch } from './plan.js'
 import type { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
@@ -37,10 +37,11 @@ interface Stepper {
   readonly changed: readonly string[]
 }
 
-export interface EngineOptions extends Omit<StepOrder, 'frozen' | 'rowsType'> {
-  readonly train: TrainData
+export interface EngineOptions extends Omit<StepOrder, 'frozen' | 'softTargets'> {
   readonly batchSize: number
   readonly seed: number
+  /** Makes the batches, so many to a run as `stepsARun` says. */
+  readonly feeder: (stepsARun: number) => Feeder
   readonly weights: Weights
   /** Threads inside one operator, by the multiplications of a step. */
   readonly threads: (multiplications: number) => number
@@ -67,38 +68,46 @@ export class Engine {
   private readonly sessions: InferenceSession[] = []
   private readonly steppers = new Map<string, Stepper>()
   private evaluation: InferenceSession | undefined
-  private readonly together: number
+  private readonly feeder: Feeder
   /** Threads inside one operator. */
   readonly threads: number
 
   constructor(private readonly options: EngineOptions) {
-    const { multiplications } = this.graph({ rows: options.batchSize, before: 0, last: true })
-    this.together = isSmall(multiplications) ? STEPS_A_RUN : 1
+    const { optimizer, batchSize } = options
+    // What a step costs does not depend on how its batch is made.
+    const { multiplications } = this.graph({ rows: batchSize, before: 0, last: true }, false)
+    this.feeder = options.feeder(isSmall(multiplications) && optimizer.accumulate === 1 ? STEPS_A_RUN : 1)
     this.threads = options.threads(multiplications)
   }
 
-  /** One epoch in the given order of rows, its steps counted from `first`; `rate` is the learning rate of a step. */
-  async *epoch(order: Uint32Array, first: number, rate: (step: number) => number): AsyncGenerator<TrainedBatch> {
-    const { weights, seed, batchSize, optimizer } = this.options
+  /** Steps of an epoch. */
+  get steps(): number {
+    return Math.ceil(this.feeder.steps / this.options.optimizer.accumulate)
+  }
+
+  /** One epoch, counted from 0, its steps from `first` on; `rate` is the learning rate of a step. */
+  async *epoch(epoch: number, first: number, rate: (step: number) => number): AsyncGenerator<TrainedBatch> {
+    const { weights, seed, optimizer } = this.options
     let step = first
-    for (const run of planEpoch(order.length, {
-      batchSize,
-      accumulate: optimizer.accumulate,
-      together: this.together,
-    })) {
-      const { session, rounds, masks, fed, losses, taken, changed } = await this.stepper(run)
+    let batches = 0
+    for await (const { rows, steps, fill } of this.feeder.epoch(epoch)) {
+      const before = batches % optimizer.accumulate
+      batches += steps
+      // The epoch's last step takes the batches that are left.
+      const last = before === optimizer.accumulate - 1 || batches === this.feeder.steps
+      const { session, rounds, masks, fed, losses, taken, changed } = await this.stepper({ rows, before, last }, steps)
       for (const [at, { batch, number, rate: rateOf, masks: filled }] of rounds.entries()) {
-        batch.fill(order, run.begin + at * run.rows)
+        fill(at, batch.inputs, batch.targets)
         number[0] = BigInt(step + at)
         rateOf[0] = rate(step + at)
         // Batches of one step draw other numbers.
         for (const [place, mask] of masks.entries())
-          fillMask(filled[place] as Float32Array, mask, { seed, step: step + at, part: run.before, place })
+          fillMask(filled[place] as Float32Array, mask, { seed, step: step + at, part: before, place })
       }
       await session.run({ ...fed, ...weights.taken(taken) }, { ...losses, ...weights.written(changed) })
       weights.swap(changed)
-      for (const [at, { loss }] of rounds.entries()) yield { loss: loss[0] as number, rows: run.rows, step: step + at }
-      if (run.last) step += run.steps
+      for (const [at, { loss }] of rounds.entries()) yield { loss: loss[0] as number, rows, step: step + at }
+      if (last) step += steps
     }
   }
 
@@ -115,14 +124,12 @@ export class Engine {
       shapes.map(({ name, shape }) => [name, new Tensor('float32', tensors[name] as Float32Array, shape)]),
     )
     const total = data.inputs.shape[0] ?? 0
-    const order = Uint32Array.from({ length: total }, (_, row) => row)
     let loss = 0
     let correct: number | undefined
     for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
-      const batch = new Batch(data, Math.min(EVALUATION_ROWS, total - begin))
-      batch.fill(order, begin)
-      const out = await this.evaluation.run({ ...given, ...only(names, batch.feeds) })
-      loss += Number(out[LOSS]?.data[0]) * batch.rows
+      const rows = Math.min(EVALUATION_ROWS, total - begin)
+      const out = await this.evaluation.run({ ...given, ...only(names, rowsOf(data, begin, rows)) })
+      loss += Number(out[LOSS]?.data[0]) * rows
       const right = out[CORRECT]
       if (right !== undefined) correct = (correct ?? 0) + Number(right.data[0])
     }
@@ -131,22 +138,22 @@ export class Engine {
 
   /** Frees native memory; the engine is done. */
   async dispose(): Promise<void> {
+    await this.feeder.close()
     for (const session of this.sessions.splice(0)) await session.release()
   }
 
-  private graph(part: StepPart): TrainingStep {
-    const { train, weights } = this.options
-    const rowsType = train.inputs.dtype as RowsType
-    return trainingGraph({ ...this.options, rowsType, frozen: (name) => weights.frozenValues(name) }, part)
+  private graph(part: StepPart, softTargets: boolean): TrainingStep {
+    const { weights } = this.options
+    return trainingGraph({ ...this.options, softTargets, frozen: (name) => weights.frozenValues(name) }, part)
   }
 
-  private async stepper({ rows, before, last, steps }: PlannedRun): Promise<Stepper> {
+  private async stepper({ rows, before, last }: StepPart, steps: number): Promise<Stepper> {
     // Only the last batch of a step has to know how many came before.
     const part = { rows, before: last ? before : Math.min(before, 1), last }
     const key = JSON.stringify([part, steps])
     const known = this.steppers.get(key)
     if (known !== undefined) return known
-    const { model, carried, kept, masks } = this.graph(part)
+    const { model, carried, kept, masks } = this.graph(part, this.feeder.targets.dtype === 'float32')
     const session = await this.session(
       writeModel(steps === 1 ? model : unroll(model, { times: steps, carried, shared: kept })),
     )
@@ -154,7 +161,7 @@ export class Engine {
     const rounds = Array.from(
       { length: steps },
       (): Round => ({
-        batch: new Batch(this.options.train, rows),
+        batch: new Batch(this.feeder, rows),
         loss: new Float32Array(1),
         rate: new Float32Array(1),
         number: new BigInt64Array(1),

@@ -157,6 +157,61 @@ describe('networks with randomness and statistics', () => {
   })
 })
 
+describe('augmentation and balance', () => {
+  const network: NetworkConfig = {
+    ...cornersJob.network,
+    layers: [{ type: 'dense', units: 8, activation: 'relu' }, { type: 'dropout', rate: 0.1 }, head],
+  }
+  const jitter = { type: 'jitter', stddev: 0.2 } as const
+  const unequal: TrainData = {
+    inputs: train.inputs,
+    targets: {
+      dtype: 'int32',
+      shape: [96],
+      data: Int32Array.from({ length: 96 }, (_, row) => (row % 12 === 0 ? 1 : 0)),
+    },
+  }
+
+  for (const [name, more, data] of [
+    ['jitter and mixup', { augment: [jitter, { type: 'mixup', alpha: 0.3 }] }, train],
+    ['oversampling', { augment: [jitter], balance: 'oversample' }, unequal],
+    ['weights', { balance: 'weights' }, unequal],
+  ] as const)
+    it(`${name}: learns, and goes on from each epoch to the same bytes`, async () => {
+      const { history } = await fitAndResume({ ...cornersJob, network, epochs: 6, ...more }, data)
+      expect(history.at(-1)?.loss).toBeLessThan(history[0]?.loss ?? 0)
+    })
+
+  it('train on as many rows of each class as the largest has', async () => {
+    const job = { ...cornersJob, balance: 'oversample', batchSize: 16, epochs: 1 } as const
+    // 88 of one and 8 of the other: 176 rows.
+    expect((await trainer.fit(job, { train: unequal })).steps).toBe(11)
+  })
+
+  it('are refused for rows and losses that they are not for, each with its place', async () => {
+    const bad = trainer.fit(
+      {
+        ...cornersJob,
+        loss: 'triplet',
+        balance: 'weights',
+        augment: [
+          { type: 'rotate', degrees: 5 },
+          { type: 'mixup', alpha: 1 },
+        ],
+      },
+      { train },
+    )
+    await expect(bad).rejects.toMatchObject({
+      code: 'TRAIN_CONFIG_INVALID',
+      data: {
+        issues: [/augment\.0: rotate is for images/, /mixup/, /balance: weights/].map((text) =>
+          expect.stringMatching(text),
+        ),
+      },
+    })
+  })
+})
+
 describe('early stopping', () => {
   const job: TrainJob = {
     ...cornersJob,

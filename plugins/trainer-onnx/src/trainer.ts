@@ -8,16 +8,17 @@ import {
   type Trainer,
   type TrainJob,
 } from '@tideway/core'
+import { type Feeder, openFeeder } from './batches/feeder.js'
+import { balancedLoss, feederOptions } from './batches/job.js'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, jobDigest } from './checkpoint.js'
 import { earlyStopping } from './early-stopping.js'
 import { Engine, isSmall } from './engine.js'
 import { errors } from './errors.js'
 import { inferenceModel } from './graphs/inference.js'
+import type { RowsType } from './graphs/names.js'
 import { trainableOf } from './layers/index.js'
 import { layoutOf } from './layout.js'
-import { stepsOf } from './plan.js'
 import { Progress } from './progress.js'
-import { shuffled } from './random.js'
 import { learningRateOf } from './schedule.js'
 import type { Trainable } from './trainable.js'
 import { checkData, checkJob } from './validate.js'
@@ -87,7 +88,6 @@ class Run {
     const optimizer = resolveOptimizer(job.optimizer)
     this.digest = jobDigest(job)
     this.rows = train.inputs.shape[0] ?? 0
-    this.stepsPerEpoch = stepsOf(this.rows, { ...job, accumulate: optimizer.accumulate })
     this.rate = learningRateOf(job.optimizer.learningRate)
     const resumed = context.resumeFrom === undefined ? undefined : this.resumable(context.resumeFrom)
     const from =
@@ -103,18 +103,23 @@ class Run {
       // Statistics are weights too: those that the weights were trained behind stay.
       statistics: from?.statistics ?? initialStatistics(network, train.inputs),
     })
-    const { loss, batchSize, seed } = job
+    const { batchSize, seed } = job
+    const loss = balancedLoss(job, network, train)
+    const rowsType = train.inputs.dtype as RowsType
+    const feeder = (stepsARun: number): Feeder => openFeeder(feederOptions(job, network, train, stepsARun))
     this.engine = new Engine({
       loss,
       optimizer,
       network,
       layout,
-      train,
+      rowsType,
       batchSize,
       seed,
+      feeder,
       weights: this.weights,
       threads,
     })
+    this.stepsPerEpoch = this.engine.steps
     this.environment = environmentOf(this.engine.threads)
     this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch)
   }
@@ -155,23 +160,25 @@ class Run {
   /** Trains one epoch and returns its metrics. */
   private async epoch(epoch: number, before: number, history: Checkpoint['history']): Promise<Record<string, number>> {
     const { signal, validation } = this.context
-    const { epochs, seed } = this.job
+    const { epochs } = this.job
     const steps = epochs * this.stepsPerEpoch
     const rate = (step: number): number => this.rate({ step, steps, epoch, epochs, metricHistory: history })
     let sum = 0
+    let trained = 0
     const obey = (step: number): void => {
       if (signal?.aborted) throw errors.TRAIN_ABORTED({ step, epoch: epoch + 1 }, signal.reason)
     }
     obey(before + 1)
-    for await (const { loss, rows, step } of this.engine.epoch(shuffled(this.rows, seed, epoch), before + 1, rate)) {
+    for await (const { loss, rows, step } of this.engine.epoch(epoch, before + 1, rate)) {
       if (!Number.isFinite(loss)) throw errors.LOSS_NOT_FINITE({ step, epoch: epoch + 1, what: 'the loss' })
       sum += loss * rows
+      trained += rows
       this.progress.step(epoch + 1, step, loss, rows)
       obey(step + 1)
     }
     const after = before + this.stepsPerEpoch
     this.checkWeights(after, epoch + 1)
-    const metrics: Record<string, number> = { loss: sum / this.rows }
+    const metrics: Record<string, number> = { loss: sum / trained }
     if (validation !== undefined) {
       const { loss, accuracy } = await this.engine.evaluate(validation, this.weights.shipped(after))
       metrics['valLoss'] = loss

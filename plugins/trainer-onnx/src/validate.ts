@@ -13,6 +13,7 @@ import {
   type TrainJob,
   tryPlanNetwork,
 } from '@tideway/core'
+import { batchIssues } from './batches/job.js'
 import { errors } from './errors.js'
 import { targetOf } from './graphs/loss.js'
 import type { Trainable } from './trainable.js'
@@ -73,6 +74,8 @@ export function checkData(
   validation: TrainData | undefined,
 ): void {
   const issues = dataIssues(job, network, 'train', train)
+  const inBatches = batchIssues(job, network, train)
+  if (inBatches.length > 0) throw errors.TRAIN_CONFIG_INVALID({ issues: inBatches })
   if (validation !== undefined) {
     issues.push(...dataIssues(job, network, 'validation', validation))
     if (validation.inputs.dtype !== train.inputs.dtype)

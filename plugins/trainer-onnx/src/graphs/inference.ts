@@ -29,7 +29,7 @@ export function evaluationGraph(job: Pick<TrainJob, 'loss'>, network: Trainable,
   const context = using(network, (name, shape) => g.input(name, 'float32', shape))
   const rows = rowsInput(g, rowsType, [null, ...network.input.shape])
   const forward = network.forward(g, rows, context, 'prediction')
-  const { loss, targets } = addLoss(g, job.loss, network, rows, forward, null)
+  const { loss, targets } = addLoss(g, { loss: job.loss, network, softTargets: false }, rows, forward, null)
   g.output(LOSS, loss)
   const correct = addCorrect(g, job.loss, forward, targets, CORRECT)
   if (correct !== undefined) g.output(CORRECT, correct)

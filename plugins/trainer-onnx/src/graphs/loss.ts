@@ -1,5 +1,5 @@
 import { type LossConfig, resolveLoss } from '@tideway/core'
-import { type GraphBuilder, lossOf, type Value } from '@tideway/onnx'
+import { type GraphBuilder, lossOf, softmaxCrossEntropySoft, type Value } from '@tideway/onnx'
 import type { Forward, Trainable } from '../trainable.js'
 import { FEED } from './names.js'
 
@@ -16,17 +16,28 @@ export function targetOf(loss: LossConfig, { output }: Pick<Trainable, 'output'>
   return targets === 'classes' ? { dtype: 'int32', shape: [] } : { dtype: 'float32', shape: output.shape }
 }
 
+interface LossOrder {
+  readonly loss: LossConfig
+  readonly network: Trainable
+  /** Whether classes come as shares, float32 [batch, classes]. */
+  readonly softTargets: boolean
+}
+
 /** Adds a loss and the targets that it takes: a float32 scalar, the mean over the batch. */
 export function addLoss(
   g: GraphBuilder,
-  config: LossConfig,
-  network: Trainable,
+  { loss: config, network, softTargets }: LossOrder,
   rows: Value,
   forward: Forward,
   batch: number | null,
 ): { readonly loss: Value; readonly targets: Value } {
-  const loss = lossOf(resolveLoss(config))
+  const resolved = resolveLoss(config)
+  const loss = lossOf(resolved)
   const target = targetOf(config, network)
+  if (target?.dtype === 'int32' && softTargets && resolved.type === 'softmaxCrossEntropy') {
+    const shares = g.input(FEED.targets, 'float32', [batch, ...network.output.shape])
+    return { loss: softmaxCrossEntropySoft(g, forward.logits, shares, resolved), targets: shares }
+  }
   const targets = target === undefined ? rows : g.input(FEED.targets, target.dtype, [batch, ...target.shape])
   return { loss: loss.add(g, forward[loss.of], targets), targets }
 }

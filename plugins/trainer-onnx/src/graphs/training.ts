@@ -23,6 +23,8 @@ export interface StepOrder {
   readonly network: Trainable
   readonly layout: Layout
   readonly rowsType: RowsType
+  /** Whether classes come as shares, float32 [batch, classes], as mixed rows have them. */
+  readonly softTargets: boolean
   readonly frozen: Frozen
 }
 
@@ -61,7 +63,7 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last }: S
   const context = new TrainingContext(g, network, new Map(trained), order.frozen)
   const rows = rowsInput(g, order.rowsType, [batch, ...network.input.shape])
   const forward = network.forward(g, rows, context, 'prediction')
-  const { loss: data } = addLoss(g, order.loss, network, rows, forward, batch)
+  const { loss: data } = addLoss(g, order, rows, forward, batch)
   const loss = context.penalties.reduce((sum, penalty) => g.op('Add', [sum, penalty]), data)
   const gradients = differentiate(g, loss, parts.flat())
   const packed = slots.map((slot) => pack(g, slot, gradients.splice(0, slot.members.length)))

@@ -90,6 +90,7 @@ const IGNORED = new Set([
   'inputDtype',
   'useMask',
   'autocast',
+  'renormMomentum',
 ])
 
 /** Arguments that may only have the value that nothing else is built for. */
@@ -102,7 +103,7 @@ const ONLY: Readonly<Record<string, unknown>> = {
   synchronized: false,
   rmsScaling: false,
   supportsJit: true,
-  useMulticast: false,
+  useGate: false,
 }
 
 /** A layer's arguments in the form of the schema. Throws `Unsupported`. */

@@ -70,6 +70,12 @@ const bidirectional: Rule = ({ config, keras3 }) => {
   return { type: 'bidirectional', mergeMode, layer: inner({ config: innerConfig, keras3 }) }
 }
 
+const transposed: Rule = (source) => {
+  const { dilationRate = 1, groups = 1, ...draft } = as('conv2dTranspose')(source)
+  if ([dilationRate, groups].flat().some((value) => value !== 1)) throw new Unsupported('dilations or groups')
+  return { ...draft, type: 'conv2dTranspose' }
+}
+
 const dropout: Rule = ({ config }) => {
   const { rate = 0.5, noiseShape } = fields(config)
   if (noiseShape !== undefined) throw new Unsupported('argument noiseShape')
@@ -128,7 +134,7 @@ export const CLASSES: Readonly<Record<string, Rule | undefined>> = {
   Conv2D: as('conv2d'),
   DepthwiseConv2D: as('depthwiseConv2d'),
   SeparableConv2D: as('separableConv2d'),
-  Conv2DTranspose: as('conv2dTranspose'),
+  Conv2DTranspose: transposed,
   ...Object.fromEntries(KINDS.flatMap((kind) => [pool('1d', kind), pool('2d', kind)])),
   Flatten: as('flatten'),
   Reshape: as('reshape'),

@@ -61,6 +61,7 @@ export function resample(from: Float32Array, to: Float32Array, geometry: Geometr
   const inside = (at: number, size: number): number => (at >= 0 && at < size ? at : beyond(at, size))
   const value = (x: number, y: number, plane: number): number =>
     x < 0 || y < 0 ? border.value : (from[(y * width + x) * pixel + plane] as number)
+  const planes = channels * channel
   for (let y = 0; y < height; y++) {
     for (let x = 0; x < width; x++) {
       const sourceX = a * x + b * y + c
@@ -73,7 +74,7 @@ export function resample(from: Float32Array, to: Float32Array, geometry: Geometr
       if (left >= 0 && top >= 0 && left < width - 1 && top < height - 1) {
         const first = (top * width + left) * pixel
         const below = first + width * pixel
-        for (let plane = 0; plane < channels * channel; plane += channel) {
+        for (let plane = 0; plane < planes; plane += channel) {
           const p = first + plane
           const q = below + plane
           const upper = (from[p] as number) * (1 - right) + (from[p + pixel] as number) * right
@@ -81,11 +82,13 @@ export function resample(from: Float32Array, to: Float32Array, geometry: Geometr
           to[at + plane] = upper * (1 - down) + lower * down
         }
       } else if (flat && (left < -1 || top < -1 || left >= width || top >= height)) {
-        for (let plane = 0; plane < channels * channel; plane += channel) to[at + plane] = border.value
+        for (let plane = 0; plane < planes; plane += channel) to[at + plane] = border.value
       } else {
-        const [x0, x1] = [inside(left, width), inside(left + 1, width)]
-        const [y0, y1] = [inside(top, height), inside(top + 1, height)]
-        for (let plane = 0; plane < channels * channel; plane += channel) {
+        const x0 = inside(left, width)
+        const x1 = inside(left + 1, width)
+        const y0 = inside(top, height)
+        const y1 = inside(top + 1, height)
+        for (let plane = 0; plane < planes; plane += channel) {
           const upper = value(x0, y0, plane) * (1 - right) + value(x1, y0, plane) * right
           const lower = value(x0, y1, plane) * (1 - right) + value(x1, y1, plane) * right
           to[at + plane] = upper * (1 - down) + lower * down

@@ -33,8 +33,9 @@ export class Augmenter {
 
   /** Writes the row that begins at `from[at]`, changed by the numbers of `random`, to `to[place]` on. */
   apply(from: RowsArray, at: number, to: RowsArray, place: number, random: PlaceRandom): void {
-    const { length } = this.row.values
-    for (let n = 0; n < length; n++) this.row.values[n] = from[at + n] as number
+    const before = this.row.values
+    const { length } = before
+    for (let n = 0; n < length; n++) before[n] = from[at + n] as number
     for (const step of this.steps) {
       if (step.probability !== undefined && random.uniform() >= step.probability) continue
       if (isMove(step)) this.move(step, random)

@@ -1,5 +1,6 @@
 import type { Client } from '@tideway/client'
 import {
+  checkDataset,
   encodeTensors,
   type JobRecord,
   type JobSpec,
@@ -54,13 +55,14 @@ export interface TrainOrder {
   readonly splitSeed?: number
 }
 
-/** Loads and uploads the data, submits the job and shows it until it ends. Throws `JOB_FAILED`. */
+/** Loads and uploads the data, submits the job and shows it until it ends. Throws `DATASET_INVALID`, `JOB_FAILED`. */
 export async function trainPipeline(
   client: Client,
   pipeline: PipelineConfig,
   order: TrainOrder,
 ): Promise<JobRecord & { result: PipelineResult }> {
   const dataset = await pipeline.data({ path: order.path })
+  checkDataset(dataset, pipeline)
   const { sha256, size } = await client.putBlob(
     encodeTensors({ data: { inputs: dataset.inputs, targets: dataset.targets } }),
   )

@@ -52,6 +52,13 @@ describe('checkDataset', () => {
     expect(issuesOf(labelled([0, 2_000_000_000]))).toEqual(['row 1: its label is not 0 to 65535'])
   })
 
+  it('leaves targets alone that the loss does not use', () => {
+    const dataset = labelled([0, 0])
+    expect(() => checkDataset(dataset, { loss: 'reconstruction' })).not.toThrow()
+    expect(() => checkDataset(dataset, { loss: { type: 'softmaxCrossEntropy' } })).toThrow(/all rows are of one class/)
+    expect(() => checkDataset(labelled([]), { loss: 'reconstruction' })).toThrow(/no rows/)
+  })
+
   it('names the first bad labels and counts the rest', () => {
     const issues = issuesOf(
       labelled(

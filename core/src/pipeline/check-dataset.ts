@@ -1,6 +1,7 @@
 import { elementCount } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
 import type { Dataset } from './dataset.js'
+import type { LossConfig } from './training.js'
 
 /** Rows of each class. */
 export interface ClassCounts {
@@ -34,9 +35,10 @@ export function classCounts(dataset: Dataset): ClassCounts {
 
 /**
  * Refuses data that no training can use, before the first step: no rows, tensors that disagree, labels out of range,
- * one class only, targets that are not finite. Throws `DATASET_INVALID` naming everything that is wrong.
+ * one class only, targets that are not finite. Targets are left alone for a loss that does not use them
+ * (`reconstruction`). Throws `DATASET_INVALID` naming everything that is wrong.
  */
-export function checkDataset(dataset: Dataset): void {
+export function checkDataset(dataset: Dataset, { loss }: { readonly loss?: LossConfig } = {}): void {
   const { inputs, targets, features, image } = dataset
   const issues: string[] = []
   const rows = inputs.shape[0] ?? 0
@@ -50,7 +52,8 @@ export function checkDataset(dataset: Dataset): void {
     issues.push(`${features.length} names of features for rows of shape [${inputs.shape.slice(1).join(', ')}]`)
   if (image !== undefined && elementCount(image) * rows !== elementCount(inputs.shape))
     issues.push(`images of [${image.join(', ')}] for rows of shape [${inputs.shape.slice(1).join(', ')}]`)
-  issues.push(...(targets.dtype === 'float32' ? valueIssues(targets.data) : classIssues(dataset)))
+  if ((typeof loss === 'string' ? loss : loss?.type) !== 'reconstruction')
+    issues.push(...(targets.dtype === 'float32' ? valueIssues(targets.data) : classIssues(dataset)))
   if (issues.length > 0) throw errors.DATASET_INVALID({ issues })
 }
 

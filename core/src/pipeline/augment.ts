@@ -105,7 +105,7 @@ export const augmentSchema = z
       if (step.type === 'shift' && step.x === undefined && step.y === undefined) issue('needs x or y')
     }
   })
-export type Augment = z.infer<typeof augmentSchema>
+export type Augment = readonly AugmentStep[]
 
 /**
  * What is done about classes of unequal size: nothing; rows of the smaller ones repeated in each epoch until all are as

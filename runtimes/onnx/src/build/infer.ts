@@ -6,6 +6,7 @@ import { inferLayout } from './infer-layout.js'
 import { inferProduct } from './infer-product.js'
 import { inferRecurrent } from './infer-recurrent.js'
 import { inferReduce } from './infer-reduce.js'
+import { inferSpatial } from './infer-spatial.js'
 
 /**
  * The types of what an operator gives, by operator of ONNX's default domain (https://onnx.ai/onnx/operators/).
@@ -19,4 +20,5 @@ export const INFER: Readonly<Record<string, InferRule>> = {
   ...inferProduct,
   ...inferRecurrent,
   ...inferReduce,
+  ...inferSpatial,
 }

@@ -13,6 +13,8 @@ export interface Case {
   readonly domain?: (value: number, input: number) => number
   /** The inputs to differentiate by; all when left out. */
   readonly by?: readonly number[]
+  /** Which sizes may be left open until the graph runs; all when left out. */
+  readonly open?: (input: number, axis: number) => boolean
   /**
    * The same function of operators that the engine has in float64. Where this is given, `build` is run in float32 and
    * compared with the differences of this.
@@ -61,7 +63,11 @@ const open = (g: GraphBuilder): Promise<InferenceSession> =>
 function weighed(item: Case, build: Case['build'], dtype: 'float32' | 'float64', free: boolean) {
   const g = new GraphBuilder('case')
   const inputs = item.shapes.map((shape, place) =>
-    g.input(`x${place}`, dtype, free ? shape.map((_, axis) => `x${place}_${axis}`) : shape),
+    g.input(
+      `x${place}`,
+      dtype,
+      shape.map((size, axis) => (free && (item.open?.(place, axis) ?? true) ? `x${place}_${axis}` : size)),
+    ),
   )
   const y = build(g, inputs)
   const weights = g.input('weights', dtype, y.shape)

@@ -1,13 +1,17 @@
 import type { Rules } from './rule.js'
 import { activationRules } from './rules-activation.js'
+import { convRules } from './rules-conv.js'
 import { einsumRules } from './rules-einsum.js'
 import { elementwiseRules } from './rules-elementwise.js'
 import { indexRules } from './rules-index.js'
 import { layoutRules } from './rules-layout.js'
 import { lossRules } from './rules-loss.js'
+import { normRules } from './rules-norm.js'
+import { poolRules } from './rules-pool.js'
 import { productRules } from './rules-product.js'
 import { recurrentRules } from './rules-recurrent.js'
 import { reduceRules } from './rules-reduce.js'
+import { resizeRules } from './rules-resize.js'
 
 /**
  * Reverse-mode derivatives, one rule per operator: from the gradient by its output to those by its inputs.
@@ -20,11 +24,15 @@ import { reduceRules } from './rules-reduce.js'
 export const GRADIENTS: Rules = {
   ...activationRules,
   ...einsumRules,
+  ...convRules,
   ...elementwiseRules,
   ...indexRules,
   ...layoutRules,
   ...lossRules,
+  ...normRules,
+  ...poolRules,
   ...productRules,
   ...recurrentRules,
   ...reduceRules,
+  ...resizeRules,
 }

@@ -7,6 +7,7 @@ import { lossCases } from './loss.fixture.js'
 import { productCases } from './product.fixture.js'
 import { recurrentCases } from './recurrent.fixture.js'
 import { reduceCases } from './reduce.fixture.js'
+import { spatialCases } from './spatial.fixture.js'
 
 /** Every rule, with the shapes that it must get right. */
 export const CASES: Cases = {
@@ -18,4 +19,5 @@ export const CASES: Cases = {
   ...productCases,
   ...recurrentCases,
   ...reduceCases,
+  ...spatialCases,
 }

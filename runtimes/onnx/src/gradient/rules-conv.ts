@@ -4,7 +4,7 @@ import { spanOf, type Window, windowOf } from '../build/window.js'
 import type { GradientContext, GradientRule } from './context.js'
 import { weightGradient } from './conv-weights.js'
 import type { Rules } from './rule.js'
-import { known } from './windows.js'
+import { batchFirst, batchLast, isNarrow, known } from './windows.js'
 
 const bigints = (values: readonly number[]): bigint[] => values.map(BigInt)
 
@@ -32,10 +32,7 @@ function byImage(c: GradientContext, window: Window, group: number): Value {
   if (strides.every((stride) => stride === 1) && before.every((pad) => pad >= 0)) {
     const after = sizes.map((size, axis) => size - (counts[axis] ?? 0) - (before[axis] ?? 0) + spanOf(window, axis) - 1)
     if (after.every((pad) => pad >= 0))
-      return c.op('Conv', [c.dy, turned(c, c.in(1), kernel, group)], {
-        ...attributes,
-        pads: bigints([...before, ...after]),
-      })
+      return slid(c, turned(c, c.in(1), kernel, group), { ...window, begin: before, end: after }, group)
   }
   const extra = sizes.map((size, axis) => {
     const reached = ((counts[axis] ?? 1) - 1) * (strides[axis] ?? 1) + spanOf(window, axis)
@@ -47,6 +44,24 @@ function byImage(c: GradientContext, window: Window, group: number): Value {
     pads: bigints([...begin, ...end]),
     output_padding: bigints(extra),
   })
+}
+
+/** A Conv of the gradient with stride 1; depthwise on narrow planes, with the batch as one more spatial axis. */
+function slid(c: GradientContext, weights: Value, { kernel, dilations, begin, end }: Window, group: number): Value {
+  const [filters, each] = weights.shape
+  const narrow =
+    each === 1 && filters === group && group > 1 && kernel.length < 3 && isNarrow(known(c, c.dy.shape.slice(2)))
+  const more = narrow ? ([[1], [0]] as const) : ([[], []] as const)
+  const attributes = {
+    kernel_shape: bigints([...kernel, ...more[0]]),
+    dilations: bigints([...dilations, ...more[0]]),
+    pads: bigints([...begin, ...more[1], ...end, ...more[1]]),
+    group: BigInt(group),
+  }
+  if (!narrow) return c.op('Conv', [c.dy, weights], attributes)
+  const image = c.op('Unsqueeze', [batchLast(c, c.dy), c.int64s([0])])
+  const y = c.op('Conv', [image, c.op('Unsqueeze', [weights, c.int64s([-1])])], attributes)
+  return batchFirst(c, c.op('Squeeze', [y, c.int64s([0])]))
 }
 
 /** Weights [O, C / group, …] as those of the way back [C, O / group, …], the kernel from its end. */

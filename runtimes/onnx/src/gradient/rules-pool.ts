@@ -16,7 +16,7 @@ const maxPool = one((c) => {
   const sizes = known(c, c.in(0).shape.slice(2))
   const counts = known(c, c.y.shape.slice(2))
   const spatial = counts.map((_, axis) => axis)
-  const image = padded(c, c.in(0), window, counts, -Infinity)
+  const image = padded(c, c.in(0), window, counts, { fill: -Infinity })
   const places = positions(window.kernel)
   let left = c.dy
   const parts = places.map((place, at) => {

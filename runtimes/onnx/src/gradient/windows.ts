@@ -19,22 +19,38 @@ export function positions(kernel: readonly number[]): number[][] {
 export const isPointwise = ({ kernel, begin, end }: Window): boolean =>
   [...begin, ...end].every((pad) => pad === 0) && kernel.every((size) => size === 1)
 
-/** The last `window.kernel.length` axes of an image with its padding, and as much more as the last window reaches. */
+/** Planes up to this wide are cheaper to slide over with the batch as the last axis (measured: docs/gradients.md). */
+const NARROW = 12
+
+export const isNarrow = (counts: readonly number[]): boolean => (counts.at(-1) ?? 1) <= NARROW
+
+/** [N, C, …] as [C, …, N]. */
+export const batchLast = (c: GradientContext, value: Value): Value =>
+  c.op('Transpose', [value], { perm: value.shape.map((_, axis) => BigInt((axis + 1) % value.shape.length)) })
+
+/** [C, …, N] as [N, C, …]. */
+export const batchFirst = (c: GradientContext, value: Value): Value =>
+  c.op('Transpose', [value], {
+    perm: value.shape.map((_, axis) => BigInt((axis + value.shape.length - 1) % value.shape.length)),
+  })
+
+/** The spatial axes of an image, which start at `lead`, with their padding and as much more as the last window reaches. */
 export function padded(
   c: GradientContext,
   value: Value,
   window: Window,
   counts: readonly number[],
-  fill?: number,
+  { lead = value.shape.length - counts.length, fill }: { readonly lead?: number; readonly fill?: number } = {},
 ): Value {
-  const rank = value.shape.length
-  const lead = Array.from({ length: rank - counts.length }, () => 0)
-  const sizes = known(c, value.shape.slice(lead.length))
+  const sizes = known(c, value.shape.slice(lead, lead + counts.length))
   const after = counts.map((count, axis) => {
     const reach = (count - 1) * (window.strides[axis] ?? 1) + spanOf(window, axis)
     return Math.max(0, reach - (window.begin[axis] ?? 0) - (sizes[axis] ?? 0))
   })
-  const pads = [...lead, ...window.begin, ...lead, ...after]
+  const [before, behind] = [lead, value.shape.length - lead - counts.length].map((count) =>
+    Array<number>(count).fill(0),
+  )
+  const pads = [window.begin, after].flatMap((side) => [...(before ?? []), ...side, ...(behind ?? [])])
   if (pads.every((pad) => pad === 0)) return value
   return c.op('Pad', [value, c.int64s(pads), ...(fill === undefined ? [] : [c.scalar(fill)])])
 }
@@ -47,8 +63,8 @@ export function seen(
   counts: readonly number[],
   place: readonly number[],
   axes: readonly number[],
+  lead = image.shape.length - counts.length,
 ): Value {
-  const lead = image.shape.length - counts.length
   const cut = axes.filter((axis) => image.shape[lead + axis] !== counts[axis] || (window.strides[axis] ?? 1) !== 1)
   if (cut.length === 0) return image
   const starts = cut.map((axis) => (place[axis] ?? 0) * (window.dilations[axis] ?? 1))

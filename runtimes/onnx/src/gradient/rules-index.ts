@@ -35,11 +35,19 @@ const gather: GradientRule = (c) => {
   const order = [...range(axis, axis + inner), ...range(0, axis), ...range(axis + inner, rank + inner - 1)]
   const back = [...range(1, axis + 1), 0, ...range(axis + 1, rank)]
   const dy = axis === 0 ? c.dy : c.op('Transpose', [c.dy], { perm: order.map(BigInt) })
-  const like =
-    axis === 0 ? x : c.op('Transpose', [x], { perm: [axis, ...range(0, axis), ...range(axis + 1, rank)].map(BigInt) })
+  const front = [axis, ...range(0, axis), ...range(axis + 1, rank)]
+  const sizes = axis === 0 ? c.shapeOf(x) : reordered(c, x, front)
   const where = c.op('Unsqueeze', [int64(c, at), c.int64s([-1])])
-  const sum = c.op('ScatterND', [zerosLike(c, like), where, dy], { reduction: 'add' })
+  const sum = c.op('ScatterND', [c.op('Expand', [c.scalar(0), sizes]), where, dy], { reduction: 'add' })
   return [axis === 0 ? sum : c.op('Transpose', [sum], { perm: back.map(BigInt) })]
+}
+
+/** A tensor's sizes in another order of axes. */
+function reordered(c: GradientContext, value: Value, order: readonly number[]): Value {
+  const sizes = order.map((axis) => value.shape[axis] ?? 1)
+  return sizes.every((size) => typeof size === 'number')
+    ? c.int64s(sizes)
+    : c.op('Gather', [c.op('Shape', [value]), c.int64s(order)])
 }
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, at) => from + at)

@@ -6,6 +6,13 @@ import { CASES } from './cases/index.fixture.js'
 import { differentiate } from './differentiate.js'
 import { buildCase, type Case, closeCase, evaluate, makeInputs, runCase, seeded, slope } from './gradient.fixture.js'
 import { GRADIENTS } from './rules.js'
+import { activationRules } from './rules-activation.js'
+import { elementwiseRules } from './rules-elementwise.js'
+import { indexRules } from './rules-index.js'
+import { layoutRules } from './rules-layout.js'
+import { lossRules } from './rules-loss.js'
+import { productRules } from './rules-product.js'
+import { reduceRules } from './rules-reduce.js'
 
 describe('every gradient rule equals finite differences in float64', () => {
   it('and every rule has cases here', () => {
@@ -56,6 +63,44 @@ async function shapeOf(item: Case): Promise<number[]> {
       item.shapes.map((shape, place) => g.input(`x${place}`, 'float64', shape)),
     )
     .shape.map(Number)
+}
+
+/** Groups whose rules are written input by input; whole layers leave it to the model to drop what no output needs. */
+const BY_INPUT = {
+  ...activationRules,
+  ...elementwiseRules,
+  ...indexRules,
+  ...layoutRules,
+  ...lossRules,
+  ...productRules,
+  ...reduceRules,
+}
+
+describe('every gradient rule adds only what is needed', () => {
+  for (const [operator, cases] of Object.entries(CASES).filter(([name]) => name in BY_INPUT)) {
+    it(`of ${operator}, for each of its inputs alone`, () => {
+      for (const item of cases) {
+        for (const by of item.by ?? item.shapes.keys()) expect(deadNodes(item, by)).toEqual([])
+      }
+    })
+  }
+})
+
+/** Nodes that differentiating by one input adds and its gradient does not hang on; views compute nothing. */
+function deadNodes(item: Case, by: number): string[] {
+  const g = new GraphBuilder('needed')
+  const dtype = item.reference === undefined ? 'float64' : 'float32'
+  const inputs = item.shapes.map((shape, place) => g.input(`x${place}`, dtype, shape))
+  const y = item.build(g, inputs)
+  const loss = g.op('ReduceSum', [g.op('Mul', [y, g.input('weights', dtype, y.shape)])], { keepdims: 0n })
+  const before = g.nodes.length
+  const used = new Set(differentiate(g, loss, [inputs[by] as Value]).map(({ name }) => name))
+  const dead: string[] = []
+  for (const node of g.nodes.slice(before).toReversed()) {
+    if (node.opType !== 'Unsqueeze' && !node.outputs.some(({ name }) => used.has(name))) dead.push(node.opType)
+    for (const input of node.inputs) if (input !== undefined) used.add(input.name)
+  }
+  return dead
 }
 
 describe('differentiate', () => {

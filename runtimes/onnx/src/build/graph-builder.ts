@@ -31,6 +31,8 @@ export interface OpOptions {
   /** The node's name and its first output's; made from the operator and a counter when left out. */
   readonly name?: string
   readonly outputs?: number
+  /** The types of the outputs of an operator without an inference rule, where they are known otherwise (from a file). */
+  readonly types?: readonly ValueType[]
 }
 
 /**
@@ -116,14 +118,14 @@ export class GraphBuilder {
     options: OpOptions = {},
   ): Value[] {
     const rule = INFER[opType]
-    if (rule === undefined)
+    if (rule === undefined && options.types === undefined)
       throw errors.GRAPH_INVALID({ operator: opType, reason: 'its output shapes cannot be inferred' })
     const count = options.outputs ?? 1
     const key = shareKey(opType, inputs, attributes, count)
     const shared = options.name === undefined && key !== undefined ? this.shared.get(key) : undefined
     if (shared !== undefined) return [...shared]
     const context = this.context(opType, inputs, attributes, count)
-    const types = rule(context)
+    const types = rule === undefined ? [...(options.types ?? [])] : rule(context)
     const name = options.name ?? this.fresh(opType)
     const lowered = LOWER[opType] && this.lowered(LOWER[opType], context, name)
     const outputs =

@@ -1,5 +1,6 @@
 import type { Value } from '../build/value.js'
 import type { Attributes } from '../format/node.js'
+import { ELEMENT_TYPE } from '../format/types.js'
 import type { Adapter, NodeEmission } from './emission.js'
 
 /** Before operator set 13 all axes from `axis` on were one row; along the last axis both mean the same. */
@@ -33,7 +34,13 @@ function reduction(e: NodeEmission, opType: string, x: Value, last: boolean): Va
   return last ? (e.result(opType, inputs, attributes)[0] as Value) : e.op(opType, inputs, attributes)
 }
 
-const reduce: Adapter = (e) => [reduction(e, e.node.opType, e.in(0), true)]
+/** Truth values may be reduced since 20: as integers before. */
+const reduce: Adapter = (e) => {
+  const x = e.in(0)
+  if (x.dtype !== 'bool') return [reduction(e, e.node.opType, x, true)]
+  const whole = reduction(e, e.node.opType, e.cast(x, 'int32'), false)
+  return e.result('Cast', [whole], { to: BigInt(ELEMENT_TYPE.bool) })
+}
 
 const reduceLogSum: Adapter = (e) => e.result('Log', [reduction(e, 'ReduceSum', e.in(0), false)])
 
@@ -83,6 +90,13 @@ const castLike: Adapter = (e) => {
   return e.result('Identity', [value])
 }
 
+/** Bounds are scalars; files have vectors of one number too, which engines take as long as they do not see it coming. */
+const range: Adapter = (e) => {
+  const scalar = (value: Value): Value =>
+    value.shape.length === 0 ? value : e.op('Squeeze', [value, e.int64s(value.shape.map((_, axis) => axis))])
+  return e.result('Range', [scalar(e.in(0)), scalar(e.in(1)), scalar(e.in(2))])
+}
+
 /** Operators of arithmetic, by what older and newer operator sets call their arguments. */
 export const mathAdapters: Readonly<Record<string, Adapter>> = {
   ...Object.fromEntries(reduceNames.split(' ').map((name) => [name, reduce])),
@@ -96,6 +110,7 @@ export const mathAdapters: Readonly<Record<string, Adapter>> = {
   Min: folded('Min'),
   Mish: mish,
   QuickGelu: quickGelu,
+  Range: range,
   ReduceLogSum: reduceLogSum,
   Softmax: softmax,
   Sum: folded('Add'),

@@ -1,7 +1,10 @@
+import { create } from '@bufbuild/protobuf'
 import { codeOf } from '@tideway/core'
 import { describe, expect, it } from 'vitest'
 import { graphOf, makeNode, opsetOf } from '../format/node.js'
-import { toTensor } from '../format/tensor.js'
+import { valueInfo } from '../format/signature.js'
+import { fromTensor, toTensor } from '../format/tensor.js'
+import { AttributeSchema, GraphSchema, type Node } from '../generated/onnx_pb.js'
 import { copied, f32, i64, modelOf, type Parts, run, spec, wave } from './import.fixture.js'
 
 const node = makeNode
@@ -36,6 +39,28 @@ const cases: Readonly<Record<string, Parts>> = {
   'ReduceMax 18 with no axes and noop': {
     opset: 18,
     nodes: [node('ReduceMax', ['x'], ['y'], { noop_with_empty_axes: 1n })],
+  },
+  'ReduceMax 20 of truth values': {
+    opset: 20,
+    nodes: [
+      node('Greater', ['x', 'half'], ['g']),
+      node('ReduceMax', ['g', 'axes'], ['m']),
+      node('Cast', ['m'], ['y'], { to: 1n }),
+    ],
+    tensors: { half: f32([0.5]), axes: i64(1) },
+  },
+  'Range of vectors of one number': {
+    opset: 13,
+    nodes: [
+      node('Shape', ['x'], ['shape']),
+      node('Slice', ['shape', 'one', 'two'], ['size']),
+      node('Range', ['zero', 'size', 'step'], ['r']),
+      node('Cast', ['r'], ['f'], { to: 1n }),
+      node('Unsqueeze', ['f', 'one'], ['column']),
+      node('Mul', ['x', 'column'], ['y']),
+    ],
+    tensors: { zero: { ...i64(0), shape: [] }, one: i64(1), two: i64(2), step: { ...i64(1), shape: [] } },
+    inputs: [spec('x', [null, null, 4])],
   },
   'ReduceSum 11': { opset: 11, nodes: [node('ReduceSum', ['x'], ['y'], { axes: [2n], keepdims: 1n })] },
   'ReduceLogSum 18': {
@@ -175,7 +200,7 @@ describe('an imported operator gives what onnxruntime gives for the file', () =>
       const model = modelOf(parts)
       const copy = copied(model)
       expect(opsetOf(copy)).toBe(17)
-      const feeds = parts.inputs === undefined ? cube : image
+      const feeds = parts.inputs === x4.inputs ? image : cube
       const [ours, theirs] = [await run(copy, feeds), await run(model, feeds)]
       expect(ours['y']).toHaveLength(theirs['y']?.length ?? -1)
       // One engine, other kernels: rounding of single operations.
@@ -277,6 +302,59 @@ it('finds the batch that an exporter wrote into shapes wherever it is merged wit
   }
 })
 
+it('carries an operator that it does not know through, with the type that the file says', async () => {
+  const model = (declared: boolean) => {
+    const made = modelOf({ opset: 13, nodes: [node('Atan', ['x'], ['a'], {}, 'angle'), node('Neg', ['a'], ['y'])] })
+    if (declared) graphOf(made).valueInfo = [valueInfo(spec('a', [2, 3, 4]))]
+    return made
+  }
+  expect(await run(copied(model(true)), cube)).toEqual(await run(model(true), cube))
+  expect(() => copied(model(false))).toThrowError(
+    expect.objectContaining({
+      code: 'OPERATOR_UNSUPPORTED',
+      data: { nodes: [expect.stringContaining('"angle" (Atan')] },
+    }),
+  )
+})
+
+describe('an If', () => {
+  const branch = (name: string, factor: number) =>
+    create(GraphSchema, {
+      name,
+      node: [node('Mul', ['x', `${name}_factor`], [`${name}_y`])],
+      initializer: [fromTensor(`${name}_factor`, f32([factor]))],
+      output: [valueInfo(spec(`${name}_y`, [2, 3, 4]))],
+    })
+  const choosing = (condition: readonly Node[], inputs = [spec('x', [2, 3, 4])]) => {
+    const choice = node('If', ['c'], ['y'], {}, 'choice')
+    choice.attribute.push(
+      create(AttributeSchema, { name: 'then_branch', type: 5, g: branch('then', 2) }),
+      create(AttributeSchema, { name: 'else_branch', type: 5, g: branch('else', 3) }),
+    )
+    return modelOf({ opset: 13, nodes: [...condition, choice], tensors: { three: i64(3), one: i64(1) }, inputs })
+  }
+
+  it('on what the shapes tell is the branch that is taken', async () => {
+    const condition = [
+      node('Shape', ['x'], ['s']),
+      node('Gather', ['s', 'one'], ['size']),
+      node('Equal', ['size', 'three'], ['c']),
+    ]
+    const copy = copied(choosing(condition))
+    expect(graphOf(copy).node.map(({ opType }) => opType)).toEqual(['Mul', 'Identity'])
+    expect(await run(copy, cube)).toEqual(await run(choosing(condition), cube))
+  })
+
+  it('on what shows only at run time is refused by its name', () => {
+    expect(() => copied(choosing([], [spec('x', [2, 3, 4]), spec('c', [], 'bool')]))).toThrowError(
+      expect.objectContaining({
+        code: 'OPERATOR_UNSUPPORTED',
+        data: { nodes: [expect.stringContaining('"choice" (If')] },
+      }),
+    )
+  })
+})
+
 it('names the node and the operator that cannot be put into a graph', () => {
   const bad = modelOf({
     opset: 13,
@@ -289,7 +367,7 @@ it('names the node and the operator that cannot be put into a graph', () => {
       data: expect.objectContaining({ node: 'product', operator: 'MatMul' }),
     }),
   )
-  const unknown = modelOf({ opset: 13, nodes: [node('toString', ['x'], ['y'], {}, 'odd')] })
+  const unknown = modelOf({ opset: 13, nodes: [node('toString', ['x'], ['t'], {}, 'odd'), node('Neg', ['t'], ['y'])] })
   let code: string | undefined
   try {
     copied(unknown)

@@ -1,7 +1,7 @@
 import type { Tensor } from '@tideway/core'
 import type { NodeContext } from '../build/context.js'
 import type { GraphBuilder } from '../build/graph-builder.js'
-import { type Dim, floats, type Value } from '../build/value.js'
+import { type Dim, floats, type Value, type ValueType } from '../build/value.js'
 import { errors } from '../errors.js'
 import type { Attributes } from '../format/node.js'
 import { ELEMENT_TYPE } from '../format/types.js'
@@ -83,8 +83,14 @@ export class NodeEmission {
     return this.results(opType, inputs, attributes, 1)
   }
 
-  results(opType: string, inputs: readonly (Value | undefined)[], attributes: Attributes, outputs: number): Value[] {
-    return this.g.ops(opType, inputs, attributes, { name: this.name, outputs })
+  results(
+    opType: string,
+    inputs: readonly (Value | undefined)[],
+    attributes: Attributes,
+    outputs: number,
+    types?: readonly ValueType[],
+  ): Value[] {
+    return this.g.ops(opType, inputs, attributes, { name: this.name, outputs, ...(types && { types }) })
   }
 
   int64s(values: readonly number[]): Value {

@@ -1,7 +1,7 @@
 import { codeOf, type Tensor } from '@tideway/core'
-import { GraphBuilder } from '../build/graph-builder.js'
+import { GraphBuilder, OPSET } from '../build/graph-builder.js'
 import { INFER } from '../build/infer.js'
-import type { Value } from '../build/value.js'
+import type { Value, ValueType } from '../build/value.js'
 import { errors } from '../errors.js'
 import { layerAdapters } from './adapt-layers.js'
 import { layoutAdapters } from './adapt-layout.js'
@@ -117,10 +117,27 @@ class Emitter implements Exported {
     const { opType, outputs, attributes } = e.node
     const adapter = Object.hasOwn(ADAPTERS, opType) ? ADAPTERS[opType] : undefined
     if (adapter !== undefined) return adapter(e)
-    if (!Object.hasOwn(INFER, opType))
+    if (Object.hasOwn(INFER, opType)) return e.results(opType, e.inputs, attributes, outputs.length)
+    const types = this.declared(e)
+    if (types === undefined)
       throw errors.OPERATOR_UNSUPPORTED({ nodes: [`"${e.node.name}" (${opType}: its output shapes cannot be told)`] })
-    const results = e.results(opType, e.inputs, attributes, outputs.length)
-    return results
+    return e.results(opType, e.inputs, attributes, outputs.length, types)
+  }
+
+  /** The types that the file says that an unknown operator gives: it is carried through, where nothing behind it is trained. */
+  private declared({ node, inputs }: NodeEmission): ValueType[] | undefined {
+    // Written with set 17: of an operator that nobody here knows, a newer form may mean something else.
+    if (this.model.opset > OPSET) return undefined
+    const batch = inputs.find((value) => value !== undefined && value.shape.length > 0)?.shape[0]
+    const types = node.outputs.map((name) => this.model.types.get(name))
+    if (!types.every((type) => type !== undefined)) return undefined
+    return types.map(({ dtype, shape }) => ({
+      dtype,
+      shape: shape.map((size, axis) => {
+        const isBatch = axis === 0 && batch !== undefined && (size === null || size === this.exported?.batch)
+        return isBatch ? batch : (size ?? this.g.fresh('size'))
+      }),
+    }))
   }
 
   /** Errors of the builder, with the node of the file in place of the operator alone. */

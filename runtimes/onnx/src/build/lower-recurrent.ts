@@ -55,11 +55,11 @@ function run(
 ) {
   const gates = GATES[kind.operator] ?? 1
   const outside = kind.operator === 'GRU' && kind.linearBeforeReset
-  const [inner, outer] = biases ?? []
+  const [inner, outer] = biases() ?? []
   const bias = outer && (outside ? inner : g.op('Add', [inner as Value, outer]))
-  const px = steps(g, g.op('Gemm', [rows(g, x), w, bias], { transB: 1n }), x, gates * hidden)
-  const over = { kept: [r], states: [h0], sequences: [px], reverse }
-  if (kind.operator === 'LSTM') return scan(g, { ...over, states: [h0, c0] }, lstm(hidden))
+  const px = steps(g, g.op('Gemm', [rows(g, x), w(), bias], { transB: 1n }), x, gates * hidden)
+  const over = { kept: [r], states: [h0()], sequences: [px], reverse }
+  if (kind.operator === 'LSTM') return scan(g, { ...over, states: [h0(), c0()] }, lstm(hidden))
   if (kind.operator === 'RNN') return scan(g, over, rnn(activation))
   if (!outside) return scan(g, { ...over, kept: blocks(g, r, 0, [2 * hidden, hidden]) }, gru(hidden))
   return scan(g, { ...over, kept: outer === undefined ? [r] : [r, outer] }, gruLinear(hidden))

@@ -74,7 +74,7 @@ export function recurrentLimit(operator: string, node: NodeLike): string | undef
   return undefined
 }
 
-/** One direction of a node: its own part of each input. Initial states are missing where they are zero. */
+/** One direction of a node: its own part of each input, cut out when asked for. */
 export interface Direction {
   /** Where it comes among the node's directions. */
   readonly at: number
@@ -82,21 +82,21 @@ export interface Direction {
   readonly activation: string
   readonly hidden: number
   /** [gates · hidden, features] */
-  readonly w: Value
+  readonly w: () => Value
   /** [gates · hidden, hidden] */
   readonly r: Value
   /** The biases of the input's and of the state's product, [gates · hidden] each. */
-  readonly biases: readonly [Value, Value] | undefined
+  readonly biases: () => readonly [Value, Value] | undefined
   /** [batch, hidden] */
-  readonly h0: Value
-  readonly c0: Value
+  readonly h0: () => Value
+  readonly c0: () => Value
 }
 
 /** [steps, batch, features], whatever the layout. */
 export const stepsFirst = (g: GraphBuilder, { batchFirst }: Recurrent, value: Value): Value =>
   batchFirst ? g.op('Transpose', [value], { perm: [1n, 0n, 2n] }) : value
 
-/** A node's directions; `x` is [steps, batch, features]. */
+/** A node's directions; `x` is [steps, batch, …]. */
 export function directionsOf(g: GraphBuilder, node: NodeLike, kind: Recurrent, x: Value): Direction[] {
   const [, w, r, b, , h0, c0] = node.inputs
   const count = kind.reverse.length
@@ -109,11 +109,11 @@ export function directionsOf(g: GraphBuilder, node: NodeLike, kind: Recurrent, x
     reverse,
     activation: kind.activations[at] ?? 'tanh',
     hidden: kind.hidden,
-    w: part(g, w as Value, 0, at, count),
+    w: () => part(g, w as Value, 0, at, count),
     r: part(g, r as Value, 0, at, count),
-    biases: b && (equalParts(g, part(g, b, 0, at, count), 0, 2) as [Value, Value]),
-    h0: state(h0, at),
-    c0: state(c0, at),
+    biases: () => b && (equalParts(g, part(g, b, 0, at, count), 0, 2) as [Value, Value]),
+    h0: () => state(h0, at),
+    c0: () => state(c0, at),
   }))
 }
 

@@ -135,6 +135,25 @@ describe('a recurrent operator', () => {
     })
   }
 
+  it('adds no node that the gradient asked for does not need', () => {
+    for (const operator of OPERATORS)
+      for (const place of [0, 1, 2, 3])
+        for (const linear_before_reset of operator === 'GRU' ? [0n, 1n] : [0n]) {
+          const g = new GraphBuilder('alone')
+          const from = taken(g, operator, null)
+          const attributes = operator === 'GRU' ? { ...HIDDEN, linear_before_reset } : HIDDEN
+          const loss = squares(g, g.op(operator, from, attributes))
+          const before = g.nodes.length
+          g.output('gradient', differentiate(g, loss, [from[place] as Value])[0] as Value)
+          const written = new Set(graphOf(g.build()).node.map((node) => node.name))
+          const dead = g.nodes.slice(before).filter((node) => !written.has(node.name))
+          expect(
+            dead.map((node) => node.opType),
+            `${operator} by input ${place}`,
+          ).toEqual([])
+        }
+  })
+
   it('has no gradient with peepholes, or with its gates coupled', () => {
     const g = new GraphBuilder('peepholes')
     const [x, w, r, b] = taken(g, 'LSTM', 2)

@@ -6,25 +6,28 @@ import { floats, int64s, type Value } from '../build/value.js'
 /** One direction's way back: what it was, what it gave, and the loss's slopes by that. */
 export interface Back extends Direction {
   /** [steps, batch, features] */
-  readonly x: Value
+  readonly x: () => Value
   /** What it gave, and the state before each step: [steps, batch, hidden]. */
   readonly y: Value
-  readonly before: Value
+  readonly before: () => Value
   /** By each step's output; undefined where only the last state counts. */
   readonly dy: Value | undefined
   /** By the last state and the last cell. */
   readonly dh: Value
-  readonly dc: Value
+  readonly dc: () => Value
 }
 
-/** The gradients by the products, which are those by the biases too, and by the initial states. */
+/**
+ * The gradients by the products, which are those by the biases too, and by the initial states. What is not asked for
+ * adds no nodes.
+ */
 export interface Slopes {
   /** By x Wᵀ, as a matrix [steps · batch, gates · hidden]. */
-  readonly dx: Value
+  readonly dx: () => Value
   /** By the recurrent product; the same value where it is the same. */
-  readonly dr: Value
+  readonly dr: () => Value
   /** The gradient by R. */
-  readonly r: Value
+  readonly r: () => Value
   readonly dh0: Value
   readonly dc0?: Value
 }
@@ -56,11 +59,11 @@ type Along = readonly [Value, number]
 /** Goes back along the sequence; the state's slope is the first of the states, each step's own is added to it. */
 function back(
   g: GraphBuilder,
-  { x, dy, reverse, hidden }: Back,
+  { y, dy, reverse, hidden }: Back,
   over: { readonly kept: readonly Value[]; readonly states: readonly Value[]; readonly sequences: readonly Along[] },
   step: ScanStep,
 ): Scanned {
-  const sequences = over.sequences.map(([value, blocks]) => steps(g, value, x, blocks * hidden))
+  const sequences = over.sequences.map(([value, blocks]) => steps(g, value, y, blocks * hidden))
   if (dy === undefined) return scan(g, { ...over, sequences, reverse: !reverse }, step)
   return scan(g, { ...over, sequences: [...sequences, dy], reverse: !reverse }, (b, kept, [dh, ...states], slices) =>
     step(b, kept, [op(b, 'Add', dh, slices.at(-1)), ...states], slices.slice(0, -1)),
@@ -80,8 +83,8 @@ export function rnnBack(g: GraphBuilder, d: Back): Slopes {
     const da = op(b, 'Mul', dh, a)
     return { states: [op(b, 'MatMul', da, r)], gives: [da] }
   })
-  const da = rows(g, run.sequences[0] as Value)
-  return { dx: da, dr: da, r: byWeights(g, da, rows(g, d.before)), dh0: run.states[0] as Value }
+  const da = (): Value => rows(g, run.sequences[0] as Value)
+  return { dx: da, dr: da, r: () => byWeights(g, da(), rows(g, d.before())), dh0: run.states[0] as Value }
 }
 
 /**
@@ -97,8 +100,8 @@ export function rnnBack(g: GraphBuilder, d: Back): Slopes {
  * number of steps beforehand.
  */
 export function lstmBack(g: GraphBuilder, d: Back): Slopes {
-  const h = rows(g, d.before)
-  const px = timesTransposed(g, rows(g, d.x), d.w, bias(g, d))
+  const h = rows(g, d.before())
+  const px = timesTransposed(g, rows(g, d.x()), d.w(), bias(g, d))
   const [gates, candidate] = blocks(g, timesTransposed(g, h, d.r, px), 1, [3 * d.hidden, d.hidden]) as [Value, Value]
   const iof = op(g, 'Sigmoid', gates)
   const [i, o, f] = equalParts(g, iof, 1, 3) as [Value, Value, Value]
@@ -107,8 +110,8 @@ export function lstmBack(g: GraphBuilder, d: Back): Slopes {
     g,
     {
       kept: [],
-      states: [d.c0],
-      sequences: [f, mul(g, i, n)].map((v) => steps(g, v, d.x, d.hidden)),
+      states: [d.c0()],
+      sequences: [f, mul(g, i, n)].map((v) => steps(g, v, d.y, d.hidden)),
       reverse: d.reverse,
     },
     (b, _, [c], [forget, add]) => {
@@ -117,13 +120,13 @@ export function lstmBack(g: GraphBuilder, d: Back): Slopes {
     },
   )
   const cells = again.sequences[0] as Value
-  const cBefore = rows(g, shifted(g, cells, d.c0, d.reverse))
+  const cBefore = rows(g, shifted(g, cells, d.c0(), d.reverse))
   const squashed = op(g, 'Tanh', rows(g, cells))
   const byHidden = mul(g, o, tanhSlope(g, squashed))
   const slopes = columns(g, mul(g, sigmoidSlope(g, iof), columns(g, n, squashed, cBefore)), mul(g, i, tanhSlope(g, n)))
   const over = {
     kept: [d.r],
-    states: [d.dh, d.dc],
+    states: [d.dh, d.dc()],
     sequences: [
       [byHidden, 1],
       [f, 1],
@@ -135,18 +138,21 @@ export function lstmBack(g: GraphBuilder, d: Back): Slopes {
     const dGates = mul(b, columns(b, dCell, dh as Value, dCell, dCell), slope as Value)
     return { states: [op(b, 'MatMul', dGates, r), op(b, 'Mul', dCell, forget)], gives: [dGates] }
   })
-  const dGates = rows(g, run.sequences[0] as Value)
+  const dGates = (): Value => rows(g, run.sequences[0] as Value)
   const [dh0, dc0] = run.states as [Value, Value]
-  return { dx: dGates, dr: dGates, r: byWeights(g, dGates, h), dh0, dc0 }
+  return { dx: dGates, dr: dGates, r: () => byWeights(g, dGates(), h), dh0, dc0 }
 }
 
 /** Both products' biases, where they add up. */
-const bias = (g: GraphBuilder, { biases }: Direction): Value | undefined => biases && op(g, 'Add', ...biases)
+function bias(g: GraphBuilder, { biases }: Direction): Value | undefined {
+  const both = biases()
+  return both && op(g, 'Add', ...both)
+}
 
 /** The state is reset, then multiplied: two products a step on the way back. */
 export function gruBack(g: GraphBuilder, d: Back): Slopes {
-  const h = rows(g, d.before)
-  const px = timesTransposed(g, rows(g, d.x), d.w, bias(g, d))
+  const h = rows(g, d.before())
+  const px = timesTransposed(g, rows(g, d.x()), d.w(), bias(g, d))
   const [pGates, pCandidate] = blocks(g, px, 1, [2 * d.hidden, d.hidden]) as [Value, Value]
   const [rGates, rCandidate] = blocks(g, d.r, 0, [2 * d.hidden, d.hidden]) as [Value, Value]
   const zr = op(g, 'Sigmoid', timesTransposed(g, h, rGates, pGates))
@@ -169,20 +175,21 @@ export function gruBack(g: GraphBuilder, d: Back): Slopes {
     const direct = op(b, 'Add', op(b, 'Mul', dKept, keep), op(b, 'Mul', dh, update))
     return { states: [op(b, 'Add', op(b, 'MatMul', dGates, byGates), direct)], gives: [dGates, dn] }
   })
-  const [dGates, dn] = run.sequences.map((value) => rows(g, value)) as [Value, Value]
-  const both = columns(g, dGates, dn)
-  const r = g.op('Concat', [byWeights(g, dGates, h), byWeights(g, dn, kept)], { axis: 0n })
-  return { dx: both, dr: both, r, dh0: run.states[0] as Value }
+  const [dGates, dn] = run.sequences as [Value, Value]
+  const all = (): Value => columns(g, rows(g, dGates), rows(g, dn))
+  const r = (): Value =>
+    g.op('Concat', [byWeights(g, rows(g, dGates), h), byWeights(g, rows(g, dn), kept)], { axis: 0n })
+  return { dx: all, dr: all, r, dh0: run.states[0] as Value }
 }
 
 /** The state is multiplied, then reset: all gates' slopes by the state are known beforehand, one product a step. */
 export function gruLinearBack(g: GraphBuilder, d: Back): Slopes {
-  const h = rows(g, d.before)
-  const [inner, outer] = d.biases ?? []
-  const [pGates, pCandidate] = blocks(g, timesTransposed(g, rows(g, d.x), d.w, inner), 1, [2 * d.hidden, d.hidden]) as [
-    Value,
-    Value,
-  ]
+  const h = rows(g, d.before())
+  const [inner, outer] = d.biases() ?? []
+  const [pGates, pCandidate] = blocks(g, timesTransposed(g, rows(g, d.x()), d.w(), inner), 1, [
+    2 * d.hidden,
+    d.hidden,
+  ]) as [Value, Value]
   const [hGates, hCandidate] = blocks(g, timesTransposed(g, h, d.r, outer), 1, [2 * d.hidden, d.hidden]) as [
     Value,
     Value,
@@ -209,8 +216,11 @@ export function gruLinearBack(g: GraphBuilder, d: Back): Slopes {
       return { states: [op(b, 'Add', op(b, 'MatMul', dAll, r), op(b, 'Mul', dh, update))], gives: [dAll, dh as Value] }
     },
   )
-  const [dAll, dh] = run.sequences.map((value) => rows(g, value)) as [Value, Value]
-  const [dGates] = blocks(g, dAll, 1, [2 * d.hidden, d.hidden]) as [Value]
-  const dx = columns(g, dGates, mul(g, dh, byCandidate))
-  return { dx, dr: dAll, r: byWeights(g, dAll, h), dh0: run.states[0] as Value }
+  const [dAll, dh] = run.sequences as [Value, Value]
+  const dr = (): Value => rows(g, dAll)
+  const dx = (): Value => {
+    const [dGates] = blocks(g, dr(), 1, [2 * d.hidden, d.hidden]) as [Value]
+    return columns(g, dGates, mul(g, rows(g, dh), byCandidate))
+  }
+  return { dx, dr, r: () => byWeights(g, dr(), h), dh0: run.states[0] as Value }
 }

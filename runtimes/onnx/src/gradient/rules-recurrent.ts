@@ -18,25 +18,25 @@ const recurrent: GradientRule = (c) => {
       byInput(
         c,
         kind,
-        each((slope, { w, x }) => steps(c.g, c.op('Gemm', [slope.dx, w]), x, x.shape[2] ?? 1)),
+        each((slope, { w, x }) => byRow(c, slope.dx(), w(), x())),
       ),
     ),
     when(1, () =>
       stacked(
         c,
-        each((slope, { x }) => c.op('Gemm', [slope.dx, rows(c.g, x)], { transA: 1n })),
+        each((slope, { x }) => c.op('Gemm', [slope.dx(), rows(c.g, x())], { transA: 1n })),
       ),
     ),
     when(2, () =>
       stacked(
         c,
-        each((slope) => slope.r),
+        each((slope) => slope.r()),
       ),
     ),
     when(3, () =>
       stacked(
         c,
-        each((slope) => c.op('Concat', [sum(slope.dx), sum(slope.dr)], { axis: 0n })),
+        each((slope) => c.op('Concat', [sum(slope.dx()), sum(slope.dr())], { axis: 0n })),
       ),
     ),
     undefined,
@@ -67,27 +67,33 @@ function slopesOf({ g }: GradientContext, { operator, linearBeforeReset }: Recur
 function backs(c: GradientContext, kind: Recurrent): Back[] {
   const { g } = c
   const count = kind.reverse.length
-  const x = stepsFirst(g, kind, c.in(0))
+  const x = (): Value => stepsFirst(g, kind, c.in(0))
   const [dAll, dLast, dCell] = c.gradients
   const sequence = (value: Value, at: number): Value =>
     part(g, kind.batchFirst ? c.op('Transpose', [value], { perm: [1n, 2n, 0n, 3n] }) : value, 1, at, count)
   const last = (value: Value | undefined, at: number): Value =>
     value === undefined
-      ? c.op('Expand', [g.constant(floats(x.dtype, [0])), sizes(g, [x.shape[1] ?? 1, kind.hidden], x)])
+      ? c.op('Expand', [g.constant(floats(like.dtype, [0])), sizes(g, [like.shape[1] ?? 1, kind.hidden], like)])
       : part(g, stepsFirst(g, kind, value), 0, at, count)
-  return directionsOf(g, c.info, kind, x).map((direction) => {
+  // Of the shape of each direction's part, and of one that is needed anyway.
+  const like = sequence(c.y, 0)
+  return directionsOf(g, c.info, kind, like).map((direction) => {
     const y = sequence(c.y, direction.at)
     return {
       ...direction,
       x,
       y,
-      before: shifted(g, y, direction.h0, direction.reverse),
+      before: () => shifted(g, y, direction.h0(), direction.reverse),
       dy: dAll && sequence(dAll, direction.at),
       dh: last(dLast, direction.at),
-      dc: last(dCell, direction.at),
+      dc: () => last(dCell, direction.at),
     }
   })
 }
+
+/** By each row of the input, by steps again. */
+const byRow = ({ g }: GradientContext, dx: Value, w: Value, x: Value): Value =>
+  steps(g, g.op('Gemm', [dx, w]), x, x.shape[2] ?? 1)
 
 /** The directions' gradients one after the other along a new first axis. */
 const stacked = (c: GradientContext, values: readonly Value[]): Value => {

@@ -106,6 +106,8 @@ FORMS = {
     "-unfolded": dict(dynamo=False, opset_version=14, training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False),
     "-fixed": dict(dynamo=False, opset_version=14, dynamic_axes=None),
     "-dynamo": dict(dynamo=True, opset_version=18, external_data=False),
+    # Weights in a file beside the model, as PyTorch writes them when nothing else is said.
+    "-external": dict(dynamo=True, opset_version=20, external_data=True),
 }
 
 for name, (make, shape) in MODELS.items():

@@ -50,7 +50,12 @@ function byImage(c: GradientContext, window: Window, group: number): Value {
 function slid(c: GradientContext, weights: Value, { kernel, dilations, begin, end }: Window, group: number): Value {
   const [filters, each] = weights.shape
   const narrow =
-    each === 1 && filters === group && group > 1 && kernel.length < 3 && isNarrow(known(c, c.dy.shape.slice(2)))
+    c.dy.shape[0] !== 0 &&
+    each === 1 &&
+    filters === group &&
+    group > 1 &&
+    kernel.length < 3 &&
+    isNarrow(known(c, c.dy.shape.slice(2)))
   const more = narrow ? ([[1], [0]] as const) : ([[], []] as const)
   const attributes = {
     kernel_shape: bigints([...kernel, ...more[0]]),
@@ -59,9 +64,15 @@ function slid(c: GradientContext, weights: Value, { kernel, dilations, begin, en
     group: BigInt(group),
   }
   if (!narrow) return c.op('Conv', [c.dy, weights], attributes)
-  const image = c.op('Unsqueeze', [batchLast(c, c.dy), c.int64s([0])])
+  // A spatial axis must not be empty, as a batch may be: where its size is not known, an image is added and taken away.
+  const open = typeof c.dy.shape[0] === 'string'
+  const rank = c.dy.shape.length
+  const ends = c.int64s(Array.from({ length: 2 * rank }, (_, at) => (at === rank ? 1 : 0)))
+  const dy = open ? c.op('Pad', [c.dy, ends]) : c.dy
+  const image = c.op('Unsqueeze', [batchLast(c, dy), c.int64s([0])])
   const y = c.op('Conv', [image, c.op('Unsqueeze', [weights, c.int64s([-1])])], attributes)
-  return batchFirst(c, c.op('Squeeze', [y, c.int64s([0])]))
+  const all = batchFirst(c, c.op('Squeeze', [y, c.int64s([0])]))
+  return open ? c.op('Slice', [all, ...[[0], [-1], [0]].map((values) => c.int64s(values))]) : all
 }
 
 /** Weights [O, C / group, …] as those of the way back [C, O / group, …], the kernel from its end. */

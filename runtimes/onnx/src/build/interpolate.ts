@@ -48,12 +48,17 @@ export function interpolated(node: NodeContext): (Interpolation | undefined)[] |
   })
 }
 
+function text(node: NodeContext, name: string, fallback: string): string {
+  const value = node.attributes[name]
+  return typeof value === 'string' ? value : fallback
+}
+
 function weightsOf(node: NodeContext, scale: number, length: number, from: number): Float64Array {
-  const place = PLACES[String(node.attributes['coordinate_transformation_mode'] ?? 'half_pixel')]
-  const mode = node.attributes['mode'] ?? 'nearest'
-  const nearest = NEAREST[String(node.attributes['nearest_mode'] ?? 'round_prefer_floor')]
+  const place = PLACES[text(node, 'coordinate_transformation_mode', 'half_pixel')]
+  const mode = text(node, 'mode', 'nearest')
+  const nearest = NEAREST[text(node, 'nearest_mode', 'round_prefer_floor')]
   if (place === undefined || nearest === undefined || (mode !== 'nearest' && mode !== 'linear'))
-    throw node.invalid(`mode ${String(mode)} with these coordinates has no known weights`)
+    throw node.invalid(`mode ${mode} with these coordinates has no known weights`)
   const weights = new Float64Array(length * from)
   const clamp = (at: number): number => Math.min(Math.max(at, 0), from - 1)
   for (let to = 0; to < length; to++) {

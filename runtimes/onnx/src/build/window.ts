@@ -42,7 +42,7 @@ export function windowOf(
     const stride = strides[axis] ?? 1
     // With stride 1 the padding is the same for every size.
     if (typeof size === 'string' && stride !== 1)
-      throw node.invalid(`auto_pad ${String(auto)} with a stride needs spatial sizes that are known`)
+      throw node.invalid(`auto_pad with a stride needs spatial sizes that are known`)
     const length = typeof size === 'string' ? 1 : size
     return Math.max(0, (Math.ceil(length / stride) - 1) * stride + spanOf(given, axis) - length)
   })

@@ -48,7 +48,7 @@ def lstm(x):
 def transformer(x):
     y = layers.Dense(16)(x)
     z = layers.LayerNormalization()(layers.Add()([y, layers.MultiHeadAttention(2, 8)(y, y)]))
-    z = layers.LayerNormalization()(layers.Add()([z, layers.Dense(16)(layers.Dense(32, activation="relu")(z))]))
+    z = layers.LayerNormalization()(layers.Add()([z, layers.Dense(16)(layers.Dense(32, activation="gelu")(z))]))
     return layers.Dense(4)(layers.GlobalAveragePooling1D()(z))
 
 
@@ -63,8 +63,10 @@ for name, (build, shape) in MODELS.items():
         model = tf.keras.Model(x, build(x))
         random = np.random.default_rng(1)
         for layer in model.layers:
-            if isinstance(layer, layers.BatchNormalization):
-                layer.set_weights([random.uniform(0.5, 1.5, weight.shape) for weight in layer.get_weights()])
+            # Values unlike those of a fresh network (zeros, ones), so that a mistake in any of them shows.
+            is_scale = isinstance(layer, layers.BatchNormalization)
+            change = (lambda w: random.uniform(0.5, 1.5, w.shape)) if is_scale else (lambda w: w + random.normal(0, 0.05, w.shape))
+            layer.set_weights([change(weight) for weight in layer.get_weights()])
         rows = random.normal(size=(8, *shape)).astype(np.float32)
         signature = [tf.TensorSpec((None, *shape), tf.float32, name="x")]
         call = tf.function(lambda x: {"y": model(x, training=False)}, input_signature=signature)

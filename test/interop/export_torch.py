@@ -88,7 +88,9 @@ class Transformer(nn.Module):
 
 
 def settle(model):
-    """Running statistics and scales unlike those of a fresh network, so that a mistake in them shows."""
+    """Values unlike those of a fresh network (zeros, ones, equal layers), so that a mistake in any of them shows."""
+    for parameter in model.parameters():
+        parameter.data += 0.05 * torch.randn(parameter.shape)
     for module in model.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.running_mean.uniform_(-0.3, 0.3)

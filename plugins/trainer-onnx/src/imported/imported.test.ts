@@ -210,6 +210,50 @@ describe('an imported model', () => {
     )
   })
 
+  it('with a tensor that several nodes use trains it as one, and says so', async () => {
+    const onnx = classifier(null, (model) => {
+      for (const item of model.graph?.node ?? [])
+        item.input = item.input.map((name) => (name === 'bn2.bias' ? 'fc2.bias' : name))
+    })
+    const network = importTrainable(onnx)
+    expect(network.notes).toContainEqual(
+      '1 tensor used by several nodes, each trained as one (exporters store equal values once): fc2.bias',
+    )
+    const { losses } = await descend(network, rows, classes(4), { steps: 10, rate: 0.1 })
+    expect(losses.at(-1)).toBeLessThan(losses[0]!)
+  })
+
+  it('takes whole numbers and bytes, converted from rows of float32', async () => {
+    const model = create(ModelSchema, {
+      irVersion: 8n,
+      opsetImport: [{ domain: '', version: 13n }],
+      graph: {
+        name: 'tokens',
+        node: [
+          node('Gather', ['table', 'tokens'], ['embedded']),
+          node('MatMul', ['embedded', 'w'], ['hidden'], {}, '/dense'),
+          node('ReduceMean', ['hidden'], ['y'], { axes: [1n], keepdims: 0n }),
+        ],
+        initializer: [fromTensor('table', tensor([9, 5])), fromTensor('w', tensor([5, 3]))],
+        input: [valueInfo({ name: 'tokens', dtype: 'int64', shape: [null, null] })],
+        output: [valueInfo({ name: 'y', dtype: 'float32', shape: [null, 3] })],
+      },
+    })
+    expect(issuesOf(() => importTrainable(writeModel(model)))).toEqual([
+      'TRAIN_CONFIG_INVALID',
+      'inputShape: the file leaves sizes of [?] free; say which they are',
+    ])
+    const network = importTrainable(writeModel(model), { inputShape: [4] })
+    expect(network.notes).toContain('input "tokens" is int64 in the file; rows are given as float32 and converted')
+    const tokens: Tensor = {
+      dtype: 'float32',
+      shape: [BATCH, 4],
+      data: Float32Array.from({ length: BATCH * 4 }, () => Math.floor(random() * 9)),
+    }
+    const { losses } = await descend(network, tokens, tensor([BATCH, 3]), { steps: 20, rate: 0.2 })
+    expect(losses.at(-1)).toBeLessThan(losses[0]!)
+  })
+
   it('names every option that does not fit it', () => {
     const onnx = classifier()
     expect(issuesOf(() => importTrainable(onnx, { freeze: ['bakbone.*'] }))).toEqual([

@@ -6,28 +6,21 @@ import {
   GraphBuilder,
   type ImportedModel,
   importModel,
-  nearest,
   type Value,
-  type Weight,
   weightsOf,
 } from '@tideway/onnx'
 import type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable } from '../trainable.js'
-import { fits } from './glob.js'
-import { addHead, HEAD, headParameters, pooled, unitsOf } from './head.js'
+import { addHead, headParameters, pooled, unitsOf } from './head.js'
 import { batchStatistics, NORMALIZATION, type Normalization, normalizationsOf } from './normalization.js'
 import { notesOn } from './notes.js'
 import { checkOptions, type FineTuneOptions, type HeadOptions, refuse } from './options.js'
+import { activeDropouts, frozenOf, inputOf, lastActivationOf, PREFIX, parameterOf, safe, statisticOf } from './parts.js'
 
 /** A network made of an ONNX file, and what is to be said of it. */
 export interface ImportedTrainable extends Trainable {
   /** Plain words: what is frozen, what became of batch normalizations, what was left out. */
   readonly notes: readonly string[]
 }
-
-/** Values of the file are named so in training graphs: none is called like an input of the step. */
-const PREFIX = 'model/'
-/** Names that training graphs have themselves. */
-const TAKEN = /^(rows|targets|learning_rate|step|loss|correct|prediction|mask\/.*|\/small_.*|head\/.*)$/
 
 /**
  * Makes an ONNX model trainable: cut, frozen in part, with another head, as `options` say. The model must have one
@@ -111,7 +104,7 @@ class Imported implements ImportedTrainable {
           ? 'the model has no float32 weights that could be trained'
           : 'freeze: every weight is frozen and there is no head to train',
       ])
-    this.notes = notesOn(model, this.parameters, all, new Set(this.trained.values()))
+    this.notes = notesOn(model, weights, this.parameters, all, new Set(this.trained.values()))
   }
 
   forward(g: GraphBuilder, rows: Value, context: ForwardContext, outputName: string): Forward {
@@ -177,91 +170,6 @@ class Imported implements ImportedTrainable {
   }
 }
 
-const safe = (name: string): string => (TAKEN.test(name) ? `${PREFIX}${name}` : name)
-
-function inputOf({ inputs }: ImportedModel, { inputShape }: FineTuneOptions): Trainable['input'] {
-  const [input, ...more] = inputs
-  if (input === undefined || more.length > 0 || input.shape.length === 0)
-    refuse([
-      `the model has ${inputs.length} inputs (${inputs.map(({ name }) => name).join(', ')}); one with a batch is trained`,
-    ])
-  const [, ...row] = input?.shape ?? []
-  const shape = inputShape ?? row
-  const fitting = shape.length === row.length && row.every((size, axis) => size === null || size === shape[axis])
-  if (!fitting)
-    refuse([`inputShape: [${shape.join(', ')}] does not fit the file's [${row.map((size) => size ?? '?').join(', ')}]`])
-  const sizes = shape.flatMap((size) => (size === null ? [] : [size]))
-  if (sizes.length < shape.length)
-    refuse([
-      `inputShape: the file leaves sizes of [${row.map((size) => size ?? '?').join(', ')}] free; say which they are`,
-    ])
-  return { name: input?.name ?? '', shape: sizes }
-}
-
-/** The weights that patterns name, by their own names or by those of nodes that take them. */
-function frozenOf(whole: ImportedModel, weights: readonly Weight[], patterns: readonly string[]): Set<string> {
-  const frozen = new Set<string>()
-  const issues: string[] = []
-  const everything = [...whole.tensors.keys(), ...whole.nodes.map(({ name }) => name)]
-  for (const pattern of patterns) {
-    for (const { name, nodes } of weights)
-      if (fits(pattern, name) || nodes.some((node) => fits(pattern, node.name))) frozen.add(name)
-    // A pattern may name what was cut off; one that names nothing at all is a slip.
-    if (!everything.some((name) => fits(pattern, name)))
-      issues.push(
-        `freeze: "${pattern}" matches no weight and no node; there is: ${nearest(pattern, everything).join(', ')}`,
-      )
-  }
-  refuse(issues)
-  return frozen
-}
-
-function parameterOf({ tensor, role }: Weight, name: string, trainable: boolean): ParameterSpec {
-  const data = tensor.data as Float32Array
-  return {
-    name,
-    shape: tensor.shape,
-    trainable,
-    decays: role === 'kernel' || role === 'embedding',
-    initial: () => (trainable ? data.slice() : data),
-  }
-}
-
-function statisticOf({ tensors }: ImportedModel, name: string): StatisticSpec {
-  const tensor = tensors.get(name)
-  return {
-    name: safe(name),
-    shape: tensor?.shape ?? [],
-    initial: () => (tensor?.data as Float32Array).slice(),
-  }
-}
-
-/** A softmax along the last axis, or a sigmoid, that nothing comes after. */
-function lastActivationOf(
-  { nodes, outputs }: ImportedModel,
-  rank: number,
-): { readonly type: 'softmax' | 'sigmoid'; readonly logits: string } | undefined {
-  const last = nodes.findLast((node) => node.outputs.includes(outputs[0] ?? ''))
-  const logits = last?.inputs[0] ?? ''
-  if (last?.opType === 'Sigmoid') return { type: 'sigmoid', logits }
-  if (last?.opType !== 'Softmax') return undefined
-  const axis = Number(last.attributes['axis'] ?? (rank === 2 ? 1 : -1))
-  return axis === -1 || axis === rank - 1 ? { type: 'softmax', logits } : undefined
-}
-
-/** Dropouts of the file that no frozen weight comes after: those inside of frozen parts stay off. */
-function activeDropouts({ nodes }: ImportedModel, parameters: readonly ParameterSpec[]): Set<string> {
-  const frozen = new Set(parameters.flatMap(({ name, trainable }) => (trainable ? [] : [name])))
-  const before = new Set<string>()
-  const active = new Set<string>()
-  for (const node of nodes.toReversed()) {
-    const isBefore = node.outputs.some((name) => before.has(name)) || node.inputs.some((name) => frozen.has(safe(name)))
-    if (isBefore) for (const name of node.inputs) before.add(name)
-    if (node.opType === 'Dropout' && !node.outputs.some((name) => before.has(name))) active.add(node.name)
-  }
-  return active
-}
-
 /** Gives every tensor as an input: only shapes are wanted. */
 function dry(g: GraphBuilder, { tensors }: ImportedModel): ForwardContext {
   const take = (name: string): Value => {
@@ -273,5 +181,3 @@ function dry(g: GraphBuilder, { tensors }: ImportedModel): ForwardContext {
   }
   return { training: false, parameter: take, statistic: take, update: never, mask: never, penalty: never }
 }
-
-export { HEAD }

@@ -1,4 +1,4 @@
-import type { ImportedModel } from '@tideway/onnx'
+import type { ImportedModel, Weight } from '@tideway/onnx'
 import type { ParameterSpec } from '../trainable.js'
 import { foldedNormalizations, type Normalization } from './normalization.js'
 
@@ -9,6 +9,7 @@ const size = (specs: readonly ParameterSpec[]): number =>
 /** What a person should know of a model that is about to be trained, in plain words. */
 export function notesOn(
   model: ImportedModel,
+  weights: readonly Weight[],
   parameters: readonly ParameterSpec[],
   all: readonly Normalization[],
   trained: ReadonlySet<Normalization>,
@@ -28,6 +29,11 @@ export function notesOn(
   if (folded > 0)
     notes.push(
       `${count(folded, 'batch normalization')} folded into convolutions by the exporter: trained as the convolutions' weights and biases`,
+    )
+  const shared = weights.filter(({ nodes }) => nodes.length > 1).map(({ name }) => name)
+  if (shared.length > 0)
+    notes.push(
+      `${count(shared.length, 'tensor')} used by several nodes, each trained as one (exporters store equal values once): ${shared.slice(0, 5).join(', ')}${shared.length > 5 ? ', …' : ''}`,
     )
   const [input] = model.inputs
   if (typeof input?.shape[0] === 'number')

@@ -28,8 +28,8 @@ export function seeded(seed: number): () => number {
 export function initialWeights(network: Trainable, seed = 1): Weights {
   const random = seeded(seed)
   return Object.fromEntries([
-    ...network.parameters.map(({ name, initial }) => [name, initial(random)] as const),
-    ...network.statistics.map(({ name, initial }) => [name, initial()] as const),
+    ...network.parameters.map((spec) => [spec.name, spec.initial(random)] as const),
+    ...network.statistics.map((spec) => [spec.name, spec.initial()] as const),
   ])
 }
 

@@ -92,15 +92,15 @@ function wrongPath(location: string): string | undefined {
 async function readAll(folder: string, location: string, places: readonly Place[]): Promise<string[]> {
   // Only who has files beside a model needs a file system: in a browser this package has none.
   const { open, realpath, stat } = await import('node:fs/promises')
-  const { join, sep } = await import('node:path')
+  const path = await import('node:path')
   let file: FileHandle | undefined
   try {
     const root = await realpath(folder)
-    const path = await realpath(join(root, location))
-    if (!path.startsWith(root.endsWith(sep) ? root : root + sep))
+    const target = await realpath(path.join(root, location))
+    if (!target.startsWith(root.endsWith(path.sep) ? root : root + path.sep))
       return [`"${location}" leads outside the model's folder`]
     // Before it is opened: opening a pipe waits for who writes into it.
-    const found = await stat(path)
+    const found = await stat(target)
     if (!found.isFile()) return [`"${location}" is no file`]
     const { size } = found
     const beyond = places.filter(({ offset, length }) => offset + length > size)
@@ -109,7 +109,7 @@ async function readAll(folder: string, location: string, places: readonly Place[
     const ranges = new Map(places.map(({ offset, length }) => [`${offset}+${length}`, length]))
     if ([...ranges.values()].reduce((sum, length) => sum + length, 0) > size)
       return [`tensors in "${location}" overlap`]
-    file = await open(path, 'r')
+    file = await open(target, 'r')
     return await fill(file, places)
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException

@@ -58,6 +58,9 @@ const clip: Adapter = (e) => {
 /** One node to differentiate; the builder writes it in operators of set 17. */
 const gelu: Adapter = (e) => e.result('Gelu', [e.in(0)], { approximate: e.string('approximate', 'none') })
 
+/** No operator of ONNX: tf2onnx leaves TensorFlow's in the file, as part of Keras's gelu. */
+const erfc: Adapter = (e) => e.result('Sub', [e.scalar(1), e.op('Erf', [e.in(0)])])
+
 /** x σ(a x): the contrib domain's QuickGelu. */
 const quickGelu: Adapter = (e) => {
   const inner = e.op('Mul', [e.in(0), e.scalar(e.float('alpha', 1.702))])
@@ -103,6 +106,7 @@ export const mathAdapters: Readonly<Record<string, Adapter>> = {
   Cast: cast,
   CastLike: castLike,
   Clip: clip,
+  Erfc: erfc,
   Gelu: gelu,
   LogSoftmax: softmax,
   Max: folded('Max'),

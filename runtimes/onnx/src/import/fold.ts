@@ -1,6 +1,7 @@
 import type { Tensor } from '@tideway/core'
 import type { GraphBuilder } from '../build/graph-builder.js'
 import type { Value } from '../build/value.js'
+import { ELEMENT_TYPE } from '../format/types.js'
 import { typed } from './emission.js'
 import type { ImportedNode } from './model.js'
 
@@ -63,8 +64,9 @@ const bit = (value: boolean): number => (value ? 1 : 0)
 
 /** What a value becomes in another type: towards zero for integers. */
 const cast: Fold = ([input], _, { attributes }) => {
-  const floats = ['1', '10', '11'].includes(String(attributes['to']))
-  if (String(attributes['to']) === '9') return input?.items.map((item) => bit(item !== 0))
+  const to = typeof attributes['to'] === 'bigint' ? Number(attributes['to']) : 0
+  const floats = to === ELEMENT_TYPE.float32 || to === ELEMENT_TYPE.float64
+  if (to === ELEMENT_TYPE.bool) return input?.items.map((item) => bit(item !== 0))
   return input?.items.map((item) => (floats ? item : Math.trunc(item)))
 }
 

@@ -143,6 +143,11 @@ const cases: Readonly<Record<string, Parts>> = {
   'Gelu 20 by tanh': { opset: 20, nodes: [node('Gelu', ['x'], ['y'], { approximate: 'tanh' })] },
   'Mish 18': { opset: 18, nodes: [node('Mish', ['x'], ['y'])] },
   'HardSwish 14': { opset: 14, nodes: [node('HardSwish', ['x'], ['y'])] },
+  'LRN and Atan, which have no gradient': {
+    opset: 13,
+    nodes: [node('LRN', ['x'], ['n'], { size: 3n }), node('Atan', ['n'], ['y'])],
+    ...x4,
+  },
   'GroupNormalization 21': {
     opset: 21,
     nodes: [node('GroupNormalization', ['x', 'scale', 'bias'], ['y'], { num_groups: 2n })],
@@ -304,7 +309,7 @@ it('finds the batch that an exporter wrote into shapes wherever it is merged wit
 
 it('carries an operator that it does not know through, with the type that the file says', async () => {
   const model = (declared: boolean) => {
-    const made = modelOf({ opset: 13, nodes: [node('Atan', ['x'], ['a'], {}, 'angle'), node('Neg', ['a'], ['y'])] })
+    const made = modelOf({ opset: 13, nodes: [node('Hardmax', ['x'], ['a'], {}, 'hard'), node('Neg', ['a'], ['y'])] })
     if (declared) graphOf(made).valueInfo = [valueInfo(spec('a', [2, 3, 4]))]
     return made
   }
@@ -312,7 +317,7 @@ it('carries an operator that it does not know through, with the type that the fi
   expect(() => copied(model(false))).toThrowError(
     expect.objectContaining({
       code: 'OPERATOR_UNSUPPORTED',
-      data: { nodes: [expect.stringContaining('"angle" (Atan')] },
+      data: { nodes: [expect.stringContaining('"hard" (Hardmax')] },
     }),
   )
 })

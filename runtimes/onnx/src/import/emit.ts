@@ -16,6 +16,13 @@ const SMALL_ELEMENTS = 256
 
 const ADAPTERS: Readonly<Record<string, Adapter>> = { ...layoutAdapters, ...mathAdapters, ...layerAdapters }
 
+/** Operators without a rule of inference or gradient that give what is shaped like what they take, in every set from 9. */
+const ALIKE = new Set(
+  'Acos Acosh Asin Asinh Atan Atanh Celu Cosh LRN LpNormalization MeanVarianceNormalization Shrink Sinh Tan ThresholdedRelu'.split(
+    ' ',
+  ),
+)
+
 export interface EmitOptions {
   /** What stands for each input of the model; its type must be the input's. */
   readonly inputs: ReadonlyMap<string, Value>
@@ -126,6 +133,8 @@ class Emitter implements Exported {
 
   /** The types that the file says that an unknown operator gives: it is carried through, where nothing behind it is trained. */
   private declared({ node, inputs }: NodeEmission): ValueType[] | undefined {
+    const [first] = inputs
+    if (ALIKE.has(node.opType) && first !== undefined && node.outputs.length === 1) return [first]
     // Written with set 17: of an operator that nobody here knows, a newer form may mean something else.
     if (this.model.opset > OPSET) return undefined
     const batch = inputs.find((value) => value !== undefined && value.shape.length > 0)?.shape[0]

@@ -1,6 +1,7 @@
 import type { AsyncBuffer, ColumnChunk } from 'hyparquet'
 import { parquetHeader } from 'hyparquet/src/column.js'
 import type { Limiter } from './limits.js'
+import { runsFit } from './parquet-runs.js'
 
 /**
  * Walks the headers of a row group's pages before anything is decoded: a page may claim any number of values and bytes,
@@ -9,6 +10,7 @@ import type { Limiter } from './limits.js'
 export async function checkPages(
   file: AsyncBuffer,
   chunks: readonly ColumnChunk[],
+  optional: (column: string) => boolean,
   rows: number,
   limiter: Limiter,
   problem: (issue: string) => Error,
@@ -40,6 +42,9 @@ export async function checkPages(
       // A dictionary cannot hold more values than bits.
       else if (count > plain * 8) throw problem(`column ${name}: a dictionary of more values than it has room for`)
       if (values > rows) throw problem(`column ${name}: more values than the row group's ${rows} rows`)
+      const page = new Uint8Array(bytes, reader.offset, packed)
+      if (data !== undefined && !runsFit(page, header, meta, optional(name)))
+        throw problem(`column ${name}: a run of more values than its page has`)
       reader.offset += packed
     }
   }

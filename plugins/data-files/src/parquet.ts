@@ -73,12 +73,15 @@ async function addGroups(
   limiter: Limiter,
   problem: Problem,
 ): Promise<void> {
+  const { children } = parquetSchema(metadata)
+  const optional = (column: string) =>
+    children.some(({ element }) => element.name === column && element.repetition_type !== 'REQUIRED')
   let start = 0
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows)
     limiter.check('maxRows', start + rows)
     limiter.check('maxDecodedBytes', rows * builder.names.length * 8)
-    await checkPages(file, columnsOfGroup(group, builder.names), rows, limiter, (issue) => problem([issue]))
+    await checkPages(file, columnsOfGroup(group, builder.names), optional, rows, limiter, (issue) => problem([issue]))
     const columns = await readGroup(file, metadata, builder.names, start, rows)
     for (const [place, cells] of columns.entries())
       if (cells.length !== rows)

@@ -8,18 +8,19 @@ import {
   readManifest,
   resolvePipeline,
 } from '@tideway/core'
-import { type Command, InvalidArgumentError } from 'commander'
+import { type Command, InvalidArgumentError, Option } from 'commander'
 import { loadPipeline } from '../config/load.js'
 import { cloudErrors } from '../errors.js'
 import type { PipelineResult } from '../pipeline/run.js'
 import { kilobytes, percent, print, short, table } from '../view/output.js'
-import { createJobView } from '../view/progress.js'
+import { createJobView, PROGRESS_FORMS, type ProgressForm } from '../view/progress.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 interface TrainOptions extends ClientOptions {
   readonly data?: string
   readonly seed?: number
   readonly epochs?: number
+  readonly progress?: ProgressForm
 }
 
 export function addTrain(program: Command): void {
@@ -28,12 +29,22 @@ export function addTrain(program: Command): void {
     .option('--data <path>', "handed to the pipeline's data function")
     .option('--seed <n>', 'seed of initialisation, split and shuffling', parseWhole)
     .option('--epochs <n>', 'epochs to train', parseWhole)
+    .addOption(
+      new Option(
+        '--progress <form>',
+        'how progress is shown on standard error (default: bar on a terminal, else lines)',
+      ).choices(PROGRESS_FORMS),
+    )
     .addHelpText(
       'after',
       `
 Examples:
   $ tideway train examples/digits/src/pipeline.ts
-  $ tideway train examples/electricity/src/pipeline.ts --data elec.csv --json`,
+  $ tideway train examples/electricity/src/pipeline.ts --data elec.csv --json
+  $ tideway train examples/digits/src/pipeline.ts --progress json
+
+Each line of \`--progress json\` is {epoch, epochs, step, steps, loss, metrics, samplesPerSecond, secondsLeft}; metrics
+are those of the last epoch that ended.`,
     )
     .action(async (file: string, options: TrainOptions) => {
       const client = await connect(options)
@@ -42,6 +53,7 @@ Examples:
         path: options.data,
         seed: options.seed,
         epochs: options.epochs,
+        progress: options.progress,
       })
       print(options.json, { job: job.id, model: job.model, ...job.result }, () => resultTable(job))
     })
@@ -53,6 +65,8 @@ export interface TrainOrder {
   readonly epochs?: number
   readonly from?: JobSpec['from']
   readonly splitSeed?: number
+  /** Left out: a bar on a terminal, else lines. */
+  readonly progress?: ProgressForm
 }
 
 /** Loads and uploads the data, submits the job and shows it until it ends. Throws `DATASET_INVALID`, `JOB_FAILED`. */
@@ -66,9 +80,15 @@ export async function trainPipeline(
   const { sha256, size } = await client.putBlob(
     encodeTensors({ data: { inputs: dataset.inputs, targets: dataset.targets } }),
   )
-  const spec = resolvePipeline(pipeline, { ...order, dataset, data: { sha256, size } })
+  const base = pipeline.base && (await client.putBlob(await modelBytes(pipeline.base.model)))
+  const spec = resolvePipeline(pipeline, {
+    ...order,
+    dataset,
+    data: { sha256, size },
+    ...(base && { base: { sha256: base.sha256, size: base.size } }),
+  })
   const submitted = await client.submitJob(spec)
-  const view = createJobView()
+  const view = createJobView(order.progress)
   let job = submitted
   try {
     for await (job of client.watchJob(submitted.id)) view.show(job)
@@ -80,6 +100,12 @@ export async function trainPipeline(
     throw cloudErrors.JOB_FAILED({ job: job.id, code, reason: message })
   }
   return job as JobRecord & { result: PipelineResult }
+}
+
+/** The bytes of a base model. Throws `FILE_NOT_LOADED`. */
+export async function modelBytes(model: string | Uint8Array): Promise<Uint8Array> {
+  if (typeof model !== 'string') return model
+  return readModelFile(model)
 }
 
 /** The newest version's weights to start from, with the seeds that belong to it; undefined for a model without one. */

@@ -113,13 +113,6 @@ function createJobs(scope: Scope, events: EventEmitter): Jobs {
         if ((await runs.run(id)).status !== status) await runs.updateRun(id, { status })
         return job
       }
-      const at = new Date().toISOString()
-      const { metrics, step } = change.progress ?? {}
-      if (metrics)
-        await runs.logMetrics(
-          id,
-          Object.entries(metrics).map(([key, value]) => ({ key, value, step: step ?? 0, at })),
-        )
       if (change.status) await runs.updateRun(id, { status: runStatus[job.status] })
       events.emit(id, job)
       return job

@@ -2,7 +2,10 @@ import type { Client } from '@tideway/client'
 import { codeOf, type TidewayError } from '@tideway/core'
 
 /** What a trainer node asks of the cloud. */
-export type CloudCalls = Pick<Client, 'job' | 'updateJob' | 'getBlob' | 'putBlob' | 'putChunks' | 'registerVersion'>
+export type CloudCalls = Pick<
+  Client,
+  'job' | 'updateJob' | 'logMetrics' | 'metricHistory' | 'getBlob' | 'putBlob' | 'putChunks' | 'registerVersion'
+>
 
 export interface FollowedCalls {
   readonly client: CloudCalls
@@ -31,6 +34,8 @@ export function followCalls(client: Client): FollowedCalls {
     client: {
       job: (id) => follow(client.job(id)),
       updateJob: (id, change) => follow(client.updateJob(id, change)),
+      logMetrics: (id, points) => follow(client.logMetrics(id, points)),
+      metricHistory: (id, key) => follow(client.metricHistory(id, key)),
       getBlob: (sha256) => follow(client.getBlob(sha256)),
       putBlob: (bytes, options) => follow(client.putBlob(bytes, options)),
       putChunks: (chunks, options) => follow(client.putChunks(chunks, options)),

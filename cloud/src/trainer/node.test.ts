@@ -153,6 +153,35 @@ describe('a trainer node whose cloud cannot answer for a moment', () => {
   })
 })
 
+describe('the metrics of a run', () => {
+  const epochsOf = async (id: string, key: string) => (await client.metricHistory(id, key)).map(({ step }) => step)
+
+  it('are kept of every epoch once, also when a node takes the job up again', async () => {
+    let checkpoints = 0
+    await startNode(({ method, body }) => {
+      const isCheckpoint = method === 'PATCH' && typeof body === 'string' && body.includes('"checkpoint"')
+      return isCheckpoint && ++checkpoints === 3 ? internal() : undefined
+    })
+    const { id } = await submit()
+    const { progress } = await untilEnded(id)
+    expect(checkpoints).toBeGreaterThan(3)
+    for (const key of ['loss', 'valLoss', 'valAccuracy']) expect(await epochsOf(id, key)).toEqual([1, 2, 3, 4, 5])
+    expect(progress).toMatchObject({ stage: 'publishing' })
+  })
+
+  it('are told again when the cloud did not take them', async () => {
+    let refused = 0
+    await startNode(({ method, body }) => {
+      const isMetrics = method === 'POST' && typeof body === 'string' && body.includes('"points"')
+      return isMetrics && ++refused === 1 ? internal() : undefined
+    })
+    const { id } = await submit()
+    await untilEnded(id)
+    expect(refused).toBeGreaterThan(1)
+    expect(await epochsOf(id, 'valLoss')).toEqual([1, 2, 3, 4, 5])
+  })
+})
+
 describe('a trainer node whose job goes wrong for good', () => {
   const failing = (error: Error): Trainer => ({ ...createOnnxTrainer(), fit: () => Promise.reject(error) })
 

@@ -10,15 +10,13 @@ import {
   type Runtime,
   sleep,
   type Trainer,
-  type TrainProgress,
   type Unsubscribe,
 } from '@tideway/core'
-import { runPipeline, type Stage } from '../pipeline/run.js'
+import { runPipeline } from '../pipeline/run.js'
 import { createArtifacts } from './artifacts.js'
 import { type FollowedCalls, followCalls } from './calls.js'
+import { createWords } from './words.js'
 
-/** Word of a running job at least this often; also what tells other nodes that somebody works on it. */
-const PROGRESS_EVERY_MS = 500
 const DEFAULT_CHECKPOINT_EVERY_MS = 2_000
 /** Of the queue's time to acknowledge: word of the worker ends well before the queue hands its job to another. */
 const SILENT_SHARE = 2 / 3
@@ -142,18 +140,8 @@ async function runJob(node: Worker, job: JobRecord, signal: AbortSignal): Promis
   const artifacts = createArtifacts(client)
   await client.updateJob(job.id, { status: 'running', worker: node.name })
 
-  // Word goes out in order and never holds training up; a word that fails is followed by a newer one.
-  let word: Promise<unknown> = Promise.resolve()
-  let last = 0
-  const say = (progress: Record<string, unknown> & { stage: Stage }, always: boolean) => {
-    if (!always && Date.now() - last < PROGRESS_EVERY_MS) return
-    last = Date.now()
-    word = word
-      .then(() => client.updateJob(job.id, { progress }))
-      .catch((error: unknown) => node.logger.warn('progress was not taken', { job: job.id, code: codeOf(error) }))
-  }
-  const heartbeat = setInterval(() => say({ stage }, false), silentMs(node) / 4)
-  let stage: Stage = 'loading'
+  const words = await createWords(client, node.logger, job.id)
+  const heartbeat = setInterval(() => words.alive(), silentMs(node) / 4)
   let kept = Date.now()
   try {
     const resumeFrom = job.checkpoint && (await client.getBlob(job.checkpoint.sha256))
@@ -163,11 +151,8 @@ async function runJob(node: Worker, job: JobRecord, signal: AbortSignal): Promis
         ...node,
         artifacts,
         signal,
-        onStage(next) {
-          stage = next
-          say({ stage }, true)
-        },
-        onProgress: (progress: TrainProgress) => say({ stage, ...progress }, progress.step === progress.steps),
+        onStage: (stage) => words.stage(stage),
+        onProgress: (progress) => words.progress(progress),
         async onCheckpoint(bytes, epoch) {
           if (Date.now() - kept < checkpointEveryMs) return
           kept = Date.now()
@@ -176,10 +161,10 @@ async function runJob(node: Worker, job: JobRecord, signal: AbortSignal): Promis
         },
       },
     )
-    await word
+    await words.flush()
     await client.updateJob(job.id, { status: 'finished', result: { ...result } })
   } finally {
     clearInterval(heartbeat)
-    await word
+    await words.flush()
   }
 }

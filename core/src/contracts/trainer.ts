@@ -47,6 +47,9 @@ export interface TrainContext {
   readonly signal?: AbortSignal
   /** Called at most every 100 ms and at the end of each epoch. */
   readonly onProgress?: (progress: TrainProgress) => void
+  /** To the last of `steps`, at this run's pace; early stopping may end it sooner. */
+  readonly secondsLeft: number
+  /** Those of `epoch` when it ends; empty within an epoch. */
   /** Called at the end of each epoch with everything a resume needs. Training waits for it. */
   readonly onCheckpoint?: (checkpoint: Uint8Array, epoch: number) => Promise<void>
   /** Continue an interrupted run of this same job (same seed): bit-identical to not having stopped. */

@@ -15,6 +15,8 @@ export class Progress {
     private readonly report: TrainContext['onProgress'],
     private readonly epochs: number,
     private readonly steps: number,
+    /** Steps that the run which this one resumes had done: they say nothing of this one's pace. */
+    private readonly done = 0,
   ) {}
 
   get seconds(): number {
@@ -23,6 +25,11 @@ export class Progress {
 
   get samplesPerSecond(): number {
     return this.seconds > 0 ? this.samples / this.seconds : 0
+  }
+
+  private secondsLeft(step: number): number {
+    const stepped = step - this.done
+    return stepped > 0 ? ((this.steps - step) * this.seconds) / stepped : 0
   }
 
   step(epoch: number, step: number, loss: number, rows: number): void {
@@ -46,6 +53,7 @@ export class Progress {
       steps: this.steps,
       loss,
       samplesPerSecond: this.samplesPerSecond,
+      secondsLeft: this.secondsLeft(step),
       metrics,
     })
     this.lossSum = 0

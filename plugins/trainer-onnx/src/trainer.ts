@@ -121,7 +121,7 @@ class Run {
     })
     this.stepsPerEpoch = this.engine.steps
     this.environment = environmentOf(this.engine.threads)
-    this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch)
+    this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch, this.start.step)
   }
 
   async fit(): Promise<TrainedModel> {

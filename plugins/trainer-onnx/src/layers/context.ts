@@ -89,8 +89,9 @@ export class LayerContext<Type extends LayerType = LayerType> {
     opType: string,
     inputs: readonly (Value | undefined)[],
     attributes: Attributes = {},
+    outputs = 1,
   ): Step {
-    return { part, layout, add: (name) => this.g.op(opType, inputs, attributes, { name }) }
+    return { part, layout, add: (name) => this.g.op(opType, inputs, attributes, { name, outputs }) }
   }
 
   ints(values: readonly number[]): Value {

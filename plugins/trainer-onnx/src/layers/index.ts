@@ -99,6 +99,25 @@ function activationIn({ layer }: PlannedLayer) {
   return activationOf(inside ? 'linear' : layer.activation)
 }
 
+const LINEAR = activationOf('linear')
+const RELU = activationOf('relu')
+
+/**
+ * Layers whose relu is taken behind the max pooling that alone follows them, by that one's name: the same numbers and
+ * gradients, on a quarter of the elements.
+ */
+function lateActivations(layers: readonly PlannedLayer[]): ReadonlyMap<string, string> {
+  const late = new Map<string, string>()
+  for (const planned of layers) {
+    const { name } = planned.layer
+    const followers = layers.filter(({ layer }) => layer.inputs.includes(name))
+    const [pool] = followers
+    const pools = pool?.layer.type === 'maxPooling1d' || pool?.layer.type === 'maxPooling2d'
+    if (followers.length === 1 && pools && activationIn(planned).type === 'relu') late.set(name, pool.layer.name)
+  }
+  return late
+}
+
 function lastActivationOf({ layers }: NetworkPlan): Trainable['lastActivation'] {
   const last = layers.at(-1)
   const type = last === undefined ? 'linear' : activationIn(last).type
@@ -115,12 +134,15 @@ function forward(
   const flows = new Map<string, Flow>([[INPUT, { value: rows, shape: input.shape, layout: 'last' }]])
   const turned = new Map<string, Flow>()
   let result: Forward = { output: rows, logits: rows }
+  const late = context.training ? lateActivations(layers) : new Map<string, string>()
   for (const [place, planned] of layers.entries()) {
     const { layer, shape } = planned
     const inputs = layer.inputs.map((name) => flows.get(name) as Flow)
     const c = new LayerContext(g, layer, inputs, shape, context, turned)
     const wanted = place === layers.length - 1 ? outputName : undefined
-    const { before, after } = addLayer(c, planned, wanted)
+    const activation = late.has(layer.name) ? LINEAR : activationIn(planned)
+    const behind = layers.some(({ layer: other }) => late.get(other.name) === layer.name)
+    const { before, after } = addLayer(c, planned, behind ? RELU : activation, wanted)
     flows.set(layer.name, { ...after, shape })
     result = { output: after.value, logits: before.value }
   }
@@ -128,9 +150,13 @@ function forward(
 }
 
 /** A layer's operators and its activation's; the network's output is channels-last and named. */
-function addLayer(c: LayerContext, planned: PlannedLayer, wanted?: string): { before: Flow; after: Flow } {
+function addLayer(
+  c: LayerContext,
+  planned: PlannedLayer,
+  { type, alpha }: ReturnType<typeof activationIn>,
+  wanted?: string,
+): { before: Flow; after: Flow } {
   const { g, shape } = c
-  const { type, alpha } = activationIn(planned)
   const made = ruleOf(planned).forward(c)
   const turns = wanted !== undefined && made.layout === 'first' && shape.length > 1
   const ends = type === 'linear' && !turns

@@ -10,7 +10,9 @@ type GlobalPool = 'globalAveragePooling1d' | 'globalAveragePooling2d' | 'globalM
 const pool = (opType: 'MaxPool' | 'AveragePool'): LayerRule<Extract<LayerType, Pool>> => ({
   forward: (c) => {
     const { value, shape } = c.first()
-    return c.step('pooled', 'first', opType, [value], windowAttributes(windowsOf(c.layer), shape))
+    // The gradient of a maximum takes the indices: the second output costs less than finding them again.
+    const outputs = c.training && opType === 'MaxPool' ? 2 : 1
+    return c.step('pooled', 'first', opType, [value], windowAttributes(windowsOf(c.layer), shape), outputs)
   },
 })
 

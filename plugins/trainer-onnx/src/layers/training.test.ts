@@ -1,5 +1,5 @@
 import { type LayerConfig, layers, type NetworkConfig } from '@tideway/core'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { createOnnxTrainer } from '../trainer.js'
 import { dsCnn, resnet8 } from './networks.fixture.js'
 import { count, numbers } from './run.fixture.js'
@@ -48,4 +48,43 @@ it.each(NETWORKS)('trains %s by config below the loss of a guess', async (_, net
     },
   )
   expect(metrics['loss']).toBeLessThan(Math.log(CLASSES))
+})
+
+describe('a relu before max pooling', () => {
+  it('is taken behind it while training, to the same bits', async () => {
+    const rows = 64
+    const data = {
+      inputs: {
+        dtype: 'float32',
+        shape: [rows, 6, 6, 1],
+        data: Float32Array.from({ length: rows * 36 }, (_, at) => Math.sin(at * 1.3)),
+      },
+      targets: { dtype: 'int32', shape: [rows], data: Int32Array.from({ length: rows }, (_, row) => row % 3) },
+    } as const
+    const fit = (...between: NetworkConfig['layers']) =>
+      createOnnxTrainer({ threads: 1 }).fit(
+        {
+          network: {
+            input: { name: 'x', shape: [6, 6, 1] },
+            output: { name: 'y' },
+            layers: [
+              { type: 'conv2d', filters: 4, kernelSize: 3, padding: 'same', activation: 'relu', name: 'conv' },
+              ...between,
+              { type: 'maxPooling2d', name: 'pool' },
+              { type: 'flatten', name: 'flat' },
+              { type: 'dense', units: 3, activation: 'softmax', name: 'head' },
+            ],
+          },
+          loss: 'softmaxCrossEntropy',
+          optimizer: { type: 'adam', learningRate: 0.01 },
+          batchSize: 16,
+          epochs: 3,
+          seed: 1,
+        },
+        { train: data },
+      )
+    // A layer between keeps the relu where it stands.
+    const [moved, kept] = [await fit(), await fit({ type: 'activation', activation: 'linear', name: 'between' })]
+    expect(moved.history).toEqual(kept.history)
+  })
 })

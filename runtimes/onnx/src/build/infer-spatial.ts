@@ -77,6 +77,12 @@ const pool: InferRule = (node) => {
   return node.outputCount > 1 ? [values, { dtype: 'int64', shape }] : [values]
 }
 
+/** As large as its third input says. */
+const maxUnpool: InferRule = (node) => {
+  const { batch, channels, spatial } = image(node)
+  return node.like(node.sizes(2) ?? [batch, channels, ...spatial.map(() => node.fresh())])
+}
+
 const globalPool: InferRule = (node) => {
   const { batch, channels, spatial } = image(node)
   return node.like([batch, channels, ...spatial.map(() => 1)])
@@ -130,6 +136,7 @@ export const inferSpatial: Readonly<Record<string, InferRule>> = {
   InstanceNormalization: (node) => node.like(),
   LayerNormalization: layerNormalization,
   MaxPool: pool,
+  MaxUnpool: maxUnpool,
   Resize: resize,
   SpaceToDepth: blocks(false),
 }

@@ -7,12 +7,29 @@ import { known, padded, positions, putBack, seen } from './windows.js'
 const poolWindow = (c: GradientContext): Window =>
   windowOf(c.info, c.info.ints('kernel_shape') ?? [], c.in(0).shape.slice(2))
 
+/** Whether no element is in two windows, and none of a window is padding. */
+function isApart({ kernel, strides, dilations }: Window, sizes: readonly number[], counts: readonly number[]): boolean {
+  return kernel.every((size, axis) => {
+    const step = strides[axis] ?? 1
+    const end = ((counts[axis] ?? 1) - 1) * step + size
+    return (dilations[axis] ?? 1) === 1 && size <= step && end <= (sizes[axis] ?? 0)
+  })
+}
+
 /**
- * The first of the largest in a window takes its gradient (PyTorch's and TensorFlow's convention, and that of ONNX's
- * Indices): each place of the kernel takes what the places before it left, so that no index is computed.
+ * The first of the largest in a window takes its gradient: PyTorch's and TensorFlow's convention, and that of ONNX's
+ * Indices. Where windows lie apart, MaxUnpool puts each gradient to its index: a third of the time of masks, also where
+ * the indices are computed for it (they are the node's second output where it has one). Else each place of the kernel
+ * takes what the places before it left. MaxUnpool is for float32 in ONNX Runtime.
  */
 const maxPool = one((c) => {
   const window = poolWindow(c)
+  if (c.dy.dtype === 'float32' && isApart(window, known(c, c.in(0).shape.slice(2)), known(c, c.y.shape.slice(2)))) {
+    const { attributes, outputs } = c.node
+    const indices = outputs[1] ?? (c.g.ops('MaxPool', [c.in(0)], attributes, { outputs: 2 })[1] as Value)
+    const shape = { kernel_shape: window.kernel.map(BigInt), strides: window.strides.map(BigInt) }
+    return c.op('MaxUnpool', [c.dy, indices, c.shapeOf(c.in(0))], shape)
+  }
   const sizes = known(c, c.in(0).shape.slice(2))
   const counts = known(c, c.y.shape.slice(2))
   const spatial = counts.map((_, axis) => axis)

@@ -36,6 +36,11 @@ export const spatialCalls: Calls = {
       { kernel_shape: [2n, 2n], strides: [2n, 2n], pads: [0n, 0n, 1n, 1n], ceil_mode: 1n },
       { outputs: 2 },
     ),
+  MaxUnpool: (g, x) => {
+    const window = { kernel_shape: [2n, 2n], strides: [2n, 2n] }
+    const [y, indices] = g.ops('MaxPool', [image(g, x)], window, { outputs: 2 })
+    return g.op('MaxUnpool', [y, indices, g.op('Shape', [image(g, x)])], window)
+  },
   Resize: (g, x) => g.op('Resize', [image(g, x), undefined, g.constant(floats('float32', [1, 1, 1.5, 2], [4]))]),
   SpaceToDepth: (g, x) => g.op('SpaceToDepth', [image(g, x)], { blocksize: 2n }),
 }

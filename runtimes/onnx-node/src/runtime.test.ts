@@ -1,6 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import { createHost, type DataType, type Tensor, tokens } from '@tideway/core'
-import { GraphBuilder, int64s, makeNode, readModel, ValueInfoSchema, writeModel, writeModel } from '@tideway/onnx'
+import { GraphBuilder, int64s, makeNode, readModel, ValueInfoSchema, writeModel } from '@tideway/onnx'
 import { runtimeContract } from '@tideway/test/contract/runtime'
 import { describe, expect, it } from 'vitest'
 import { affineModel, affineSignature, floats, identityModel, modelBytes } from './models.fixture.js'
@@ -29,7 +29,8 @@ describe('the onnx-node runtime', () => {
     const g = new GraphBuilder('recurrent')
     const rows = g.input('x', 'float32', [null, 3, 2])
     const steps = g.op('Transpose', [rows], { perm: [1n, 0n, 2n] })
-    const weights = (name: string, width: number) => g.initializer(name, floats([1, 6, width], new Float32Array(6 * width).fill(0.1)))
+    const weights = (name: string, width: number) =>
+      g.initializer(name, floats([1, 6, width], new Float32Array(6 * width).fill(0.1)))
     const last = g.ops('GRU', [steps, weights('w', 2), weights('r', 2)], { hidden_size: 2n }, { outputs: 2 })[1]
     g.output('y', g.op('Reshape', [last, g.constant(int64s([-1, 2]))]))
     const session = await createOnnxNodeRuntime().load(writeModel(g.build()))

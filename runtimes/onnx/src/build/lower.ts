@@ -1,6 +1,7 @@
 import type { Attributes } from '../format/node.js'
 import type { NodeContext } from './context.js'
 import type { GraphBuilder } from './graph-builder.js'
+import { lowerConv } from './lower-conv.js'
 import { lowerBatchNormalization } from './lower-normalization.js'
 import { lowerRecurrent } from './lower-recurrent.js'
 import { floats, int64s, isFloat, type Value } from './value.js'
@@ -89,6 +90,7 @@ function classWeights(g: Writer, node: NodeContext, safe: Value, skip: Value | u
 /** Operators that later operator sets have, or that engines expand less well, by how they are written. */
 export const LOWER: Readonly<Record<string, Lowering>> = {
   BatchNormalization: lowerBatchNormalization,
+  Conv: lowerConv,
   Gelu: gelu,
   GRU: lowerRecurrent,
   LSTM: lowerRecurrent,

@@ -1,7 +1,8 @@
+import { isNarrow } from '../build/lower-conv.js'
 import type { Value } from '../build/value.js'
 import type { Window } from '../build/window.js'
 import type { GradientContext } from './context.js'
-import { batchLast, isNarrow, isPointwise, known, padded, positions, seen } from './windows.js'
+import { batchLast, isPointwise, known, padded, positions, seen } from './windows.js'
 
 /** From so many columns on, a matrix product for each row of the kernel is cheaper than one for all. */
 const WIDE_ROW = 32

@@ -37,15 +37,18 @@ async function gradient(
   const x = g.input('x', dtype, shape)
   const strides = kernel.map((size, axis) => BigInt(size + (gap[axis] ?? 0)))
   const [y] = g.ops('MaxPool', [x], { kernel_shape: kernel.map(BigInt), strides }, { outputs })
-  const array = dtype === 'float32' ? Float32Array : Float64Array
+  const numbers = (from: ArrayLike<number>) =>
+    dtype === 'float32'
+      ? ({ dtype, data: Float32Array.from(from) } as const)
+      : ({ dtype, data: Float64Array.from(from) } as const)
   const count = y!.shape.map(Number).reduce((product, size) => product * size, 1)
   const weights = g.input('w', dtype, y!.shape)
   const [dx] = differentiate(g, g.op('ReduceSum', [g.op('Mul', [y!, weights])], { keepdims: 0n }), [x])
   g.output('dx', dx!)
   const size = shape.reduce((product, length) => product * length, 1)
   const out = await evaluate(g, {
-    x: { dtype, shape, data: array.from(values.slice(0, size)) } as never,
-    w: { dtype, shape: y!.shape.map(Number), data: array.from({ length: count }, (_, at) => at + 1) } as never,
+    x: { shape, ...numbers(values.slice(0, size)) },
+    w: { shape: y!.shape.map(Number), ...numbers(Array.from({ length: count }, (_, at) => at + 1)) },
   })
   return out['dx'] as number[]
 }

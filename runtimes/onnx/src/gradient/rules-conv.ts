@@ -1,10 +1,11 @@
 import { kernelOf, transposedWindow } from '../build/infer-spatial.js'
+import { isNarrow } from '../build/lower-conv.js'
 import type { Value } from '../build/value.js'
 import { spanOf, type Window, windowOf } from '../build/window.js'
 import type { GradientContext, GradientRule } from './context.js'
 import { weightGradient } from './conv-weights.js'
 import type { Rules } from './rule.js'
-import { batchFirst, batchLast, isNarrow, known } from './windows.js'
+import { batchFirst, batchLast, known } from './windows.js'
 
 const bigints = (values: readonly number[]): bigint[] => values.map(BigInt)
 

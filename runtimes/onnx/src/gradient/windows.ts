@@ -19,11 +19,6 @@ export function positions(kernel: readonly number[]): number[][] {
 export const isPointwise = ({ kernel, begin, end }: Window): boolean =>
   [...begin, ...end].every((pad) => pad === 0) && kernel.every((size) => size === 1)
 
-/** Planes up to this wide are cheaper to slide over with the batch as the last axis (measured: docs/gradients.md). */
-const NARROW = 12
-
-export const isNarrow = (counts: readonly number[]): boolean => (counts.at(-1) ?? 1) <= NARROW
-
 /** [N, C, …] as [C, …, N]. */
 export const batchLast = (c: GradientContext, value: Value): Value =>
   c.op('Transpose', [value], { perm: value.shape.map((_, axis) => BigInt((axis + 1) % value.shape.length)) })

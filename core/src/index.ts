@@ -59,6 +59,7 @@ export type {
   Activation,
   LayerConfig,
   NetworkConfig,
+  NetworkJob,
   TrainContext,
   TrainData,
   TrainedModel,
@@ -148,6 +149,7 @@ export {
   type TimeColumn,
 } from './pipeline/columns.js'
 export type { Dataset } from './pipeline/dataset.js'
+export { type BaseModel, type FineTune, fineTuneSchema } from './pipeline/finetune.js'
 export {
   type Gates,
   gatesSchema,

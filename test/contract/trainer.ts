@@ -1,4 +1,4 @@
-import type { TrainData, Trainer, TrainJob, TrainProgress } from '@tideway/core'
+import type { NetworkJob, TrainData, Trainer, TrainJob, TrainProgress } from '@tideway/core'
 import { codeOf } from '@tideway/core'
 import { describe, expect, it } from 'vitest'
 
@@ -37,7 +37,7 @@ export function lineData(rows: number, seed: number): TrainData {
 }
 
 /** A job for `cornersData`; 100 rows make a last batch of 4. */
-export const cornersJob: TrainJob = {
+export const cornersJob: NetworkJob = {
   network: {
     input: { name: 'x', shape: [2] },
     output: { name: 'probabilities' },

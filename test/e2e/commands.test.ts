@@ -165,7 +165,7 @@ describe('commands on a running cloud', () => {
 
   it('refuse a file that is no pipeline', async () => {
     for (const [text, says] of [
-      ['export default { model: 7 }', 'model: must be a string; data: must be a function; network: must be an object'],
+      ['export default { model: 7 }', 'model: must be a string; data: must be a function; network: must be an object (or base, an ONNX model)'],
       ['export const pipeline = 1', 'model: must be a string'],
     ] as const) {
       const { code, json, output } = await run('train', await file('broken.ts', text))

@@ -10,6 +10,7 @@ import {
 } from '@tideway/core'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { loadPipeline } from '../config/load.js'
+import { modelBytes } from '../config/model-file.js'
 import { cloudErrors } from '../errors.js'
 import type { PipelineResult } from '../pipeline/run.js'
 import { kilobytes, percent, print, short, table } from '../view/output.js'
@@ -100,12 +101,6 @@ export async function trainPipeline(
     throw cloudErrors.JOB_FAILED({ job: job.id, code, reason: message })
   }
   return job as JobRecord & { result: PipelineResult }
-}
-
-/** The bytes of a base model. Throws `FILE_NOT_LOADED`. */
-export async function modelBytes(model: string | Uint8Array): Promise<Uint8Array> {
-  if (typeof model !== 'string') return model
-  return readModelFile(model)
 }
 
 /** The newest version's weights to start from, with the seeds that belong to it; undefined for a model without one. */

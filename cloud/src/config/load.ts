@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import { type CloudConfig, cloudConfigSchema, issuesOf, type PipelineConfig } from '@tideway/core'
 import { createJiti } from 'jiti'
 import { cloudErrors } from '../errors.js'
@@ -40,10 +40,21 @@ export async function loadPipeline(file: string): Promise<PipelineConfig> {
   const issues = [
     typeof fields.model !== 'string' && 'model: must be a string',
     typeof fields.data !== 'function' && 'data: must be a function',
-    typeof fields.network !== 'object' && 'network: must be an object',
+    ...subjectIssues(fields),
   ].filter((issue) => issue !== false)
   if (issues.length > 0) throw cloudErrors.PIPELINE_INVALID({ file, reason: issues.join('; ') })
-  return fields as PipelineConfig
+  const { base } = fields
+  if (typeof base?.model !== 'string') return fields as PipelineConfig
+  return { ...fields, base: { ...base, model: resolve(dirname(file), base.model) } } as PipelineConfig
+}
+
+/** Exactly one of network and base is there. */
+function subjectIssues({ network, base }: Partial<PipelineConfig>): string[] {
+  if (network === undefined && base === undefined) return ['network: must be an object (or base, an ONNX model)']
+  if (network !== undefined && base !== undefined) return ['network: cannot be given beside base']
+  if (base === undefined) return typeof network === 'object' ? [] : ['network: must be an object']
+  const model: unknown = typeof base === 'object' ? (base as { model?: unknown } | null)?.model : undefined
+  return typeof model === 'string' || model instanceof Uint8Array ? [] : ['base.model: must be a path or bytes']
 }
 
 /** What went wrong, without the loader's stack of files. */

@@ -13,7 +13,7 @@ import {
   type VersionRecord,
   writeManifest,
 } from '@tideway/core'
-import { readModel, tensorRanges } from '@tideway/onnx'
+import { readModel, signatureOf, tensorRanges } from '@tideway/onnx'
 import { cloudErrors } from '../errors.js'
 import type { Artifacts } from './artifacts.js'
 import { profileSchemaFor, storeBaseline } from './baseline.js'
@@ -48,6 +48,8 @@ export interface PipelineResult {
   readonly variantDigests: Readonly<Record<string, string>>
   /** Blob of the trainer's last checkpoint. */
   readonly checkpoint: string
+  /** What a person should know of how the model was trained, in plain words. */
+  readonly notes: readonly string[]
 }
 
 interface Made {
@@ -72,8 +74,7 @@ export async function runPipeline(
 
   workshop.onStage('quantizing')
   const float: Made = { precision: 'fp32', onnx: trained.onnx }
-  const made =
-    spec.precision === 'fp32' ? [float] : [await quantize(spec, trained.onnx, parts.validation, workshop), float]
+  const made = spec.precision === 'fp32' ? [float] : [await quantize(trained.onnx, parts.validation, workshop), float]
 
   workshop.onStage('evaluating')
   const sessions = await Promise.all(made.map(({ onnx }) => workshop.runtime.load(onnx)))
@@ -121,6 +122,7 @@ export async function runPipeline(
       bytes: Object.fromEntries(made.map(({ precision, onnx }) => [precision, onnx.byteLength])),
       variantDigests: Object.fromEntries(variants.map(({ precision, files }) => [precision, files[0]!.sha256])),
       checkpoint: checkpoint.sha256,
+      notes: trained.notes ?? [],
     }
   } finally {
     await Promise.all(sessions.map((session) => session.dispose()))
@@ -137,19 +139,23 @@ async function loadParts(spec: JobSpec, artifacts: Artifacts): Promise<Parts> {
 async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Parts, workshop: Workshop) {
   const { spec } = job
   const initializeFrom = spec.from && !job.resumeFrom ? await workshop.artifacts.blob(spec.from.checkpoint) : undefined
+  const base = spec.base && (await workshop.artifacts.blob(spec.base.sha256))
   return workshop.trainer.fit(spec, {
     train: parts.train,
     validation: parts.validation,
     signal: workshop.signal,
     onProgress: workshop.onProgress,
     onCheckpoint: workshop.onCheckpoint,
+    ...(base && { base }),
     ...(job.resumeFrom && { resumeFrom: job.resumeFrom }),
     ...(initializeFrom && { initializeFrom }),
   })
 }
 
-async function quantize(spec: JobSpec, onnx: Uint8Array, calibration: Part, workshop: Workshop): Promise<Made> {
-  const rows = { [spec.network.input.name]: calibration.inputs }
+async function quantize(onnx: Uint8Array, calibration: Part, workshop: Workshop): Promise<Made> {
+  const rows = Object.fromEntries(
+    signatureOf(readModel(onnx)).inputs.map(({ name }) => [name, calibration.inputs] as const),
+  )
   const quantized = await workshop.quantizer.quantize(onnx, rows, workshop.runtime, { precision: 'int8' })
   return { precision: 'int8', onnx: quantized.onnx }
 }
@@ -170,5 +176,7 @@ function lineageOf(spec: JobSpec): Manifest['lineage'] {
     code: HOST_VERSION,
     splitSeed: spec.split.seed,
     ...(from && { parent: from.manifestDigest }),
+    // The ONNX file that was trained further.
+    ...(spec.base && { base: spec.base.sha256 }),
   }
 }

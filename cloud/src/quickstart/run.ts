@@ -137,13 +137,15 @@ async function fleetOf(dir: string): Promise<string> {
   return fleet
 }
 
+type DigitsPipeline = PipelineConfig & Required<Pick<PipelineConfig, 'network'>>
+
 /** The example is not a dependency of the cloud: it carries 41 MB of digits. */
-async function loadDigitsPipeline(): Promise<PipelineConfig> {
+async function loadDigitsPipeline(): Promise<DigitsPipeline> {
   const name = '@tideway/example-digits'
   const loaded = await import(name).catch((cause: unknown) => {
     throw errors.PLUGIN_NOT_INSTALLED({ package: name }, cause)
   })
-  return (loaded as { pipeline: PipelineConfig }).pipeline
+  return (loaded as { pipeline: DigitsPipeline }).pipeline
 }
 
 /** Each device's own share of the rows held out, as it sees them. */
@@ -167,7 +169,7 @@ async function sharesOf(
 
 async function feedAll(
   devices: readonly Device[],
-  pipeline: PipelineConfig,
+  pipeline: DigitsPipeline,
   shares: readonly Float32Array[][],
 ): Promise<number[]> {
   const { name } = pipeline.network.input

@@ -90,7 +90,8 @@ function createJobs(scope: Scope, events: EventEmitter): Jobs {
     async submit(raw, actor) {
       const spec = narrow(jobSpecSchema, raw, 'job')
       const chunks = scope.get(tokens.chunkStore)
-      for (const sha256 of [spec.data.sha256, ...(spec.from ? [spec.from.checkpoint] : [])])
+      const needed = [spec.data.sha256, spec.from?.checkpoint, spec.base?.sha256]
+      for (const sha256 of needed.filter((digest) => digest !== undefined))
         if (!(await chunks.blob(sha256))) throw errors.BLOB_NOT_FOUND({ sha256 })
       const id = newId()
       await scope
@@ -158,7 +159,6 @@ const textOf = (value: string | number | object): string =>
 
 function paramsOf(spec: JobSpec): Record<string, string> {
   const { optimizer, batchSize, epochs, seed, loss } = spec
-  const layers = spec.network.layers.map((layer) => ('units' in layer ? `${layer.type}(${layer.units})` : layer.type))
   return {
     loss: textOf(loss),
     optimizer: optimizer.type,
@@ -166,7 +166,19 @@ function paramsOf(spec: JobSpec): Record<string, string> {
     batchSize: String(batchSize),
     epochs: String(epochs),
     seed: String(seed),
-    layers: layers.join(' '),
+    ...subjectOf(spec),
     data: spec.data.sha256,
   }
+}
+
+/** What is trained: a network's layers, or a base model with what is done to it. */
+function subjectOf({ network, base }: JobSpec): Record<string, string> {
+  if (network !== undefined)
+    return {
+      layers: network.layers
+        .map((layer) => ('units' in layer ? `${layer.type}(${layer.units})` : layer.type))
+        .join(' '),
+    }
+  const { sha256 = '', size: _, ...options } = base ?? {}
+  return { base: sha256, fineTune: canonicalJson(options) }
 }

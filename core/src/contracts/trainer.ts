@@ -1,13 +1,17 @@
 import type { Activation, LayerConfig, NetworkConfig } from '../network/schema.js'
 import type { Augment, Balance } from '../pipeline/augment.js'
+import type { FineTune } from '../pipeline/finetune.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from '../pipeline/training.js'
 import type { Tensor } from './tensor.js'
 
 export type { Activation, LayerConfig, NetworkConfig }
 
-/** What to train; plain JSON. */
+/** What to train; plain JSON. Exactly one of `network` and `base` is there. */
 export interface TrainJob {
-  readonly network: NetworkConfig
+  /** A network that begins with random weights. */
+  readonly network?: NetworkConfig | undefined
+  /** What is done to the ONNX model in `TrainContext.base`, which is trained further. */
+  readonly base?: FineTune | undefined
   readonly loss: LossConfig
   readonly optimizer: OptimizerConfig
   readonly batchSize: number
@@ -24,6 +28,11 @@ export interface TrainJob {
   readonly image?: readonly [number, number, number] | undefined
 }
 
+/** A job whose network begins with random weights. */
+export interface NetworkJob extends TrainJob {
+  readonly network: NetworkConfig
+}
+
 /** Rows of one input tensor and their targets; `inputs.shape[0] === targets.shape[0]`. */
 export interface TrainData {
   readonly inputs: Tensor
@@ -38,18 +47,20 @@ export interface TrainProgress {
   /** Mean training loss over the steps since the last report. */
   readonly loss: number
   readonly samplesPerSecond: number
+  /** To the last of `steps`, at this run's pace; early stopping may end it sooner. */
+  readonly secondsLeft: number
+  /** Those of `epoch` when it ends; empty within an epoch. */
   readonly metrics: Readonly<Record<string, number>>
 }
 
 export interface TrainContext {
   readonly train: TrainData
   readonly validation?: TrainData
+  /** The ONNX model's bytes, for a job with `base`. */
+  readonly base?: Uint8Array
   readonly signal?: AbortSignal
   /** Called at most every 100 ms and at the end of each epoch. */
   readonly onProgress?: (progress: TrainProgress) => void
-  /** To the last of `steps`, at this run's pace; early stopping may end it sooner. */
-  readonly secondsLeft: number
-  /** Those of `epoch` when it ends; empty within an epoch. */
   /** Called at the end of each epoch with everything a resume needs. Training waits for it. */
   readonly onCheckpoint?: (checkpoint: Uint8Array, epoch: number) => Promise<void>
   /** Continue an interrupted run of this same job (same seed): bit-identical to not having stopped. */
@@ -74,6 +85,8 @@ export interface TrainedModel {
   readonly samplesPerSecond: number
   /** Engine, version, provider, threads: what bit-identity depends on. */
   readonly environment: Readonly<Record<string, string | number>>
+  /** What a person should know of how the model was trained, in plain words: what is frozen, what was left out. */
+  readonly notes?: readonly string[]
 }
 
 export interface TrainerFlags {

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
 import { augmentSchema, balanceSchema } from './augment.js'
+import { baseSchema } from './finetune.js'
 import { earlyStoppingSchema, lossSchema, optimizerSchema } from './training.js'
 
 export const splitSchema = z.strictObject({
@@ -26,31 +27,38 @@ export const gatesSchema = z.strictObject({
 })
 
 /** A pipeline's run as plain JSON, which any trainer node can take; nothing optional is left to guess. */
-export const jobSpecSchema = z.strictObject({
-  v: z.literal(1),
-  model: idSchema,
-  /** The data set's blob (tensors `data/inputs`, `data/targets`). */
-  data: z.strictObject({ sha256: sha256Schema, size: z.int().positive(), scale: z.number() }),
-  classes: z.array(z.string()).optional(),
-  features: z.array(z.string()).optional(),
-  image: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).optional(),
-  split: splitSchema,
-  network: networkSchema,
-  loss: lossSchema,
-  optimizer: optimizerSchema,
-  batchSize: z.int().positive().max(65_536),
-  epochs: z.int().positive().max(100_000),
-  seed: z.int(),
-  earlyStopping: earlyStoppingSchema.optional(),
-  augment: augmentSchema.optional(),
-  balance: balanceSchema.optional(),
-  gates: gatesSchema,
-  precision: z.enum(['fp32', 'int8']),
-  /** Aliases pointed at the version when its gates hold. */
-  aliases: z.array(idSchema),
-  /** Start from another version's weights. */
-  from: z.strictObject({ manifestDigest: sha256Schema, checkpoint: sha256Schema }).optional(),
-})
+export const jobSpecSchema = z
+  .strictObject({
+    v: z.literal(1),
+    model: idSchema,
+    /** The data set's blob (tensors `data/inputs`, `data/targets`). */
+    data: z.strictObject({ sha256: sha256Schema, size: z.int().positive(), scale: z.number() }),
+    classes: z.array(z.string()).optional(),
+    features: z.array(z.string()).optional(),
+    image: z.tuple([z.int().positive(), z.int().positive(), z.int().positive()]).optional(),
+    split: splitSchema,
+    /** What is trained: a network from random weights, or a base model further; exactly one of the two. */
+    network: networkSchema.optional(),
+    base: baseSchema.optional(),
+    loss: lossSchema,
+    optimizer: optimizerSchema,
+    batchSize: z.int().positive().max(65_536),
+    epochs: z.int().positive().max(100_000),
+    seed: z.int(),
+    earlyStopping: earlyStoppingSchema.optional(),
+    augment: augmentSchema.optional(),
+    balance: balanceSchema.optional(),
+    gates: gatesSchema,
+    precision: z.enum(['fp32', 'int8']),
+    /** Aliases pointed at the version when its gates hold. */
+    aliases: z.array(idSchema),
+    /** Start from another version's weights. */
+    from: z.strictObject({ manifestDigest: sha256Schema, checkpoint: sha256Schema }).optional(),
+  })
+  .refine(({ network, base }) => (network === undefined) !== (base === undefined), {
+    path: ['network'],
+    message: 'needs either a network or a base model (base)',
+  })
 export type JobSpec = z.infer<typeof jobSpecSchema>
 export type Gates = z.infer<typeof gatesSchema>
 export type Split = z.infer<typeof splitSchema>

@@ -3,6 +3,7 @@ import type { NetworkConfig } from '../network/schema.js'
 import { narrow } from '../wire/parse.js'
 import type { Augment, Balance } from './augment.js'
 import type { Dataset } from './dataset.js'
+import type { BaseModel } from './finetune.js'
 import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from './training.js'
 
@@ -12,7 +13,9 @@ export interface PipelineConfig {
   readonly model: string
   /** Loads the data; `path` is what `tideway train --data` was given. */
   readonly data: (options: { readonly path?: string }) => Promise<Dataset> | Dataset
-  readonly network: NetworkConfig
+  /** What is trained: a network from random weights, or an ONNX model further; exactly one of the two. */
+  readonly network?: NetworkConfig
+  readonly base?: BaseModel
   readonly loss?: LossConfig
   readonly optimizer?: OptimizerConfig
   readonly batchSize?: number
@@ -54,6 +57,8 @@ export function definePipeline(config: PipelineConfig): PipelineConfig {
 export interface PipelineRun {
   readonly dataset: Dataset
   readonly data: { readonly sha256: string; readonly size: number }
+  /** The base model's blob, for a pipeline with one. */
+  readonly base?: { readonly sha256: string; readonly size: number }
   readonly seed?: number
   readonly epochs?: number
   readonly from?: JobSpec['from']
@@ -91,6 +96,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
         seed: run.splitSeed ?? seed,
       },
       network: config.network,
+      base: config.base && { ...optionsOf(config.base), ...run.base },
       loss: config.loss ?? pipelineDefaults.loss,
       optimizer: config.optimizer ?? pipelineDefaults.optimizer,
       batchSize: config.batchSize ?? pipelineDefaults.batchSize,
@@ -106,4 +112,9 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
     },
     `pipeline ${config.model}`,
   )
+}
+
+/** A base model without the file itself, which a job names by its digest. */
+function optionsOf({ model: _, ...options }: BaseModel): Omit<BaseModel, 'model'> {
+  return options
 }

@@ -28,9 +28,10 @@ export interface Checkpoint {
 }
 
 /** What makes two runs the same but for their length. */
-export function jobDigest(job: TrainJob): string {
-  // How long a run is asked to be is not part of what it is.
-  return sha256Hex(canonicalJson({ ...job, epochs: null }))
+export function jobDigest(job: TrainJob, base?: Uint8Array): string {
+  // How long a run is asked to be is not part of what it is; the weights that it begins with are.
+  const from = job.base && base && { base: { ...job.base, sha256: sha256Hex(base) } }
+  return sha256Hex(canonicalJson({ ...job, ...from, epochs: null }))
 }
 
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {

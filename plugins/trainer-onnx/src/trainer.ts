@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import {
+  type NetworkJob,
   resolveEarlyStopping,
   resolveOptimizer,
   type TrainContext,
@@ -21,7 +22,7 @@ import { layoutOf } from './layout.js'
 import { Progress } from './progress.js'
 import { learningRateOf } from './schedule.js'
 import type { Trainable } from './trainable.js'
-import { checkData, checkJob } from './validate.js'
+import { checkData, trainableIn } from './validate.js'
 import { initialStatistics, initialValues, Weights } from './weights.js'
 
 export interface OnnxTrainerOptions {
@@ -45,24 +46,26 @@ export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
     name: 'onnx',
     flags: { layers: ['dense', 'normalization', 'rescaling'], providers: ['cpu'] },
     fit: async (job, context) => {
-      checkJob(job)
-      const network = trainableOf(job.network)
+      const { network, notes } = trainableIn(job, context.base)
       checkData(job, network, context.train, context.validation)
       const asked = context.threads ?? options.threads
       const fitting = (multiplications: number): number =>
         Math.min(availableParallelism(), MAX_THREADS[isSmall(multiplications) ? 'small' : 'other'])
-      return new Run(job, network, context, (multiplications) => asked ?? fitting(multiplications)).fit()
+      return new Run(job, network, notes, context, (multiplications) => asked ?? fitting(multiplications)).fit()
     },
   }
 }
 
 /** The weights that a job begins with when it starts from no other: what makes a run reproducible elsewhere. */
-export function initialParameters({ network, seed }: Pick<TrainJob, 'network' | 'seed'>): Record<string, Float32Array> {
+export function initialParameters({
+  network,
+  seed,
+}: Pick<NetworkJob, 'network' | 'seed'>): Record<string, Float32Array> {
   return initialValues(trainableOf(network), seed)
 }
 
 /** The shape of each of a job's parameters, by name. */
-export function parameterShapes({ network }: Pick<TrainJob, 'network'>): Record<string, readonly number[]> {
+export function parameterShapes({ network }: Pick<NetworkJob, 'network'>): Record<string, readonly number[]> {
   return Object.fromEntries(trainableOf(network).parameters.map(({ name, shape }) => [name, shape]))
 }
 
@@ -81,12 +84,13 @@ class Run {
   constructor(
     private readonly job: TrainJob,
     private readonly network: Trainable,
+    private readonly notes: readonly string[],
     private readonly context: TrainContext,
     threads: (multiplications: number) => number,
   ) {
     const { train } = context
     const optimizer = resolveOptimizer(job.optimizer)
-    this.digest = jobDigest(job)
+    this.digest = jobDigest(job, context.base)
     this.rows = train.inputs.shape[0] ?? 0
     this.rate = learningRateOf(job.optimizer.learningRate)
     const resumed = context.resumeFrom === undefined ? undefined : this.resumable(context.resumeFrom)
@@ -154,6 +158,7 @@ class Run {
       seconds: this.progress.seconds,
       samplesPerSecond: this.progress.samplesPerSecond,
       environment: this.environment,
+      notes: this.notes,
     }
   }
 
@@ -213,7 +218,7 @@ class Run {
     const checkpoint = decodeCheckpoint(bytes, this.network)
     const issues: string[] = []
     if (checkpoint.job !== this.digest)
-      issues.push('it is of a job with another network, loss, optimizer, batch size or seed')
+      issues.push('it is of a job with another network or base model, loss, optimizer, batch size or seed')
     if (checkpoint.rows !== this.rows) issues.push(`it is of ${checkpoint.rows} training rows, these are ${this.rows}`)
     if (checkpoint.epoch > this.job.epochs)
       issues.push(`it is ${checkpoint.epoch} epochs in, the job has ${this.job.epochs}`)

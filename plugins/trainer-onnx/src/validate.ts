@@ -1,14 +1,15 @@
 import {
+  codeOf,
   earlyStoppingSchema,
   elementCount,
   issuesOf,
   type LossConfig,
   lossSchema,
-  type NetworkPlan,
   optimizerSchema,
   type ResolvedLoss,
   resolveLoss,
   type Tensor,
+  type TidewayError,
   type TrainData,
   type TrainJob,
   tryPlanNetwork,
@@ -16,14 +17,23 @@ import {
 import { batchIssues } from './batches/job.js'
 import { errors } from './errors.js'
 import { targetOf } from './graphs/loss.js'
+import { type FineTuneOptions, importTrainable } from './imported/index.js'
+import { trainableOf } from './layers/index.js'
 import type { Trainable } from './trainable.js'
 
-/** Checks a job before anything is built; throws `TRAIN_CONFIG_INVALID` naming every bad field. */
-export function checkJob(job: TrainJob): void {
-  const issues: string[] = []
-  const { plan, issues: inNetwork } = tryPlanNetwork(job.network)
+/** What a job trains, and what is to be said of it. */
+export interface Subject {
+  readonly network: Trainable
+  readonly notes: readonly string[]
+}
+
+/**
+ * What a job trains: its network, or its base model with the file's bytes. Checks the job before any training graph is
+ * built; throws `TRAIN_CONFIG_INVALID` naming every bad field, and what `importTrainable` throws for a file.
+ */
+export function trainableIn(job: TrainJob, base: Uint8Array | undefined): Subject {
+  const { subject, issues } = job.base === undefined ? ofNetwork(job) : ofBase(job, base)
   const optimizer = optimizerSchema.safeParse(job.optimizer)
-  issues.push(...inNetwork.map((issue) => `network.${issue}`))
   if (!optimizer.success) issues.push(...issuesOf(optimizer.error).map((issue) => `optimizer.${issue}`))
   for (const field of ['batchSize', 'epochs'] as const) {
     if (!Number.isSafeInteger(job[field]) || job[field] < 1) issues.push(`${field}: not a whole number from 1 up`)
@@ -31,10 +41,47 @@ export function checkJob(job: TrainJob): void {
   if (!Number.isSafeInteger(job.seed)) issues.push('seed: not a whole number')
   const loss = lossSchema.safeParse(job.loss)
   if (!loss.success) issues.push(...issuesOf(loss.error).map((issue) => `loss.${issue}`))
-  else if (plan !== undefined) issues.push(...layerIssues(loss.data, plan))
+  else if (subject !== undefined) issues.push(...lossIssues(loss.data, subject))
   const stopping = earlyStoppingSchema.optional().safeParse(job.earlyStopping)
   if (!stopping.success) issues.push(...issuesOf(stopping.error).map((issue) => `earlyStopping.${issue}`))
-  if (issues.length > 0) throw errors.TRAIN_CONFIG_INVALID({ issues })
+  if (issues.length > 0 || subject === undefined) throw errors.TRAIN_CONFIG_INVALID({ issues })
+  return subject
+}
+
+/** A subject with what losses need to know of how it ends, and where a job says so. */
+interface Checked extends Subject {
+  readonly end: string
+  readonly field: 'network.layers' | 'base'
+}
+
+interface Attempt {
+  readonly subject?: Checked
+  readonly issues: string[]
+}
+
+function ofNetwork({ network }: TrainJob): Attempt {
+  if (network === undefined) return { issues: ['network: a job has either a network or a base model (base)'] }
+  const { plan, issues } = tryPlanNetwork(network)
+  if (plan === undefined) return { issues: issues.map((issue) => `network.${issue}`) }
+  const last = plan.layers.at(-1)?.layer
+  const own = last !== undefined && 'activation' in last ? last.activation : 'linear'
+  const end = (typeof own === 'object' ? own.type : own) ?? 'linear'
+  return { subject: { network: trainableOf(network), notes: [], end, field: 'network.layers' }, issues: [] }
+}
+
+function ofBase(job: TrainJob, bytes: Uint8Array | undefined): Attempt {
+  const issues: string[] = []
+  if (job.network !== undefined) issues.push('base: a job has either a network or a base model')
+  if (bytes === undefined) issues.push('base: the model is missing (`TrainContext.base`)')
+  if (bytes === undefined || issues.length > 0) return { issues }
+  try {
+    const network = importTrainable(bytes, job.base as FineTuneOptions)
+    return { subject: { network, notes: network.notes, end: network.lastActivation, field: 'base' }, issues }
+  } catch (error) {
+    if (codeOf(error) !== 'TRAIN_CONFIG_INVALID') throw error
+    const { issues: named } = (error as TidewayError).data as { issues: readonly string[] }
+    return { issues: named.map((issue) => `base.${issue}`) }
+  }
 }
 
 type LossName = ResolvedLoss['type']
@@ -42,19 +89,18 @@ type LossName = ResolvedLoss['type']
 /** The activations that a loss takes the output before, beside linear. */
 const ENDS: Partial<Record<LossName, string>> = { softmaxCrossEntropy: 'softmax', sigmoidCrossEntropy: 'sigmoid' }
 
-function layerIssues(config: LossConfig, { parameters, layers, input, output }: NetworkPlan): string[] {
+function lossIssues(config: LossConfig, { network, end, field }: Checked): string[] {
+  const { input, output, parameters } = network
   const issues: string[] = []
   const loss = resolveLoss(config)
-  if (parameters === 0) issues.push('network.layers: none has weights, so there is nothing to train')
-  const last = layers.at(-1)?.layer
-  const own = last !== undefined && 'activation' in last ? last.activation : 'linear'
-  const activation = typeof own === 'object' ? own.type : own
-  const end = ENDS[loss.type]
-  if (end !== undefined && activation !== 'linear' && activation !== end)
-    issues.push(`network.layers: ${loss.type} needs ${end} (or linear: logits) at the end`)
+  if (!parameters.some(({ trainable }) => trainable))
+    issues.push(`${field}: none has weights, so there is nothing to train`)
+  const wanted = ENDS[loss.type]
+  if (wanted !== undefined && end !== 'linear' && end !== wanted)
+    issues.push(`${field}: ${loss.type} needs ${wanted} (or linear: logits) at the end`)
   const rowOfNumbers = loss.type === 'softmaxCrossEntropy' || loss.type === 'triplet'
   if (rowOfNumbers && output.shape.length !== 1)
-    issues.push(`network.layers: ${loss.type} needs an output of one axis, not [${output.shape.join(', ')}]`)
+    issues.push(`${field}: ${loss.type} needs an output of one axis, not [${output.shape.join(', ')}]`)
   if (
     loss.type === 'softmaxCrossEntropy' &&
     loss.classWeights.length > 0 &&
@@ -62,7 +108,7 @@ function layerIssues(config: LossConfig, { parameters, layers, input, output }: 
   )
     issues.push(`loss.classWeights: ${loss.classWeights.length} weights for ${output.shape[0]} classes`)
   if (loss.type === 'reconstruction' && output.shape.join() !== input.shape.join())
-    issues.push(`network.layers: reconstruction needs an output of the input's shape [${input.shape.join(', ')}]`)
+    issues.push(`${field}: reconstruction needs an output of the input's shape [${input.shape.join(', ')}]`)
   return issues
 }
 

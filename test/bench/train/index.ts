@@ -1,4 +1,4 @@
-import type { TrainData, TrainJob } from '@tideway/core'
+import type { NetworkJob, TrainData } from '@tideway/core'
 import { initialParameters, shuffledRows } from '@tideway/trainer-onnx'
 import type { Bench, BenchCheck, BenchRow } from '../result.js'
 import { digits } from './data.js'
@@ -73,7 +73,7 @@ async function compare(
 
 function contendersOf(
   name: string,
-  job: TrainJob,
+  job: NetworkJob,
   data: TrainData,
   folder: string,
   installed: ReadonlyMap<string, boolean>,
@@ -97,7 +97,7 @@ function contendersOf(
   ]
 }
 
-const tfjsPlan = (job: TrainJob, data: TrainData) => ({
+const tfjsPlan = (job: NetworkJob, data: TrainData) => ({
   inputs: data.inputs.data as Float32Array,
   targets: data.targets.data as Int32Array,
   width: 784,

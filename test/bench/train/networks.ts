@@ -1,4 +1,4 @@
-import type { NetworkConfig, TrainJob } from '@tideway/core'
+import type { NetworkConfig, NetworkJob } from '@tideway/core'
 
 /** A network that engines are compared on, and how much of it is trained: the first epoch is not timed. */
 export interface BenchNetwork {
@@ -94,7 +94,7 @@ export const networks: Readonly<Record<string, BenchNetwork>> = {
   'resnet-8': { network: resNet8, rows: 1_024, epochs: 3, classes: 10 },
 }
 
-export const jobOf = ({ network, epochs }: BenchNetwork): TrainJob => ({
+export const jobOf = ({ network, epochs }: BenchNetwork): NetworkJob => ({
   network,
   loss: 'softmaxCrossEntropy',
   optimizer: { type: 'adam', learningRate: 1e-3 },

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { TrainData, TrainJob } from '@tideway/core'
+import type { NetworkJob, TrainData } from '@tideway/core'
 import { initialParameters, parameterShapes, shuffledRows } from '@tideway/trainer-onnx'
 import type { Outcome } from './outcome.js'
 
@@ -41,7 +41,7 @@ export async function isInstalled({ module }: Peer): Promise<boolean> {
 /** A folder with everything that a peer takes: the same rows, initial weights and order of rows as ours. */
 export async function writePlan(
   name: string,
-  job: TrainJob,
+  job: NetworkJob,
   data: TrainData,
   options: { readonly classes: number; readonly threads: number },
 ): Promise<{ readonly folder: string; readonly remove: () => Promise<void> }> {

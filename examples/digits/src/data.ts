@@ -37,3 +37,9 @@ export async function loadDigits(): Promise<Dataset> {
     image: [SIDE, SIDE, 1],
   }
 }
+
+/** The same digits as images for convolutions: height, width, one channel. */
+export async function loadDigitImages(): Promise<Dataset> {
+  const digits = await loadDigits()
+  return { ...digits, inputs: { ...digits.inputs, shape: [digits.inputs.shape[0] ?? 0, SIDE, SIDE, 1] } }
+}

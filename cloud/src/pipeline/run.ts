@@ -17,6 +17,7 @@ import { readModel, signatureOf, tensorRanges } from '@tideway/onnx'
 import { cloudErrors } from '../errors.js'
 import type { Artifacts } from './artifacts.js'
 import { profileSchemaFor, storeBaseline } from './baseline.js'
+import { learningCurves } from './curves.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { checkGates } from './gates.js'
 import { storeKnownAnswers } from './known-answers.js'
@@ -48,6 +49,8 @@ export interface PipelineResult {
   readonly variantDigests: Readonly<Record<string, string>>
   /** Blob of the trainer's last checkpoint. */
   readonly checkpoint: string
+  /** Blob of the learning curves, an SVG. */
+  readonly curves: string
   /** What a person should know of how the model was trained, in plain words. */
   readonly notes: readonly string[]
 }
@@ -95,6 +98,7 @@ export async function runPipeline(
     }
     const profile = profileSchemaFor(spec, sessions[0]!, parts.train.inputs)
     const checkpoint = await artifacts.putBlob(trained.checkpoint)
+    const curves = await artifacts.putBlob(Buffer.from(learningCurves(trained.history)))
     const manifest: Manifest = {
       v: 1,
       model: spec.model,
@@ -122,6 +126,7 @@ export async function runPipeline(
       bytes: Object.fromEntries(made.map(({ precision, onnx }) => [precision, onnx.byteLength])),
       variantDigests: Object.fromEntries(variants.map(({ precision, files }) => [precision, files[0]!.sha256])),
       checkpoint: checkpoint.sha256,
+      curves: curves.sha256,
       notes: trained.notes ?? [],
     }
   } finally {

@@ -163,10 +163,12 @@ describe('the metrics of a run', () => {
       return isCheckpoint && ++checkpoints === 3 ? internal() : undefined
     })
     const { id } = await submit()
-    const { progress } = await untilEnded(id)
+    const { progress, result } = await untilEnded(id)
     expect(checkpoints).toBeGreaterThan(3)
     for (const key of ['loss', 'valLoss', 'valAccuracy']) expect(await epochsOf(id, key)).toEqual([1, 2, 3, 4, 5])
     expect(progress).toMatchObject({ stage: 'publishing' })
+    const curves = Buffer.from(await client.getBlob((result as { curves: string }).curves)).toString()
+    expect(curves).toContain('<title>Learning curves of 5 epochs</title>')
   })
 
   it('are told again when the cloud did not take them', async () => {

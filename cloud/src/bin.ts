@@ -2,6 +2,7 @@
 import { HOST_VERSION } from '@tideway/core'
 import { Command } from 'commander'
 import { addDown } from './commands/down.js'
+import { addFinetune } from './commands/finetune.js'
 import { addFleet } from './commands/fleet.js'
 import { addJobs } from './commands/jobs.js'
 import { addQuickstart } from './commands/quickstart.js'
@@ -29,6 +30,7 @@ addQuickstart(program)
 addUp(program)
 addDown(program)
 addTrain(program)
+addFinetune(program)
 addTrainer(program)
 addJobs(program)
 addFleet(program)

@@ -115,6 +115,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
 }
 
 /** A base model without the file itself, which a job names by its digest. */
-function optionsOf({ model: _, ...options }: BaseModel): Omit<BaseModel, 'model'> {
+function optionsOf(base: BaseModel): Omit<BaseModel, 'model'> {
+  const { model: _, ...options } = base
   return options
 }

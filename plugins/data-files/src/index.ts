@@ -6,6 +6,7 @@ export { entries as dataFilesErrorEntries, errors as dataFilesErrors } from './e
 export { readIdx } from './idx.js'
 export { type ImageDataset, type ImageFolderOptions, readImageFolder } from './images.js'
 export { type DataLimits, defaultLimits } from './limits.js'
+export { readColumnNames } from './names.js'
 export { readNpy } from './npy.js'
 export { readNpz } from './npz.js'
 export { type ParquetOptions, readParquet } from './parquet.js'

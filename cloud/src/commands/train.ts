@@ -1,3 +1,4 @@
+import { writeFile } from 'node:fs/promises'
 import type { Client } from '@tideway/client'
 import {
   checkDataset,
@@ -22,6 +23,7 @@ interface TrainOptions extends ClientOptions {
   readonly seed?: number
   readonly epochs?: number
   readonly progress?: ProgressForm
+  readonly curves?: string
 }
 
 export function addTrain(program: Command): void {
@@ -30,6 +32,7 @@ export function addTrain(program: Command): void {
     .option('--data <path>', "handed to the pipeline's data function")
     .option('--seed <n>', 'seed of initialisation, split and shuffling', parseWhole)
     .option('--epochs <n>', 'epochs to train', parseWhole)
+    .option('--curves <file>', 'write the learning curves there, an SVG')
     .addOption(
       new Option(
         '--progress <form>',
@@ -56,6 +59,7 @@ are those of the last epoch that ended.`,
         epochs: options.epochs,
         progress: options.progress,
       })
+      if (options.curves !== undefined) await writeFile(options.curves, await client.getBlob(job.result.curves))
       // A trainer node of an earlier version says no notes.
       const notes: readonly string[] = (job.result as Partial<PipelineResult>).notes ?? []
       print(options.json, { job: job.id, model: job.model, ...job.result }, () =>

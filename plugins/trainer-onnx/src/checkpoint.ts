@@ -6,7 +6,8 @@ import type { Trainable } from './trainable.js'
 
 const FORMAT = 'tideway-checkpoint'
 const VERSION = 1
-const codec = new Packr({ useRecords: false, moreTypes: true })
+const OPTIONS = { useRecords: false, moreTypes: true } as const
+const codec = new Packr(OPTIONS)
 
 /** Everything that a run needs to go on as if it had not stopped; random numbers have no state (see random.ts). */
 export interface Checkpoint {
@@ -34,9 +35,17 @@ export function jobDigest(job: TrainJob, base?: Uint8Array): string {
   return sha256Hex(canonicalJson({ ...job, ...from, epochs: null }))
 }
 
+/** Beside tensors: their names, the metrics of some hundred epochs. What does not fit makes the encoder take more. */
+const ROOM = 65_536
+
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
-  // A copy with a buffer of its own: msgpackr hands out views of a shared one.
-  return new Uint8Array(codec.pack({ format: FORMAT, v: VERSION, ...checkpoint }))
+  const { parameters, state, statistics, best } = checkpoint
+  const tensors = [parameters, state, statistics, best?.tensors ?? {}].flatMap((part) => Object.values(part))
+  // A buffer of its own, as large as it will be: the shared one of an encoder grows by half, and is then copied.
+  const codec = new Packr(OPTIONS)
+  codec.useBuffer(Buffer.allocUnsafeSlow(tensors.reduce((sum, { byteLength }) => sum + byteLength, 0) + ROOM))
+  const bytes = codec.pack({ format: FORMAT, v: VERSION, ...checkpoint })
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 
 /** Throws `CHECKPOINT_MISMATCH` for bytes that are no checkpoint of this format and for one of another network. */

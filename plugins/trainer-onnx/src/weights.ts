@@ -4,6 +4,7 @@ import { Tensor } from 'onnxruntime-node'
 import { nextOf, stateOf } from './graphs/names.js'
 import { elements, type Layout } from './layout.js'
 import { STREAM, words } from './random.js'
+import { release } from './release.js'
 import type { Trainable } from './trainable.js'
 
 export type Arrays = Readonly<Record<string, Float32Array>>
@@ -17,18 +18,19 @@ export interface InitialTensors {
 }
 
 /**
- * Parameters, optimizer state and statistics, each in two buffers: a step reads one and writes the other, then they
- * swap. ONNX Runtime reads and writes the arrays in place, so no parameter is copied by JavaScript.
+ * Parameters, optimizer state and statistics: a step reads one buffer and writes another, made when it is first
+ * written, then they swap. ONNX Runtime reads and writes the arrays in place, so no parameter is copied by JavaScript.
  */
 export class Weights {
-  private readonly sets: readonly [Feeds, Feeds]
+  private readonly sets: readonly [Feeds, Feeds] = [{}, {}]
+  private readonly shapes: ReadonlyMap<string, readonly number[]>
   private readonly sides = new Map<string, 0 | 1>()
   private readonly frozen: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>
 
   constructor(
     network: Trainable,
     private readonly layout: Layout,
-    private readonly optimizer: Pick<ResolvedOptimizer, 'step' | 'accumulate'>,
+    private readonly optimizer: Pick<ResolvedOptimizer, 'step'>,
     { parameters, state, statistics }: InitialTensors,
   ) {
     this.frozen = Object.fromEntries(
@@ -36,7 +38,11 @@ export class Weights {
         .filter(({ trainable }) => !trainable)
         .map(({ name, shape }) => [name, { shape, data: parameters[name] ?? new Float32Array(elements(shape)) }]),
     )
-    this.sets = [this.allocate(), this.allocate()]
+    const states = ['', ...layout.states, ACCUMULATED]
+    this.shapes = new Map([
+      ...layout.slots.flatMap(({ name, shape }) => states.map((state) => [stateOf(name, state), shape] as const)),
+      ...layout.statistics.map(({ name, shape }) => [name, shape] as const),
+    ])
     for (const [name, view] of this.views(['', ...layout.states])) view.set(parameters[name] ?? state[name] ?? [])
     for (const { name } of layout.statistics) this.values(name).set(statistics[name] ?? [])
   }
@@ -49,6 +55,27 @@ export class Weights {
   /** Where a step writes those that it changes. */
   written(changed: Iterable<string>): Feeds {
     return this.tensors(changed, (name) => [nextOf(name), this.side(name) === 0 ? 1 : 0])
+  }
+
+  /** Where a run writes the gradients of a step: it reads each element, if at all, before it writes it. */
+  gradients(): Feeds {
+    const names = this.layout.slots.map(({ name }) => stateOf(name, ACCUMULATED))
+    return this.tensors(names, (name) => [nextOf(name), this.side(name)])
+  }
+
+  /** Frees the memory of gradients, when no step is to come. */
+  dropGradients(): void {
+    for (const { name } of this.layout.slots)
+      for (const set of this.sets) {
+        const gradient = set[stateOf(name, ACCUMULATED)]?.data
+        if (gradient instanceof Float32Array) release(gradient)
+        delete set[stateOf(name, ACCUMULATED)]
+      }
+  }
+
+  /** The current values themselves: of a slot, of its state or of a statistic. */
+  values(name: string): Float32Array {
+    return (this.tensor(name, this.side(name)) as Tensor).data as Float32Array
   }
 
   /** Makes what was written current. */
@@ -73,53 +100,48 @@ export class Weights {
             const scale = averageScale(averageMomentum, steps)
             return [name.slice(0, -AVERAGE.length - 1), view.map((value) => value * scale)]
           })
-    return { ...this.parameters(), ...Object.fromEntries(averages), ...this.statistics() }
+    const averaged = new Map(averages)
+    const now = Object.entries({ ...this.parameters(), ...this.statistics() })
+    return Object.fromEntries(
+      now.map(([name, values]) => [name, averaged.get(name) ?? (name in this.frozen ? values : values.slice())]),
+    )
   }
 
-  /** Copies of the current parameters, and the frozen ones. */
+  /** The current parameters, and the frozen ones: views, which the next step changes. */
   parameters(): Record<string, Float32Array> {
     const kept = Object.entries(this.frozen).map(([name, { data }]): [string, Float32Array] => [name, data])
-    return Object.fromEntries([...this.views(['']).map(([name, view]) => [name, view.slice()] as const), ...kept])
+    return Object.fromEntries([...this.views(['']), ...kept])
   }
 
-  /** Copies of the current optimizer state, by `<parameter>_<state>`. */
+  /** The current optimizer state, by `<parameter>_<state>`: views, which the next step changes. */
   state(): Record<string, Float32Array> {
-    return Object.fromEntries(this.views(this.layout.states).map(([name, view]) => [name, view.slice()]))
+    return Object.fromEntries(this.views(this.layout.states))
   }
 
-  /** Copies of the current statistics. */
+  /** The current statistics: views, which the next step changes. */
   statistics(): Record<string, Float32Array> {
-    return Object.fromEntries(this.layout.statistics.map(({ name }) => [name, this.values(name).slice()]))
+    return Object.fromEntries(this.layout.statistics.map(({ name }) => [name, this.values(name)]))
   }
 
   private side(name: string): 0 | 1 {
     return this.sides.get(name) ?? 0
   }
 
-  private values(name: string): Float32Array {
-    return (this.sets[this.side(name)][name] as Tensor).data as Float32Array
-  }
-
   private tensors(names: Iterable<string>, place: (name: string) => [key: string, side: 0 | 1]): Feeds {
     const feeds: Feeds = {}
     for (const name of names) {
       const [key, side] = place(name)
-      const tensor = this.sets[side][name]
+      const tensor = this.tensor(name, side)
       if (tensor !== undefined) feeds[key] = tensor
     }
     return feeds
   }
 
-  private allocate(): Feeds {
-    const { slots, statistics } = this.layout
-    const states = ['', ...this.layout.states, ...(this.optimizer.accumulate > 1 ? [ACCUMULATED] : [])]
-    const keys = [
-      ...slots.flatMap(({ name, shape }) => states.map((state) => [stateOf(name, state), shape] as const)),
-      ...statistics.map(({ name, shape }) => [name, shape] as const),
-    ]
-    return Object.fromEntries(
-      keys.map(([key, shape]) => [key, new Tensor('float32', new Float32Array(elements(shape)), shape)]),
-    )
+  private tensor(name: string, side: 0 | 1): Tensor | undefined {
+    const shape = this.shapes.get(name)
+    if (shape === undefined) return undefined
+    this.sets[side][name] ??= new Tensor('float32', new Float32Array(elements(shape)), shape)
+    return this.sets[side][name]
   }
 
   /** Views of each trained parameter, or of its state by that name, in the current set. */

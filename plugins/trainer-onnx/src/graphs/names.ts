@@ -1,6 +1,8 @@
 /** Inputs of a training step beside the tensors that it carries on. */
 export const FEED = { rows: 'rows', targets: 'targets', learningRate: 'learning_rate', step: 'step' } as const
 export const LOSS = 'loss'
+/** What gradients are still to be multiplied by, from a graph of gradients to that of the optimizer. */
+export const SCALE = 'gradient_scale'
 export const CORRECT = 'correct'
 
 export type RowsType = 'float32' | 'uint8'

@@ -2,6 +2,7 @@ import { type LossConfig, type ResolvedOptimizer } from '@tideway/core'
 import {
   ACCUMULATED,
   accumulateGradients,
+  type Clipped,
   differentiate,
   GraphBuilder,
   type Model,
@@ -12,7 +13,7 @@ import type { Layout } from '../layout.js'
 import type { Trainable } from '../trainable.js'
 import { type Frozen, type Mask, TrainingContext } from './context.js'
 import { addLoss } from './loss.js'
-import { FEED, LOSS, nextOf, type RowsType, stateOf } from './names.js'
+import { FEED, LOSS, nextOf, type RowsType, SCALE, stateOf } from './names.js'
 import { multiplications } from './size.js'
 import { clipSlots, pack, unpack } from './slots.js'
 
@@ -33,6 +34,8 @@ export interface StepPart {
   readonly rows: number
   readonly before: number
   readonly last: boolean
+  /** Whether the optimizer is a graph of its own (see `updateGraph`): the last batch's ends with clipped gradients. */
+  readonly apart?: boolean
 }
 
 /** The graph of one batch, and what it takes and gives. */
@@ -40,6 +43,8 @@ export interface TrainingStep {
   readonly model: Model
   /** Tensors that it takes and changes: input name to output name. */
   readonly carried: ReadonlyMap<string, string>
+  /** Whether it gives what its gradients are still to be multiplied by. */
+  readonly scaled: boolean
   /** Statistics that it takes and leaves as they are. */
   readonly kept: ReadonlySet<string>
   readonly masks: readonly Mask[]
@@ -51,7 +56,7 @@ export interface TrainingStep {
  * comes out new. A batch of fewer rows, at the end of an epoch, is another graph: with sizes known ONNX Runtime plans
  * its memory beforehand.
  */
-export function trainingGraph(order: StepOrder, { rows: batch, before, last }: StepPart): TrainingStep {
+export function trainingGraph(order: StepOrder, { rows: batch, before, last, apart = false }: StepPart): TrainingStep {
   const { network, layout, optimizer } = order
   const { slots, states } = layout
   const g = new GraphBuilder('training_step')
@@ -72,14 +77,18 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last }: S
   const names = slots.map(({ name }) => name)
   const sums = before === 0 ? undefined : accumulatedInputs(g, layout)
   const changed = [...context.updates.keys()]
-  if (last) {
+  let scale: Value | undefined
+  const clipped = (): Clipped => {
     const summed =
       sums === undefined ? packed : packed.map((gradient, at) => g.op('Add', [sums[at] as Value, gradient]))
-    const clipped = clipSlots(g, slots, summed, optimizer.clipping, before + 1)
+    return clipSlots(g, slots, summed, optimizer.clipping, before + 1)
+  }
+  if (last && !apart) {
+    const { gradients: final, scale: left } = clipped()
     const all = slots.map((slot, at) => ({
       name: slot.name,
       parameter: wholes[at] as Value,
-      gradient: clipped.gradients[at] as Value,
+      gradient: final[at] as Value,
       state: Object.fromEntries(
         states.map((state) => [state, g.input(stateOf(slot.name, state), 'float32', slot.shape)]),
       ),
@@ -87,19 +96,24 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last }: S
     }))
     const rate = g.input(FEED.learningRate, 'float32', [])
     const number = g.input(FEED.step, 'int64', [])
-    const options = { scale: clipped.scale, summed: before + 1 }
+    const options = { scale: left, summed: before + 1 }
     for (const next of optimizerStep(g, optimizer.step, rate, number, all, options)) {
       g.output(next.parameter.name, next.parameter)
       for (const state of Object.values(next.state)) g.output(state.name, state)
     }
     changed.push(...names.flatMap((name) => ['', ...states].map((state) => stateOf(name, state))))
   } else {
-    for (const sum of accumulateGradients(g, names, packed, sums)) g.output(sum.name, sum)
+    const given: Clipped = last ? clipped() : { gradients: accumulateGradients(g, names, packed, sums) }
+    for (const [at, gradient] of given.gradients.entries())
+      g.output(nextOf(stateOf(names[at] as string, ACCUMULATED)), gradient)
+    scale = given.scale
+    if (scale !== undefined) g.output(SCALE, scale)
     changed.push(...names.map((name) => stateOf(name, ACCUMULATED)))
   }
   return {
     model: g.build(),
     carried: new Map(changed.map((name) => [name, nextOf(name)])),
+    scaled: scale !== undefined,
     kept: new Set([...context.statistics.keys()].filter((name) => !context.updates.has(name))),
     masks: context.masks,
     multiplications: multiplications(g.nodes),

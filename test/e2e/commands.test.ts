@@ -37,7 +37,19 @@ describe('help', () => {
   it('is there for the command and for each of its parts, with what they take', async () => {
     const whole = await tideway(['--help'])
     expect(whole.code).toBe(0)
-    const parts = ['quickstart', 'up', 'down', 'train', 'trainer', 'jobs', 'models', 'deploy', 'devices', 'drift']
+    const parts = [
+      'quickstart',
+      'up',
+      'down',
+      'train',
+      'finetune',
+      'trainer',
+      'jobs',
+      'models',
+      'deploy',
+      'devices',
+      'drift',
+    ]
     for (const part of parts) expect(whole.output).toMatch(new RegExp(`^  ${part} `, 'm'))
     expect(whole.output).toContain('Start here:')
     const takes: Record<string, string[]> = {
@@ -52,6 +64,7 @@ describe('help', () => {
         'Examples:',
       ],
       train: ['<pipeline>', '--data <path>', '--seed <n>', '--epochs <n>', 'Examples:'],
+      finetune: ['<model.onnx>', '--data <path>', '--head <classes=N|outputs=N>', '--freeze <pattern...>', 'Examples:'],
       trainer: ['--nats <url>', '--cloud <url>', '--ack-wait <seconds>', '--json', 'Example:'],
       deploy: ['<model:version>', '--fleet <fleet>', '--device <id...>', 'Example:'],
       drift: ['--model <model>', '--fleet <fleet>', '--cloud <url>', '--json'],
@@ -165,7 +178,10 @@ describe('commands on a running cloud', () => {
 
   it('refuse a file that is no pipeline', async () => {
     for (const [text, says] of [
-      ['export default { model: 7 }', 'model: must be a string; data: must be a function; network: must be an object (or base, an ONNX model)'],
+      [
+        'export default { model: 7 }',
+        'model: must be a string; data: must be a function; network: must be an object (or base, an ONNX model)',
+      ],
       ['export const pipeline = 1', 'model: must be a string'],
     ] as const) {
       const { code, json, output } = await run('train', await file('broken.ts', text))

@@ -19,10 +19,16 @@ export function profileSchemaFor(spec: JobSpec, session: Session, train: Part['i
   return suggestProfileSchema({
     signature: session.signature,
     task: spec.loss === 'softmaxCrossEntropy' ? 'classification' : 'regression',
-    ...(spec.image && { image: spec.image }),
+    ...(spec.image && hasChannelsLast(session, spec.image) && { image: spec.image }),
     ...(spec.classes && { classes: spec.classes }),
     ...(spec.features && { features: columnScales(spec.features, train) }),
   })
+}
+
+/** Statistics of images read [height, width, channels]; planes of several channels are profiled as other inputs are. */
+function hasChannelsLast({ signature }: Session, [height, width, channels]: NonNullable<JobSpec['image']>): boolean {
+  const row = signature.inputs[0]?.shape.slice(1) ?? []
+  return channels === 1 || row.length !== 3 || row.join() === [height, width, channels].join()
 }
 
 /** Profiles the validation rows through the variant that devices will run, and stores the profile. */

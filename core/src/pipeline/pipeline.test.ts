@@ -28,6 +28,28 @@ it('names every field that is wrong', () => {
   expect(() => resolvePipeline(bad, { dataset, data })).toThrow(/model: .*batchSize: .*epochs: /)
 })
 
+const base = { model: 'net.onnx', freeze: ['backbone.*'], head: { classes: 2 } }
+const blob = { sha256: 'c'.repeat(64), size: 20 }
+
+it('takes a base model in place of a network, by its blob', () => {
+  const { network: _, ...rest } = pipeline
+  const spec = resolvePipeline({ ...rest, base }, { dataset, data, base: blob })
+  expect(spec.base).toEqual({ ...blob, freeze: ['backbone.*'], head: { classes: 2 } })
+  expect(spec.network).toBeUndefined()
+})
+
+it('refuses a network and a base model together, neither, and a head that is none', () => {
+  const { network: _, ...rest } = pipeline
+  expect(() => resolvePipeline({ ...pipeline, base }, { dataset, data, base: blob })).toThrow(
+    /either a network or a base/,
+  )
+  expect(() => resolvePipeline(rest, { dataset, data })).toThrow(/either a network or a base/)
+  const both = { ...base, head: { classes: 2, outputs: 1 } }
+  expect(() => resolvePipeline({ ...rest, base: both }, { dataset, data, base: blob })).toThrow(
+    /base\.head: needs either/,
+  )
+})
+
 it('says when there are too few rows for a part', () => {
   const few = { ...dataset, inputs: { ...dataset.inputs, shape: [5, 2], data: new Float32Array(10) } }
   expect(() => resolvePipeline(pipeline, { dataset: few, data })).toThrow(/5 rows are too few: the validation part/)

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { columnsSchema } from '../pipeline/columns.js'
 import {
   activation,
   cellActivation,
@@ -156,6 +157,8 @@ const normalizations = [
   layer('normalization', {}),
   /** x * scale + offset. */
   layer('rescaling', { scale: z.number(), offset: z.number().default(0) }),
+  /** Raw columns of a table to numbers: imputed, scaled, one-hot; fitted on the training rows and frozen. */
+  layer('columns', { columns: columnsSchema }),
 ] as const
 
 const gated = {

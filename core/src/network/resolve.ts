@@ -73,6 +73,8 @@ export function tryPlanNetwork(
       issues.push(
         `${path}: only rescaling may come before a normalization; behind other layers it has no fixed statistics`,
       )
+    if (layer.type === 'columns' && inputs[0] !== INPUT)
+      issues.push(`${path}: columns take the raw rows: only the network's input may come before them`)
     if (SCALES.has(layer.type) && scaledOnly.has(inputs[0] ?? '')) scaledOnly.add(name)
     for (const from of inputs) used.add(from)
     shapes.set(name, known?.shape)

@@ -77,6 +77,21 @@ const affine = (layer: { center: boolean; scale: boolean }, shape: Shape): Shape
   parameters: last(shape) * (Number(layer.center) + Number(layer.scale)),
 })
 
+/** A number for each column of numbers; of a category its one-hot numbers, or its index. */
+const columns: ShapeRule<'columns'> = ({ columns: schema }, shape) => {
+  const features = schema.features ?? []
+  if (shape.length !== 1 || shape[0] !== features.length) return `rows [${features.length}], a number for each column`
+  let width = 0
+  for (const name of features) {
+    const column = schema.columns[name]
+    if (column?.type === 'category') {
+      if (column.values === undefined) return `the values of column ${name} listed: its width follows from them`
+      width += column.oneHot ? column.values.length + Number(column.unknown === 'other') : 1
+    } else width += 1
+  }
+  return { shape: [width] }
+}
+
 /** Layers that are not about images. */
 export const shapesOfCore = {
   dense: ({ units, useBias }, shape) => ({
@@ -99,6 +114,7 @@ export const shapesOfCore = {
   layerNormalization: affine,
   normalization: same,
   rescaling: same,
+  columns,
   lstm,
   gru,
   bidirectional,

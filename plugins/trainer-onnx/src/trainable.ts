@@ -53,6 +53,8 @@ export interface Trainable {
   readonly lastActivation: 'linear' | 'softmax' | 'sigmoid'
   readonly parameters: readonly ParameterSpec[]
   readonly statistics: readonly StatisticSpec[]
+  /** Whether a number of a row, by its place, may be missing (NaN); none when left out. */
+  readonly mayMiss?: (place: number) => boolean
   /** Values of statistics that are fitted on the training rows before the first step (Keras's `adapt`), by name. */
   fit?(inputs: Tensor): ReadonlyMap<string, Float32Array>
   /**

@@ -157,7 +157,7 @@ function shapeIssues(name: string, { shape, data }: Tensor, row: readonly number
 
 function valueIssues(network: Trainable, part: string, inputs: Tensor, targets: Tensor): string[] {
   const issues: string[] = []
-  if (inputs.dtype === 'float32') issues.push(...finiteIssues(`${part}.inputs`, inputs))
+  if (inputs.dtype === 'float32') issues.push(...finiteIssues(`${part}.inputs`, inputs, network.mayMiss))
   if (targets.dtype === 'float32') issues.push(...finiteIssues(`${part}.targets`, targets))
   if (targets.dtype === 'int32') {
     const classes = network.output.shape[0] ?? 0
@@ -167,10 +167,14 @@ function valueIssues(network: Trainable, part: string, inputs: Tensor, targets: 
   return issues
 }
 
-function finiteIssues(name: string, tensor: Tensor & { readonly dtype: 'float32' }): string[] {
-  const at = tensor.data.findIndex((value) => !Number.isFinite(value))
-  if (at < 0) return []
-  return [
-    `${name}: row ${Math.floor(at / (tensor.data.length / (tensor.shape[0] ?? 1)))} holds a value that is not finite`,
-  ]
+function finiteIssues(
+  name: string,
+  tensor: Tensor & { readonly dtype: 'float32' },
+  mayMiss: Trainable['mayMiss'] = () => false,
+): string[] {
+  const width = tensor.data.length / (tensor.shape[0] ?? 1)
+  const at = tensor.data.findIndex(
+    (value, place) => !Number.isFinite(value) && !(Number.isNaN(value) && mayMiss(place % width)),
+  )
+  return at < 0 ? [] : [`${name}: row ${Math.floor(at / width)} holds a value that is not finite`]
 }

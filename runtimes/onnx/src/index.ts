@@ -2,7 +2,16 @@ export { type BuiltNode, GraphBuilder, OPSET, type OpOptions } from './build/gra
 export { roundName, type Unrolling, unroll } from './build/unroll.js'
 export { type Dim, floats, int64s, type Value, type ValueType } from './build/value.js'
 export { fitColumns } from './columns/fit.js'
-export type { CategoryStatistics, ColumnStatistics, NumberStatistics } from './columns/statistics.js'
+export {
+  type CategoryStatistics,
+  type ColumnStatistics,
+  fillOf,
+  isCategory,
+  isNumber,
+  type NumberStatistics,
+  pairColumns,
+  scalingOf,
+} from './columns/statistics.js'
 export { columnNames, columnTransform } from './columns/transform.js'
 export { entries as onnxErrorEntries, errors as onnxErrors } from './errors.js'
 export { type ExternalData, readModelFile } from './format/external.js'

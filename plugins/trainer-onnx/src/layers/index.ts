@@ -11,6 +11,7 @@ import type { GraphBuilder, Value } from '@tideway/onnx'
 import type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable } from '../trainable.js'
 import { ACTIVATIONS, activationOf } from './activations.js'
 import { attentionRules } from './attention.js'
+import { columnRules, fitColumnLayers, mayMissIn } from './columns.js'
 import { LayerContext } from './context.js'
 import { convolutionRules } from './convolution.js'
 import { denseRules } from './dense.js'
@@ -30,6 +31,7 @@ export const LAYERS: LayerRules<LayerType> = {
   ...poolingRules,
   ...layoutRules,
   ...normalizeRules,
+  ...columnRules,
   ...recurrentRules,
   ...attentionRules,
   ...mergeRules,
@@ -85,7 +87,8 @@ export function trainableOf(config: NetworkConfig): Trainable {
     statistics: weights
       .filter(({ kind }) => kind === 'statistic')
       .map((spec): StatisticSpec => ({ name: spec.name, shape: spec.shape, initial: () => initialOf(spec, noRandom) })),
-    fit: (inputs: Tensor) => fitNormalizations(plan, inputs),
+    mayMiss: mayMissIn(plan),
+    fit: (inputs: Tensor) => new Map([...fitNormalizations(plan, inputs), ...fitColumnLayers(plan, inputs)]),
     forward: (g, rows, context, outputName) => {
       if (context.training) for (const spec of parameters) addPenalty(g, spec, context)
       return forward(g, plan, rows, context, outputName)

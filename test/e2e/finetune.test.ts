@@ -115,7 +115,10 @@ describe('tideway finetune', () => {
       return { inputs: { dtype: 'float32', shape: [rows, 1, ${SIDE}, ${SIDE}], data }, targets: { dtype: 'int32', shape: [rows], data: targets } }
     }`
     const base = `{ model: 'model.onnx', freeze: ['backbone.*'], head: { classes: 2 } }`
-    await writeFile(file, `export default { model: 'lit', data: ${data}, base: ${base}, optimizer: { type: 'adam', learningRate: 0.02 } }\n`)
+    await writeFile(
+      file,
+      `export default { model: 'lit', data: ${data}, base: ${base}, optimizer: { type: 'adam', learningRate: 0.02 } }\n`,
+    )
     const made = await tidewayJson<FineTuned>(['train', file, '--cloud', loop.cloud.url])
     expect(made.evaluation['fp32']?.accuracy).toBe(1)
     expect(bitsOf((await shipped(made)).onnx, 'backbone.conv.weight')).toEqual(

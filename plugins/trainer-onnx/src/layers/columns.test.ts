@@ -85,7 +85,8 @@ describe('the columns layer', () => {
     expect(fitted?.get('table/category_0_known')).toEqual(Float32Array.of(0, -0.5, 2))
 
     const [validation, other] = [table(110, 1), table(110, 1)]
-    other.inputs.data.fill(5_000, 4, 9)
+    const raw = other.inputs.data as Float32Array
+    raw.fill(5_000, 4, 9)
     const fit = (rows: TrainData) =>
       createOnnxTrainer({ threads: 1 }).fit({ ...job, epochs: 1 }, { train: table(66, 0), validation: rows })
     const [one, same] = [await fit(validation), await fit(other)]

@@ -97,7 +97,7 @@ export class Engine {
 
   /** One epoch, counted from 0, its steps from `first` on; `rate` is the learning rate of a step. */
   async *epoch(epoch: number, first: number, rate: (step: number) => number): AsyncGenerator<TrainedBatch> {
-    const { seed, optimizer } = this.options
+    const { weights, seed, optimizer } = this.options
     let step = first
     let batches = 0
     for await (const { rows, steps, fill } of this.feeder.epoch(epoch)) {
@@ -120,9 +120,14 @@ export class Engine {
       for (const [at, { loss }] of rounds.entries()) yield { loss: loss[0] as number, rows, step: step + at }
       if (last) step += steps
     }
+    // An epoch is followed by an evaluation and a checkpoint, which have copies of their own.
+    weights.dropGradients()
   }
 
-  /** Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics. */
+  /**
+   * Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics as
+   * they are shipped: copies, which are a large network's no longer than for this.
+   */
   async evaluate(
     data: TrainData,
     tensors: Readonly<Record<string, Float32Array>>,
@@ -144,6 +149,8 @@ export class Engine {
       const right = out[CORRECT]
       if (right !== undefined) correct = (correct ?? 0) + Number(right.data[0])
     }
+    if (this.updater !== undefined)
+      for (const [name, values] of Object.entries(tensors)) if (!this.options.weights.isFixed(name)) release(values)
     return { loss: loss / total, ...(correct === undefined ? {} : { accuracy: correct / total }) }
   }
 
@@ -151,7 +158,7 @@ export class Engine {
   async dispose(): Promise<void> {
     await this.feeder.close()
     for (const session of this.sessions.splice(0)) await session.release()
-    this.options.weights.dropGradients()
+    this.options.weights.finish()
   }
 
   /** Runs a graph and makes current what it changed; returns what its gradients are still to be multiplied by. */

@@ -24,6 +24,7 @@ export interface InitialTensors {
 export class Weights {
   private readonly sets: readonly [Feeds, Feeds] = [{}, {}]
   private readonly shapes: ReadonlyMap<string, readonly number[]>
+  private finished = false
   private readonly sides = new Map<string, 0 | 1>()
   private readonly frozen: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>
 
@@ -63,7 +64,7 @@ export class Weights {
     return this.tensors(names, (name) => [nextOf(name), this.side(name)])
   }
 
-  /** Frees the memory of gradients, when no step is to come. */
+  /** Frees the memory of gradients, between steps. */
   dropGradients(): void {
     for (const { name } of this.layout.slots)
       for (const set of this.sets) {
@@ -71,6 +72,12 @@ export class Weights {
         if (gradient instanceof Float32Array) release(gradient)
         delete set[stateOf(name, ACCUMULATED)]
       }
+  }
+
+  /** No step is to come: what is shipped needs no copies any more. */
+  finish(): void {
+    this.dropGradients()
+    this.finished = true
   }
 
   /** The current values themselves: of a slot, of its state or of a statistic. */
@@ -103,8 +110,13 @@ export class Weights {
     const averaged = new Map(averages)
     const now = Object.entries({ ...this.parameters(), ...this.statistics() })
     return Object.fromEntries(
-      now.map(([name, values]) => [name, averaged.get(name) ?? (name in this.frozen ? values : values.slice())]),
+      now.map(([name, values]) => [name, averaged.get(name) ?? (this.isFixed(name) ? values : values.slice())]),
     )
+  }
+
+  /** Whether no step writes a tensor from now on. */
+  isFixed(name: string): boolean {
+    return this.finished || name in this.frozen
   }
 
   /** The current parameters, and the frozen ones: views, which the next step changes. */

@@ -2,6 +2,8 @@ import type { NetworkJob, TrainData } from '@tideway/core'
 import { initialParameters, shuffledRows } from '@tideway/trainer-onnx'
 import type { Bench, BenchCheck, BenchRow } from '../result.js'
 import { digits } from './data.js'
+import { digitsAccuracy } from './digits.js'
+import { memoryGrowth } from './memory.js'
 import { jobOf, networks } from './networks.js'
 import { trainOnOnnx } from './onnx.js'
 import type { Outcome } from './outcome.js'
@@ -12,6 +14,31 @@ import { trainOnTfjs } from './tfjs.js'
 const THREADS = 2
 const ROUNDS = 3
 
+const parts: Readonly<Record<string, Bench>> = {
+  engines: (progress, args) => engines(progress, args),
+  digits: (progress) => digitsAccuracy(progress, THREADS),
+  memory: (progress) => memoryGrowth(progress),
+}
+
+/**
+ * Engines against each other, the accuracy of the digits example, and memory. `--only NAME` runs one of these parts,
+ * `--network NAME` one network of the engines.
+ */
+export const train: Bench = async (progress, args) => {
+  const value = (flag: string): string | undefined => (args.includes(flag) ? args[args.indexOf(flag) + 1] : undefined)
+  const only = value('--network') === undefined ? value('--only') : 'engines'
+  const chosen = Object.entries(parts).filter(([name]) => only === undefined || name === only)
+  if (chosen.length === 0) throw new Error(`--only takes one of: ${Object.keys(parts).join(', ')}`)
+  const rows: BenchRow[] = []
+  const checks: BenchCheck[] = []
+  for (const [, part] of chosen) {
+    const measured = await part(progress, args)
+    rows.push(...measured.rows)
+    checks.push(...measured.checks)
+  }
+  return { rows, checks }
+}
+
 interface Contender {
   readonly rounds: number
   readonly run: () => Promise<Outcome>
@@ -21,9 +48,9 @@ interface Contender {
  * Networks trained by each engine from the same weights on the same rows in the same order, on as many threads. Engines
  * take turns and each one's best run counts: other work on the machine only ever slows a run. Python's engines run when
  * they are installed (TIDEWAY_PYTHON), each in every way that it knows; tfjs trains the dense network only, as it has no
- * gradient kernels of convolutions on wasm and takes minutes for them on its cpu backend. `--network NAME` runs one.
+ * gradient kernels of convolutions on wasm and takes minutes for them on its cpu backend.
  */
-export const train: Bench = async (progress, args) => {
+const engines: Bench = async (progress, args) => {
   const only = args[args.indexOf('--network') + 1]
   const names = Object.keys(networks).filter((name) => !args.includes('--network') || name === only)
   const installed = new Map(

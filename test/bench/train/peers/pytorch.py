@@ -13,7 +13,8 @@ class ConvBlock(nn.Module):
 
     def __init__(self, name, stride=(1, 1), groups=1, size=None):
         super().__init__()
-        kernel = torch.from_numpy(weights[f"{name}/kernel"])
+        part = "depthwise_kernel" if groups > 1 else "kernel"
+        kernel = torch.from_numpy(weights[f"{name}/{part}"])
         bias = weights.get(f"{name}/bias")
         self.kernel = nn.Parameter(kernel)
         self.bias = None if bias is None else nn.Parameter(torch.from_numpy(bias))

@@ -13,7 +13,6 @@ from plan import network, plan, threads, train, variant, weights
 tf.config.threading.set_intra_op_parallelism_threads(threads)
 tf.config.threading.set_inter_op_parallelism_threads(1)
 layers = tf.keras.layers
-FILTERS = {"stem": 16, "1": 16, "2": 32, "3": 64}
 
 
 def conv(x, name, filters, size, strides=1, norm=True):
@@ -60,13 +59,15 @@ body = {"dense": dense_net, "conv": conv_net, "ds-cnn": ds_cnn, "resnet-8": resn
 x = tf.keras.Input(plan["shape"])
 model = tf.keras.Model(x, layers.Dense(plan["classes"], name="head")(body(x)))
 for layer in model.layers:
-    for own, part in (("kernel", "kernel"), ("depthwise_kernel", "kernel"), ("bias", "bias")):
-        variable = getattr(layer, own, None)
+    # Ours are [out, in, height, width]; a depthwise kernel is [channels, 1, height, width].
+    depthwise = weights.get(f"{layer.name}/depthwise_kernel")
+    if depthwise is not None:
+        # Keras 2 calls it depthwise_kernel.
+        getattr(layer, "kernel" if hasattr(layer, "kernel") else "depthwise_kernel").assign(depthwise.transpose(2, 3, 0, 1))
+    for part in ("kernel", "bias"):
         value = weights.get(f"{layer.name}/{part}")
-        if variable is None or value is None:
-            continue
-        # Ours are [out, in, height, width]; a depthwise kernel is [channels, 1, height, width].
-        variable.assign(value.transpose(2, 3, 0, 1) if own == "depthwise_kernel" else value.transpose(2, 3, 1, 0) if value.ndim == 4 else value)
+        if value is not None:
+            getattr(layer, part).assign(value.transpose(2, 3, 1, 0) if value.ndim == 4 else value)
 model.compile(
     optimizer=tf.keras.optimizers.Adam(plan["learningRate"], epsilon=1e-7),
     loss=tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),

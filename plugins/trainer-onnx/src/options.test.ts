@@ -212,6 +212,47 @@ describe('augmentation and balance', () => {
   })
 })
 
+describe('what would train in vain is refused before the first step', () => {
+  it('one class alone', async () => {
+    const one: TrainData = { ...train, targets: { dtype: 'int32', shape: [96], data: new Int32Array(96).fill(2) } }
+    await expect(trainer.fit(cornersJob, { train: one })).rejects.toMatchObject({
+      code: 'TRAIN_DATA_INVALID',
+      data: { issues: [expect.stringMatching(/every row is of class 2/)] },
+    })
+  })
+
+  it('a metric that no epoch has', async () => {
+    const learningRate = { type: 'reduceOnPlateau', initial: 1, metric: 'f1' } as const
+    const job: TrainJob = { ...cornersJob, optimizer: { type: 'sgd', learningRate }, earlyStopping: {} }
+    await expect(trainer.fit(job, { train })).rejects.toMatchObject({
+      code: 'TRAIN_CONFIG_INVALID',
+      data: {
+        issues: [/earlyStopping\.metric: "valLoss"/, /learningRate\.metric: "f1"/].map((text) =>
+          expect.stringMatching(text),
+        ),
+      },
+    })
+  })
+
+  it('rows that are no numbers, also where they are their own targets', async () => {
+    const data = Float32Array.from(train.inputs.data as Float32Array)
+    data[5] = Number.NaN
+    const network = withLayers({ type: 'dense', units: 2 })
+    const inputs = { dtype: 'float32', shape: [96, 2], data } as const
+    const bad = trainer.fit({ ...cornersJob, network, loss: 'reconstruction' }, { train: { ...train, inputs } })
+    await expect(bad).rejects.toMatchObject({ code: 'TRAIN_DATA_INVALID' })
+  })
+
+  it('but not more classes than an embedding is wide', async () => {
+    const many: TrainData = {
+      ...train,
+      targets: { dtype: 'int32', shape: [96], data: Int32Array.from({ length: 96 }, (_, row) => row % 6) },
+    }
+    const network = withLayers({ type: 'dense', units: 2 })
+    expect((await trainer.fit({ ...cornersJob, network, loss: 'triplet', epochs: 1 }, { train: many })).epochs).toBe(1)
+  })
+})
+
 describe('early stopping', () => {
   const job: TrainJob = {
     ...cornersJob,

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import {
+  layerTypes,
   type NetworkJob,
   resolveEarlyStopping,
   resolveOptimizer,
@@ -11,9 +12,10 @@ import {
 } from '@tideway/core'
 import { type Feeder, openFeeder } from './batches/feeder.js'
 import { balancedLoss, feederOptions } from './batches/job.js'
+import { channelBlock } from './block.js'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, jobDigest } from './checkpoint.js'
 import { earlyStopping } from './early-stopping.js'
-import { Engine, isSmall } from './engine.js'
+import { Engine, type EngineOptions, isSmall } from './engine.js'
 import { errors } from './errors.js'
 import { inferenceModel } from './graphs/inference.js'
 import type { RowsType } from './graphs/names.js'
@@ -44,14 +46,18 @@ const MAX_THREADS = { small: 2, other: 8 } as const
 export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
   return {
     name: 'onnx',
-    flags: { layers: ['dense', 'normalization', 'rescaling'], providers: ['cpu'] },
+    flags: { layers: layerTypes, providers: ['cpu'] },
     fit: async (job, context) => {
       const { network, notes } = trainableIn(job, context.base)
       checkData(job, network, context.train, context.validation)
       const asked = context.threads ?? options.threads
       const fitting = (multiplications: number): number =>
         Math.min(availableParallelism(), MAX_THREADS[isSmall(multiplications) ? 'small' : 'other'])
-      return new Run(job, network, notes, context, (multiplications) => asked ?? fitting(multiplications)).fit()
+      const machine = {
+        threads: (multiplications: number): number => asked ?? fitting(multiplications),
+        block: await channelBlock(),
+      }
+      return new Run(job, network, notes, context, machine).fit()
     },
   }
 }
@@ -86,7 +92,7 @@ class Run {
     private readonly network: Trainable,
     private readonly notes: readonly string[],
     private readonly context: TrainContext,
-    threads: (multiplications: number) => number,
+    machine: Pick<EngineOptions, 'threads' | 'block'>,
   ) {
     const { train } = context
     const optimizer = resolveOptimizer(job.optimizer)
@@ -121,7 +127,7 @@ class Run {
       seed,
       feeder,
       weights: this.weights,
-      threads,
+      ...machine,
     })
     this.stepsPerEpoch = this.engine.steps
     this.environment = environmentOf(this.engine.threads)

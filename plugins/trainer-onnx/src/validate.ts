@@ -7,7 +7,9 @@ import {
   lossSchema,
   optimizerSchema,
   type ResolvedLoss,
+  resolveEarlyStopping,
   resolveLoss,
+  resolveSchedule,
   type Tensor,
   type TidewayError,
   type TrainData,
@@ -112,6 +114,22 @@ function lossIssues(config: LossConfig, { network, end, field }: Checked): strin
   return issues
 }
 
+/** Metrics that a job goes by and that no epoch will have: it would wait for them in vain. */
+function metricIssues({ loss, optimizer, earlyStopping }: TrainJob, validation: TrainData | undefined): string[] {
+  const classes = resolveLoss(loss).type === 'softmaxCrossEntropy'
+  const measured = ['loss', ...(validation === undefined ? [] : ['valLoss', ...(classes ? ['valAccuracy'] : [])])]
+  const schedule = resolveSchedule(optimizer.learningRate)
+  const wanted = {
+    'earlyStopping.metric': earlyStopping && resolveEarlyStopping(earlyStopping).metric,
+    'optimizer.learningRate.metric': schedule.type === 'reduceOnPlateau' ? schedule.metric : undefined,
+  }
+  return Object.entries(wanted).flatMap(([field, metric]) =>
+    metric === undefined || measured.includes(metric)
+      ? []
+      : [`${field}: "${metric}" is not measured here; there is ${measured.join(', ')}`],
+  )
+}
+
 /** Checks the rows of both parts; throws `TRAIN_DATA_INVALID` naming every bad tensor. */
 export function checkData(
   job: TrainJob,
@@ -120,8 +138,8 @@ export function checkData(
   validation: TrainData | undefined,
 ): void {
   const issues = dataIssues(job, network, 'train', train)
-  const inBatches = batchIssues(job, network, train)
-  if (inBatches.length > 0) throw errors.TRAIN_CONFIG_INVALID({ issues: inBatches })
+  const inJob = [...batchIssues(job, network, train), ...metricIssues(job, validation)]
+  if (inJob.length > 0) throw errors.TRAIN_CONFIG_INVALID({ issues: inJob })
   if (validation !== undefined) {
     issues.push(...dataIssues(job, network, 'validation', validation))
     if (validation.inputs.dtype !== train.inputs.dtype)
@@ -140,11 +158,15 @@ function dataIssues(job: TrainJob, network: Trainable, part: string, { inputs, t
     issues.push(`${part}.inputs: ${inputs.dtype}, not float32 or uint8`)
   issues.push(...shapeIssues(`${part}.inputs`, inputs, network.input.shape))
   const target = targetOf(job.loss, network)
-  if (target === undefined) return issues
-  const meaning = target.dtype === 'int32' ? ' class indices' : ''
-  if (targets.dtype !== target.dtype) issues.push(`${part}.targets: ${targets.dtype}, not ${target.dtype}${meaning}`)
-  issues.push(...shapeIssues(`${part}.targets`, targets, target.shape))
-  if (issues.length === 0) issues.push(...valueIssues(network, part, inputs, targets))
+  if (target !== undefined) {
+    const meaning = target.dtype === 'int32' ? ' class indices' : ''
+    if (targets.dtype !== target.dtype) issues.push(`${part}.targets: ${targets.dtype}, not ${target.dtype}${meaning}`)
+    issues.push(...shapeIssues(`${part}.targets`, targets, target.shape))
+  }
+  if (issues.length > 0) return issues
+  if (inputs.dtype === 'float32') issues.push(...finiteIssues(`${part}.inputs`, inputs, network.mayMiss))
+  if (target?.dtype === 'float32') issues.push(...finiteIssues(`${part}.targets`, targets as FloatTensor))
+  if (target?.dtype === 'int32') issues.push(...classIssues(job, network, part, targets.data as Int32Array))
   return issues
 }
 
@@ -155,23 +177,19 @@ function shapeIssues(name: string, { shape, data }: Tensor, row: readonly number
   return data.length === elementCount(shape) ? [] : [`${name}: ${data.length} values for shape [${shape.join(', ')}]`]
 }
 
-function valueIssues(network: Trainable, part: string, inputs: Tensor, targets: Tensor): string[] {
-  const issues: string[] = []
-  if (inputs.dtype === 'float32') issues.push(...finiteIssues(`${part}.inputs`, inputs, network.mayMiss))
-  if (targets.dtype === 'float32') issues.push(...finiteIssues(`${part}.targets`, targets))
-  if (targets.dtype === 'int32') {
-    const classes = network.output.shape[0] ?? 0
-    const row = targets.data.findIndex((value) => value < 0 || value >= classes)
-    if (row >= 0) issues.push(`${part}.targets: row ${row} is not a class from 0 to ${classes - 1}`)
-  }
-  return issues
+type FloatTensor = Tensor & { readonly dtype: 'float32' }
+
+function classIssues({ loss }: TrainJob, { output }: Trainable, part: string, labels: Int32Array): string[] {
+  // An embedding's width says nothing of how many classes there are.
+  const classes = resolveLoss(loss).type === 'triplet' ? Number.POSITIVE_INFINITY : (output.shape[0] ?? 0)
+  const row = labels.findIndex((label) => label < 0 || label >= classes)
+  if (row >= 0)
+    return [`${part}.targets: row ${row} is not a class from 0${classes < Infinity ? ` to ${classes - 1}` : ' up'}`]
+  const single = part === 'train' && labels.every((label) => label === labels[0])
+  return single ? [`${part}.targets: every row is of class ${labels[0]}, so there is nothing to tell apart`] : []
 }
 
-function finiteIssues(
-  name: string,
-  tensor: Tensor & { readonly dtype: 'float32' },
-  mayMiss: Trainable['mayMiss'] = () => false,
-): string[] {
+function finiteIssues(name: string, tensor: FloatTensor, mayMiss: Trainable['mayMiss'] = () => false): string[] {
   const width = tensor.data.length / (tensor.shape[0] ?? 1)
   const at = tensor.data.findIndex(
     (value, place) => !Number.isFinite(value) && !(Number.isNaN(value) && mayMiss(place % width)),

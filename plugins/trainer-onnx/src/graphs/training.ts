@@ -27,6 +27,8 @@ export interface StepOrder {
   /** Whether classes come as shares, float32 [batch, classes], as mixed rows have them. */
   readonly softTargets: boolean
   readonly frozen: Frozen
+  /** Channels in a block of the engine's convolutions on blocks; left out: standard operators only. */
+  readonly block?: number | undefined
 }
 
 /** A batch's place in a step: batches before it whose gradients it takes, and whether the step is taken behind it. */
@@ -59,7 +61,7 @@ export interface TrainingStep {
 export function trainingGraph(order: StepOrder, { rows: batch, before, last, apart = false }: StepPart): TrainingStep {
   const { network, layout, optimizer } = order
   const { slots, states } = layout
-  const g = new GraphBuilder('training_step')
+  const g = new GraphBuilder('training_step', { block: order.block })
   const wholes = slots.map(({ name, shape }) => g.input(name, 'float32', shape))
   const parts = slots.map((slot, at) => unpack(g, slot, wholes[at] as Value))
   const trained = slots.flatMap(({ members }, at) =>

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf'
 import type { DataType, Tensor, TensorSpec } from '@tideway/core'
 import { errors } from '../errors.js'
-import { type Attributes, makeNode } from '../format/node.js'
+import { type Attributes, makeNode, splitOperator } from '../format/node.js'
 import { valueInfo } from '../format/signature.js'
 import { fromTensor } from '../format/tensor.js'
 import { type Model, ModelSchema } from '../generated/onnx_pb.js'
@@ -25,6 +25,16 @@ export interface BuiltNode {
   readonly attributes: Attributes
   /** The nodes that it is written as; itself when left out. */
   readonly parts?: readonly BuiltNode[]
+}
+
+export interface GraphOptions {
+  /** Before every name that is made. */
+  readonly prefix?: string
+  /**
+   * Channels in a block, where convolutions may be written for ONNX Runtime's operators on blocks (`build/blocked.ts`),
+   * which run only there and on processors of this block size; left out: standard operators only.
+   */
+  readonly block?: number | undefined
 }
 
 export interface OpOptions {
@@ -58,11 +68,17 @@ export class GraphBuilder {
   private readonly outputList: { readonly name: string; readonly value: Value }[] = []
   private readonly counters = new Map<string, number>()
 
+  /** Channels in a block of ONNX Runtime's operators on blocks; undefined where only standard operators are written. */
+  readonly block: number | undefined
+  private readonly prefix: string
+
   constructor(
     private readonly graphName: string,
-    /** Before every name that is made. */
-    private readonly prefix = '',
-  ) {}
+    options: GraphOptions = {},
+  ) {
+    this.block = options.block
+    this.prefix = options.prefix ?? ''
+  }
 
   /** The nodes so far, each after those whose outputs it takes. */
   get nodes(): readonly BuiltNode[] {
@@ -131,8 +147,9 @@ export class GraphBuilder {
     const outputs =
       lowered?.outputs ?? types.map((type, place) => this.declare(place === 0 ? name : `${name}_${place}`, type))
     this.built.push({ name, opType, inputs, outputs, attributes, ...(lowered && { parts: lowered.parts }) })
-    // Inside of a lowered node a float has no node of its own: its gradient could not be found.
-    const hidden = this.lowering && types.some(({ dtype }) => isFloat(dtype))
+    // Inside of a lowered node a float has no node of its own: its gradient could not be found. The engine's own operators
+    // stand behind all that is differentiated.
+    const hidden = this.lowering && !isOwn(opType) && types.some(({ dtype }) => isFloat(dtype))
     if (key !== undefined && !hidden && !this.shared.has(key)) this.shared.set(key, outputs)
     const contents = contentsOf(context, types)
     if (contents !== undefined) this.contents.set(name, contents)
@@ -189,7 +206,7 @@ export class GraphBuilder {
 
   /** An empty graph, for the body of a loop in this one: names in it differ from those around it. */
   nested(name: string): GraphBuilder {
-    return new GraphBuilder(name, `${name}.`)
+    return new GraphBuilder(name, { prefix: `${name}.` })
   }
 
   /** A name that nothing in this graph has. */
@@ -209,11 +226,12 @@ export class GraphBuilder {
     const aliases = this.outputList.filter(({ name, value }) => name !== value.name)
     for (const { name } of aliases)
       if (this.values.has(name)) throw errors.GRAPH_INVALID({ operator: 'output', reason: `"${name}" is taken` })
+    const domains = new Set(nodes.map(({ opType }) => splitOperator(opType).domain).filter((domain) => domain !== ''))
     return create(ModelSchema, {
       irVersion: IR_VERSION,
       producerName: producer.name,
       producerVersion: producer.version,
-      opsetImport: [{ domain: '', version: BigInt(OPSET) }],
+      opsetImport: [{ domain: '', version: BigInt(OPSET) }, ...[...domains].map((domain) => ({ domain, version: 1n }))],
       graph: {
         name: this.graphName,
         node: [
@@ -255,6 +273,9 @@ export class GraphBuilder {
     return value
   }
 }
+
+/** Whether an operator is an engine's and not ONNX's. */
+const isOwn = (operator: string): boolean => splitOperator(operator).domain !== ''
 
 const specFrom = (name: string, { dtype, shape }: ValueType): TensorSpec => ({
   name,

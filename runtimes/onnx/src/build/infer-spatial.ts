@@ -1,3 +1,4 @@
+import { inferBlocked } from './blocked.js'
 import type { InferRule, NodeContext } from './context.js'
 import { interpolated } from './interpolate.js'
 import { show } from './shapes.js'
@@ -126,6 +127,7 @@ const blocks =
 
 /** Operators on images: a batch axis, a channel axis, and spatial axes. */
 export const inferSpatial: Readonly<Record<string, InferRule>> = {
+  ...inferBlocked(conv),
   AveragePool: pool,
   BatchNormalization: batchNormalization,
   Conv: conv,

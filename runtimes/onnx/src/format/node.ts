@@ -25,9 +25,18 @@ export type AttributeValue =
 
 export type Attributes = Readonly<Record<string, AttributeValue>>
 
+/**
+ * An operator by its name, with the domain before it where it is not ONNX's own ("com.microsoft.nchwc.Conv"): names of
+ * operators have no dot.
+ */
+export function splitOperator(name: string): { readonly domain: string; readonly opType: string } {
+  const dot = name.lastIndexOf('.')
+  return { domain: name.slice(0, Math.max(0, dot)), opType: name.slice(dot + 1) }
+}
+
 /** Makes a node; attributes are written in the order of their names, so that the same node gives the same bytes. */
 export function makeNode(
-  opType: string,
+  operator: string,
   input: readonly string[],
   output: readonly string[],
   attributes: Attributes = {},
@@ -36,8 +45,10 @@ export function makeNode(
   const attribute = Object.keys(attributes)
     .sort()
     .map((key) => makeAttribute(key, attributes[key] as AttributeValue))
+  const { domain, opType } = splitOperator(operator)
   return create(NodeSchema, {
     opType,
+    ...(domain === '' ? {} : { domain }),
     input: [...input],
     output: [...output],
     attribute,

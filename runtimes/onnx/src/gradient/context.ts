@@ -14,6 +14,7 @@ export class GradientContext {
     /** The gradient of the loss by each output; undefined where the loss does not depend on it. */
     readonly gradients: readonly (Value | undefined)[],
     private readonly wanted: (value: Value) => boolean,
+    private readonly balanced: Set<string>,
   ) {
     this.info = g.context(node.opType, node.inputs, node.attributes, node.outputs.length)
   }
@@ -36,6 +37,17 @@ export class GradientContext {
   needs(place: number): boolean {
     const value = this.node.inputs[place]
     return value !== undefined && this.wanted(value)
+  }
+
+  /** Says of a gradient that each channel's elements sum to zero, whatever is fed. */
+  balance(gradient: Value): Value {
+    this.balanced.add(gradient.name)
+    return gradient
+  }
+
+  /** Whether a gradient is known to sum to zero over all axes but the channels'. */
+  isBalanced(gradient: Value): boolean {
+    return this.balanced.has(gradient.name)
   }
 
   op(opType: string, inputs: readonly (Value | undefined)[], attributes: Attributes = {}): Value {

@@ -28,11 +28,12 @@ export function differentiate(g: GraphBuilder, loss: Value, parameters: readonly
   check(path, parameters, loss)
 
   const gradients = new Map<string, Value>([[loss.name, g.constant(floats(loss.dtype, [1]))]])
+  const balanced = new Set<string>()
   for (const node of path.toReversed()) {
     const outer = node.outputs.map((value) => gradients.get(value.name))
     // A node may be reached through an input that its output does not slope by: a ratio, a size.
     if (outer.every((gradient) => gradient === undefined)) continue
-    const context = new GradientContext(g, node, outer, (value) => trained.has(value.name))
+    const context = new GradientContext(g, node, outer, (value) => trained.has(value.name), balanced)
     const inner = GRADIENTS[node.opType]?.(context) ?? []
     for (const [place, gradient] of inner.entries()) {
       const input = node.inputs[place]

@@ -1,17 +1,21 @@
+import { isBlocked } from '../build/blocked.js'
 import { kernelOf, transposedWindow } from '../build/infer-spatial.js'
 import { isNarrow } from '../build/lower-conv.js'
+import { besidesChannels } from '../build/lower-normalization.js'
 import type { Value } from '../build/value.js'
 import { spanOf, type Window, windowOf } from '../build/window.js'
 import type { GradientContext, GradientRule } from './context.js'
 import { weightGradient } from './conv-weights.js'
-import type { Rules } from './rule.js'
+import { type Rules, zerosLike } from './rule.js'
 import { batchFirst, batchLast, known } from './windows.js'
 
 const bigints = (values: readonly number[]): bigint[] => values.map(BigInt)
 
-/** The sum over everything but the channels. */
+/** The sum over everything but the channels: nothing before a batch normalization, which takes the mean off again. */
 const byBias = (c: GradientContext): Value =>
-  c.op('ReduceSum', [c.dy, c.int64s(c.dy.shape.flatMap((_, axis) => (axis === 1 ? [] : [axis])))], { keepdims: 0n })
+  c.isBalanced(c.dy)
+    ? zerosLike(c, c.in(2))
+    : c.op('ReduceSum', [c.dy, c.int64s(besidesChannels(c.dy))], { keepdims: 0n })
 
 const conv: GradientRule = (c) => {
   const window = windowOf(c.info, kernelOf(c.info), c.in(0).shape.slice(2))
@@ -55,6 +59,7 @@ function slid(c: GradientContext, weights: Value, { kernel, dilations, begin, en
     each === 1 &&
     filters === group &&
     group > 1 &&
+    !isBlocked(c.g, group) &&
     kernel.length < 3 &&
     isNarrow(known(c, c.dy.shape.slice(2)))
   const more = narrow ? ([[1], [0]] as const) : ([[], []] as const)

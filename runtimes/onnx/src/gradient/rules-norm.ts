@@ -55,7 +55,8 @@ const batchTraining: GradientRule = (c) => {
     const share = c.op('Div', [c.op('Neg', [slope]), elements(c)])
     const p = vector(c, mul(c, share, moment(), c.op('Mul', [inverse, inverse])))
     const q = vector(c, mul(c, share, total()))
-    return c.op('Add', [mul(c, dy, slope), line(c, centred, p, q)])
+    // The mean was taken off: a channel's slopes sum to zero.
+    return c.balance(c.op('Add', [mul(c, dy, slope), line(c, centred, p, q)]))
   }
   return [
     c.needs(0) ? byImage() : undefined,

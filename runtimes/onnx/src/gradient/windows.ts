@@ -70,6 +70,20 @@ export function seen(
   return c.op('Slice', [image, ...inputs.map((values) => c.int64s(values))])
 }
 
+/** Elements `offset` to `offset + count` of some axes, zeros where there are none: one Pad, which also cuts. */
+export function shifted(
+  c: GradientContext,
+  value: Value,
+  cuts: readonly { readonly axis: number; readonly offset: number; readonly count: number }[],
+): Value {
+  const pads = Array<number>(2 * value.shape.length).fill(0)
+  for (const { axis, offset, count } of cuts) {
+    pads[axis] = -offset
+    pads[value.shape.length + axis] = offset + count - Number(value.shape[axis])
+  }
+  return pads.every((pad) => pad === 0) ? value : c.op('Pad', [value, c.int64s(pads)])
+}
+
 /**
  * The inverse of `seen`, summed over the kernel: what each place gives to each window goes back to where it came from.
  * Places whose offset leaves the same remainder by the stride are added at the windows' resolution first; the sums, one

@@ -36,9 +36,9 @@ export function narrowSums(c: GradientContext, { image, dy, window }: Convolutio
 }
 
 /**
- * The same as one convolution on blocks of channels: the images of the batch lie below each other as one image
- * [1, C, N · lines, W], and the gradients, with empty lines between them, are its kernel. What it gives, for each place of
- * the kernel that is looked for, is what that place saw. Undefined where the batch or the shape does not allow it.
+ * The same as one convolution on blocks of channels: each image's channel is an image of its own, and its gradient the
+ * kernel that slides over it, so that what it gives at a place is what that place of the kernel saw. Summed over the
+ * batch. Undefined where the batch or the shape does not allow it.
  */
 export function blockedSums(
   c: GradientContext,
@@ -48,49 +48,30 @@ export function blockedSums(
   const [batch, channels] = [image.shape[0], Number(image.shape[1])]
   if (typeof batch !== 'number' || batch === 0 || counts.length > 2) return undefined
   // One spatial axis lies along the lines.
-  const axes = counts.length === 1 ? [0] : [0, 1]
-  const [step = 1, stepAlong = 1] = axes.map((axis) => window.strides[axis])
-  const [apart = 1, apartAlong = 1] = axes.map((axis) => window.dilations[axis])
-  const missing = ((window.kernel[0] ?? 1) - 1) * apart - (step - 1)
-  if (missing < 0) return undefined
-  const [height = 1, width = 1] = counts
-  // So many lines of the gradient's belong to an image, and `step` as many of its own, that no place reaches the next.
-  const lines = Math.ceil(((height - 1) * step + spanOf(window, 0)) / step)
-  const [, own = 1] = known(c, image.shape.slice(2))
-  const reach = axes.length === 1 ? 1 : (width - 1) * stepAlong + spanOf(window, 1)
-  const [beginAlong = 0] = window.begin.slice(1)
-  const rows = stacked(c, image, {
-    begin: window.begin[0] ?? 0,
-    rows: lines * step,
-    columns: Math.min(own, reach - beginAlong),
+  const axes = [0, 1]
+  const of = (values: readonly number[], fill: number): number[] => axes.map((axis) => values[axis] ?? fill)
+  const [sizes, heights] = [of(known(c, image.shape.slice(2)), 1), of(counts, 1)]
+  const [strides, dilations, begin] = [of(window.strides, 1), of(window.dilations, 1), of(window.begin, 0)]
+  const missing = axes.map((axis) => {
+    const reach = ((heights[axis] ?? 1) - 1) * (strides[axis] ?? 1) + (axis < counts.length ? spanOf(window, axis) : 1)
+    return Math.max(0, reach - (begin[axis] ?? 0) - (sizes[axis] ?? 1))
   })
-  const kernel = stacked(c, dy, { begin: 0, rows: lines, columns: width })
-  const sums = c.op(BLOCKED.conv, [rows, c.op('Reshape', [kernel, c.int64s([channels, 1, batch * lines, width])])], {
+  const blocks = (value: Value, shape: readonly number[]): Value => {
+    const flat = value.shape.length === 3 ? c.op('Unsqueeze', [value, c.int64s([3])]) : value
+    return c.op('Reshape', [toBlocks(c.g, flat), c.int64s(shape)])
+  }
+  const all = batch * channels
+  const sums = c.op(BLOCKED.conv, [blocks(image, [1, all, ...sizes]), blocks(dy, [all, 1, ...heights])], {
     auto_pad: 'NOTSET',
-    kernel_shape: [batch * lines, width].map(BigInt),
-    strides: [apart, apartAlong].map(BigInt),
-    dilations: [step, stepAlong].map(BigInt),
-    pads: [0, beginAlong, missing, Math.max(0, reach - beginAlong - own)].map(BigInt),
-    group: BigInt(channels),
+    kernel_shape: heights.map(BigInt),
+    strides: dilations.map(BigInt),
+    dilations: strides.map(BigInt),
+    pads: [...begin, ...missing].map(BigInt),
+    group: BigInt(all),
   })
-  return fromBlocks(c.g, sums)
-}
-
-/** Images [N, C, H, W] in blocks of channels and below each other, [1, C, N · rows, columns], cut or with zeros added. */
-function stacked(
-  c: GradientContext,
-  image: Value,
-  { begin, rows, columns }: { readonly begin: number; readonly rows: number; readonly columns: number },
-): Value {
-  const [batch = 1, channels = 1, height = 1, width = 1] = image.shape.map(Number)
-  const block = c.g.block ?? 1
-  const flat = image.shape.length === 3 ? c.op('Unsqueeze', [image, c.int64s([3])]) : image
-  const shape = [batch, channels / block, height, width, block]
-  const blocks = c.op('Reshape', [toBlocks(c.g, flat), c.int64s(shape)])
-  const turned = c.op('Transpose', [blocks], { perm: [1n, 0n, 2n, 3n, 4n] })
-  const cut = shifted(c, turned, [
-    { axis: 2, offset: -begin, count: rows },
-    { axis: 3, offset: 0, count: columns },
-  ])
-  return c.op('Reshape', [cut, c.int64s([1, channels, batch * rows, columns])])
+  // Elements that no window reaches let the kernel slide further than its places.
+  const kernel = of(window.kernel, 1)
+  const cut = axes.map((axis) => ({ axis: axis + 2, offset: 0, count: kernel[axis] ?? 1 }))
+  const each = c.op('Reshape', [shifted(c, fromBlocks(c.g, sums), cut), c.int64s([batch, channels, ...kernel])])
+  return c.op('ReduceSum', [each, c.int64s([0])], { keepdims: 0n })
 }

@@ -22,8 +22,10 @@ function codeFrom(work: () => unknown): string | undefined {
 const ints = (g: GraphBuilder, values: readonly number[]): Value => g.constant(int64s(values))
 
 describe('shape inference', () => {
-  it('has a case here for every rule', () => {
-    expect(Object.keys(CALLS).sort()).toEqual(Object.keys(INFER).sort())
+  it('has a case here for every rule of an ONNX operator', () => {
+    // An engine's own, with a domain, run where the engine has them: the trainer's tests compare those.
+    const standard = Object.keys(INFER).filter((operator) => !operator.includes('.'))
+    expect(Object.keys(CALLS).sort()).toEqual(standard.sort())
   })
 
   for (const [operator, call] of Object.entries(CALLS)) {

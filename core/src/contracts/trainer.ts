@@ -61,7 +61,10 @@ export interface TrainContext {
   readonly signal?: AbortSignal
   /** Called at most every 100 ms and at the end of each epoch. */
   readonly onProgress?: (progress: TrainProgress) => void
-  /** Called at the end of each epoch with everything a resume needs. Training waits for it. */
+  /**
+   * Called at the end of each epoch with everything a resume needs. Training waits for it, and frees the bytes when it
+   * has settled: who keeps a checkpoint for longer keeps a copy.
+   */
   readonly onCheckpoint?: (checkpoint: Uint8Array, epoch: number) => Promise<void>
   /** Continue an interrupted run of this same job (same seed): bit-identical to not having stopped. */
   readonly resumeFrom?: Uint8Array

@@ -2,6 +2,7 @@ import { canonicalJson, sha256Hex, type TrainJob } from '@tideway/core'
 import { Packr } from 'msgpackr'
 import { errors } from './errors.js'
 import { elements } from './layout.js'
+import { freeing } from './release.js'
 import type { Trainable } from './trainable.js'
 
 const FORMAT = 'tideway-checkpoint'
@@ -38,13 +39,19 @@ export function jobDigest(job: TrainJob, base?: Uint8Array): string {
 /** Beside tensors: their names, the metrics of some hundred epochs. What does not fit makes the encoder take more. */
 const ROOM = 65_536
 
-export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+/**
+ * The bytes of a checkpoint. Of those tensors whose names are `spent`, the arrays are freed as they are encoded: behind
+ * the last step a network would otherwise be in memory twice.
+ */
+export function encodeCheckpoint(checkpoint: Checkpoint, spent: (name: string) => boolean = () => false): Uint8Array {
   const { parameters, state, statistics, best } = checkpoint
   const tensors = [parameters, state, statistics, best?.tensors ?? {}].flatMap((part) => Object.values(part))
   // A buffer of its own, as large as it will be: the shared one of an encoder grows by half, and is then copied.
   const codec = new Packr(OPTIONS)
   codec.useBuffer(Buffer.allocUnsafeSlow(tensors.reduce((sum, { byteLength }) => sum + byteLength, 0) + ROOM))
-  const bytes = codec.pack({ format: FORMAT, v: VERSION, ...checkpoint })
+  const once = freeing({ parameters, state, statistics }, spent)
+  const bytes = codec.pack({ format: FORMAT, v: VERSION, ...checkpoint, ...once.parts })
+  once.end()
   return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
 }
 

@@ -120,14 +120,11 @@ export class Engine {
       for (const [at, { loss }] of rounds.entries()) yield { loss: loss[0] as number, rows, step: step + at }
       if (last) step += steps
     }
-    // An epoch is followed by an evaluation and a checkpoint, which have copies of their own.
+    // An epoch is followed by a checkpoint, which is a copy.
     weights.dropGradients()
   }
 
-  /**
-   * Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics as
-   * they are shipped: copies, which are a large network's no longer than for this.
-   */
+  /** Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics. */
   async evaluate(
     data: TrainData,
     tensors: Readonly<Record<string, Float32Array>>,
@@ -149,8 +146,6 @@ export class Engine {
       const right = out[CORRECT]
       if (right !== undefined) correct = (correct ?? 0) + Number(right.data[0])
     }
-    if (this.updater !== undefined)
-      for (const [name, values] of Object.entries(tensors)) if (!this.options.weights.isFixed(name)) release(values)
     return { loss: loss / total, ...(correct === undefined ? {} : { accuracy: correct / total }) }
   }
 

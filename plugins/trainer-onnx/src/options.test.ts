@@ -12,7 +12,8 @@ const validation = cornersData(60, 2)
 async function fitAndResume(job: TrainJob, data: TrainData = train) {
   const checkpoints: Uint8Array[] = []
   const context = { train: data, validation: data }
-  const whole = await trainer.fit(job, { ...context, onCheckpoint: async (bytes) => void checkpoints.push(bytes) })
+  const keep = async (bytes: Uint8Array) => void checkpoints.push(bytes.slice())
+  const whole = await trainer.fit(job, { ...context, onCheckpoint: keep })
   for (const resumeFrom of checkpoints) {
     const resumed = await trainer.fit(job, { ...context, resumeFrom })
     expect(Buffer.compare(resumed.onnx, whole.onnx)).toBe(0)

@@ -22,6 +22,7 @@ import type { RowsType } from './graphs/names.js'
 import { trainableOf } from './layers/index.js'
 import { layoutOf } from './layout.js'
 import { Progress } from './progress.js'
+import { release } from './release.js'
 import { learningRateOf } from './schedule.js'
 import type { Trainable } from './trainable.js'
 import { checkData, trainableIn } from './validate.js'
@@ -138,6 +139,8 @@ class Run {
     const { earlyStopping: stopping, epochs } = this.job
     let { epoch, step } = this.start
     const history = [...this.start.history]
+    const { onCheckpoint } = this.context
+    let last: Uint8Array | undefined
     const isDone = (): boolean => epoch >= epochs || (stopping !== undefined && earlyStopping(stopping, history).stop)
     try {
       while (!isDone()) {
@@ -148,17 +151,25 @@ class Run {
         if (stopping !== undefined && earlyStopping(stopping, history).best === epoch - 1)
           this.best = { epoch, tensors: this.weights.shipped(step) }
         this.progress.endOfEpoch(epoch, step, metrics)
-        await this.context.onCheckpoint?.(this.checkpoint(epoch, step, history), epoch)
+        if (onCheckpoint === undefined) continue
+        last = this.checkpoint(epoch, step, history)
+        await onCheckpoint(last, epoch)
+        // The garbage collector would come to it when there are two or three.
+        if (!isDone()) release(last)
       }
     } finally {
       await this.engine.dispose()
     }
     const restored = stopping !== undefined && resolveEarlyStopping(stopping).restoreBest ? this.best : undefined
+    const shipped = restored?.tensors ?? this.weights.shipped(step)
+    // Beside the bytes of model and checkpoint the weights are there no longer than they have to.
+    if (last !== undefined) this.weights.dropState()
+    const onnx = inferenceModel(this.network, shipped)
     return {
-      onnx: inferenceModel(this.network, restored?.tensors ?? this.weights.shipped(step)),
+      onnx,
       metrics: history[(restored?.epoch ?? history.length) - 1] ?? {},
       history,
-      checkpoint: this.checkpoint(epoch, step, history),
+      checkpoint: last ?? this.checkpoint(epoch, step, history, (name) => !this.weights.isFrozen(name)),
       epochs: epoch,
       steps: step,
       seconds: this.progress.seconds,
@@ -191,7 +202,10 @@ class Run {
     this.checkWeights(after, epoch + 1)
     const metrics: Record<string, number> = { loss: sum / trained }
     if (validation !== undefined) {
-      const { loss, accuracy } = await this.engine.evaluate(validation, this.weights.shipped(after))
+      const averages = this.weights.averages(after)
+      const evaluated = { ...this.weights.parameters(), ...this.weights.statistics(), ...averages }
+      const { loss, accuracy } = await this.engine.evaluate(validation, evaluated)
+      for (const values of Object.values(averages)) release(values)
       metrics['valLoss'] = loss
       if (accuracy !== undefined) metrics['valAccuracy'] = accuracy
     }
@@ -205,8 +219,14 @@ class Run {
     }
   }
 
-  private checkpoint(epoch: number, step: number, history: Checkpoint['history']): Uint8Array {
-    return encodeCheckpoint({
+  /** What a run goes on from; tensors whose names are `spent` are freed. */
+  private checkpoint(
+    epoch: number,
+    step: number,
+    history: Checkpoint['history'],
+    spent?: (name: string) => boolean,
+  ): Uint8Array {
+    const checkpoint: Checkpoint = {
       job: this.digest,
       epoch,
       step,
@@ -217,7 +237,8 @@ class Run {
       history,
       ...(this.best && { best: this.best }),
       environment: this.environment,
-    })
+    }
+    return encodeCheckpoint(checkpoint, spent)
   }
 
   private resumable(bytes: Uint8Array): Checkpoint {

@@ -80,6 +80,11 @@ export class Weights {
     this.finished = true
   }
 
+  /** Frees the memory of the optimizer's state, behind the last step. */
+  dropState(): void {
+    for (const values of Object.values(this.state())) release(values)
+  }
+
   /** The current values themselves: of a slot, of its state or of a statistic. */
   values(name: string): Float32Array {
     return (this.tensor(name, this.side(name)) as Tensor).data as Float32Array
@@ -94,29 +99,37 @@ export class Weights {
     return this.frozen[name]?.data ?? new Float32Array(0)
   }
 
-  /**
-   * The parameters that are evaluated and shipped after so many steps, the frozen ones too, and the statistics: copies,
-   * but for tensors that no step writes. Where an average of the weights is kept, it stands in their place.
-   */
-  shipped(steps: number): Record<string, Float32Array> {
+  /** The average of each trained parameter after so many steps, where it is kept: new arrays. */
+  averages(steps: number): Record<string, Float32Array> {
     const { averageMomentum } = this.optimizer.step
-    const averages =
-      averageMomentum === undefined || steps === 0
-        ? []
-        : this.views([AVERAGE]).map(([name, view]): [string, Float32Array] => {
-            const scale = averageScale(averageMomentum, steps)
-            return [name.slice(0, -AVERAGE.length - 1), view.map((value) => value * scale)]
-          })
-    const averaged = new Map(averages)
-    const now = Object.entries({ ...this.parameters(), ...this.statistics() })
+    if (averageMomentum === undefined || steps === 0) return {}
+    const scale = averageScale(averageMomentum, steps)
     return Object.fromEntries(
-      now.map(([name, values]) => [name, averaged.get(name) ?? (this.isFixed(name) ? values : values.slice())]),
+      this.views([AVERAGE]).map(([name, view]) => [
+        name.slice(0, -AVERAGE.length - 1),
+        view.map((value) => value * scale),
+      ]),
     )
   }
 
-  /** Whether no step writes a tensor from now on. */
-  isFixed(name: string): boolean {
-    return this.finished || name in this.frozen
+  /**
+   * The parameters that are shipped after so many steps, the frozen ones too, and the statistics: copies, but for
+   * tensors that no step writes. Where an average of the weights is kept, it stands in their place.
+   */
+  shipped(steps: number): Record<string, Float32Array> {
+    const averages = this.averages(steps)
+    const now = Object.entries({ ...this.parameters(), ...this.statistics() })
+    return Object.fromEntries(
+      now.map(([name, values]) => [
+        name,
+        averages[name] ?? (this.finished || this.isFrozen(name) ? values : values.slice()),
+      ]),
+    )
+  }
+
+  /** Whether no step writes a parameter. */
+  isFrozen(name: string): boolean {
+    return name in this.frozen
   }
 
   /** The current parameters, and the frozen ones: views, which the next step changes. */

@@ -3,6 +3,7 @@ import {
   type BlobRef,
   createProfileBuilder,
   type ProfileSchema,
+  resolveLoss,
   type Session,
   suggestProfileSchema,
   toJsonBytes,
@@ -18,7 +19,7 @@ const NO_TIME = new Date(0)
 export function profileSchemaFor(spec: JobSpec, session: Session, train: Part['inputs']): ProfileSchema {
   return suggestProfileSchema({
     signature: session.signature,
-    task: spec.loss === 'softmaxCrossEntropy' ? 'classification' : 'regression',
+    task: resolveLoss(spec.loss).type === 'softmaxCrossEntropy' ? 'classification' : 'regression',
     ...(spec.image && hasChannelsLast(session, spec.image) && { image: spec.image }),
     ...(spec.classes && { classes: spec.classes }),
     ...(spec.features && { features: columnScales(spec.features, train) }),

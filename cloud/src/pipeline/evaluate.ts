@@ -9,6 +9,11 @@ export interface Evaluation {
   readonly accuracy?: number
   /** Mean over all output values; for value targets. */
   readonly meanSquaredError?: number
+  /**
+   * Share of the targets' variance that the outputs explain, over all values: 1 is exact, 0 what the means of the targets
+   * would reach (the coefficient of determination). For value targets that vary.
+   */
+  readonly explained?: number
 }
 
 /** Rows `from` to `to` of a tensor, without copying. */
@@ -43,7 +48,10 @@ export function argmax(values: ArrayLike<number>, start: number, width: number):
   return best
 }
 
-/** Accuracy (class targets, one number a row) or mean squared error (float32 targets) of a model on rows. */
+/**
+ * Accuracy (class targets, one number a row), or mean squared error and share of variance explained (float32 targets), of
+ * a model on rows.
+ */
 export async function evaluate(session: Session, part: Part): Promise<Evaluation> {
   const rows = part.inputs.shape[0] ?? 0
   const classes = part.targets.dtype !== 'float32'
@@ -63,7 +71,23 @@ export async function evaluate(session: Session, part: Part): Promise<Evaluation
       count += values.length
     }
   }
-  return classes ? { accuracy: sum / count } : { meanSquaredError: sum / count }
+  if (classes) return { accuracy: sum / count }
+  const meanSquaredError = sum / count
+  const variance = varianceOf(targets, rows)
+  return { meanSquaredError, ...(variance > 0 && { explained: 1 - meanSquaredError / variance }) }
+}
+
+/** Of values [rows, any] about the mean of their column; 0 without rows. */
+function varianceOf(values: ArrayLike<number>, rows: number): number {
+  const width = rows === 0 ? 0 : values.length / rows
+  let squares = 0
+  for (let column = 0; column < width; column += 1) {
+    let sum = 0
+    for (let i = column; i < values.length; i += width) sum += values[i]!
+    const mean = sum / rows
+    for (let i = column; i < values.length; i += width) squares += (values[i]! - mean) ** 2
+  }
+  return squares / Math.max(1, values.length)
 }
 
 function numbersOf(tensor: Tensor): ArrayLike<number> {

@@ -2,7 +2,7 @@ import type { Gates } from '@tideway/core'
 import { cloudErrors } from '../errors.js'
 import type { Evaluation } from './evaluate.js'
 
-/** A difference of two accuracies that is exactly the bound must pass, whatever its last bit. */
+/** A difference of two shares that is exactly the bound must pass, whatever its last bit. */
 const ROUNDING = 1e-9
 
 /**
@@ -22,10 +22,12 @@ export function checkGates(gates: Gates, float: Evaluation, shipped: Evaluation)
   }
   const loss = both(float.accuracy, shipped.accuracy, (a, b) => a - b)
   const ratio = both(float.meanSquaredError, shipped.meanSquaredError, (a, b) => b / Math.max(a, Number.MIN_VALUE))
+  const unexplained = both(float.explained, shipped.explained, (a, b) => a - b)
   check('minAccuracy', shipped.accuracy, gates.minAccuracy, (v, b) => v >= b - ROUNDING)
   check('maxAccuracyLoss', loss, gates.maxAccuracyLoss, (v, b) => v <= b + ROUNDING)
   check('maxMeanSquaredError', shipped.meanSquaredError, gates.maxMeanSquaredError, (v, b) => v <= b + ROUNDING)
   check('maxErrorRatio', ratio, gates.maxErrorRatio, (v, b) => v <= b + ROUNDING)
+  check('maxExplainedLoss', unexplained, gates.maxExplainedLoss, (v, b) => v <= b + ROUNDING)
   if (failures.length > 0) throw cloudErrors.GATE_FAILED({ failures })
 }
 

@@ -6,6 +6,7 @@ import {
   type Manifest,
   type Quantizer,
   type Runtime,
+  resolveLoss,
   sha256Hex,
   type Trainer,
   type TrainProgress,
@@ -84,7 +85,7 @@ export async function runPipeline(
   try {
     const floatSession = sessions.at(-1)!
     const evaluations: Evaluation[] = []
-    for (const session of sessions) evaluations.push(await evaluate(session, parts.test))
+    for (const session of sessions) evaluations.push(await evaluate(session, judgedBy(spec, parts.test)))
     checkGates(spec.gates, evaluations.at(-1)!, evaluations[0]!)
 
     workshop.onStage('publishing')
@@ -155,6 +156,11 @@ async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Par
     ...(job.resumeFrom && { resumeFrom: job.resumeFrom }),
     ...(initializeFrom && { initializeFrom }),
   })
+}
+
+/** What outputs are held against: for a reconstruction the rows themselves, whatever the targets are. */
+function judgedBy({ loss }: JobSpec, part: Part): Part {
+  return resolveLoss(loss).type === 'reconstruction' ? { ...part, targets: part.inputs } : part
 }
 
 async function quantize(onnx: Uint8Array, calibration: Part, workshop: Workshop): Promise<Made> {

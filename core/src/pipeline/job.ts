@@ -22,8 +22,10 @@ export const gatesSchema = z.strictObject({
   /** Most accuracy that quantization may cost. */
   maxAccuracyLoss: z.number().min(0).max(1).optional(),
   maxMeanSquaredError: z.number().positive().optional(),
-  /** Most that quantization may multiply the mean squared error with. */
+  /** Most that quantization may multiply the mean squared error with: hard to hold where that is next to nothing. */
   maxErrorRatio: z.number().min(1).optional(),
+  /** Most of the targets' variance, as a share of it, that the quantized model may explain less. */
+  maxExplainedLoss: z.number().min(0).max(1).optional(),
 })
 
 /** A pipeline's run as plain JSON, which any trainer node can take; nothing optional is left to guess. */

@@ -43,7 +43,7 @@ export const pipelineDefaults = Object.freeze({
   epochs: 10,
   seed: 1,
   split: Object.freeze({ train: 0.7, validation: 0.1, test: 0.2, by: 'shuffle' }),
-  gates: Object.freeze({ maxAccuracyLoss: 0.01, maxErrorRatio: 1.1 }),
+  gates: Object.freeze({ maxAccuracyLoss: 0.01, maxExplainedLoss: 0.01 }),
   precision: 'int8',
   aliases: Object.freeze(['latest']),
 } as const)

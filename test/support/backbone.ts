@@ -7,7 +7,7 @@ const FEATURES = FILTERS * (SIDE - 2) ** 2
 const OLD_CLASSES = 4
 
 /** A generator with a fixed sequence (mulberry32). */
-function seeded(seed: number): () => number {
+export function seeded(seed: number): () => number {
   let state = seed
   return () => {
     state = (state + 0x6d2b79f5) | 0
@@ -17,14 +17,19 @@ function seeded(seed: number): () => number {
   }
 }
 
-/** A small classifier of [1, 8, 8] images in ONNX's layout: a convolution named `backbone.…` and a dense layer `fc.…`. */
-export function backbone(): Uint8Array {
-  const random = seeded(5)
-  const weights = (shape: number[], scale: number) => ({
+/** Makes tensors of uniform random values between -scale and scale. */
+function uniform(seed: number) {
+  const random = seeded(seed)
+  return (shape: number[], scale: number) => ({
     dtype: 'float32' as const,
     shape,
     data: Float32Array.from({ length: shape.reduce((a, b) => a * b, 1) }, () => (random() * 2 - 1) * scale),
   })
+}
+
+/** A small classifier of [1, 8, 8] images in ONNX's layout: a convolution named `backbone.…` and a dense layer `fc.…`. */
+export function backbone(): Uint8Array {
+  const weights = uniform(5)
   const g = new GraphBuilder('backbone')
   const x = g.input('x', 'float32', [null, 1, SIDE, SIDE])
   const kernel = g.initializer('backbone.conv.weight', weights([FILTERS, 1, 3, 3], 0.6))
@@ -35,6 +40,49 @@ export function backbone(): Uint8Array {
   const logits = g.op('Gemm', [flat, dense, g.initializer('fc.bias', weights([OLD_CLASSES], 0.1))])
   g.output('probabilities', g.op('Softmax', [logits], { axis: -1n }))
   return writeModel(g.build())
+}
+
+/** Columns of the rows that `tableModel` takes. */
+export const COLUMNS = ['flow', 'current', 'vibration'] as const
+const HIDDEN = 24
+
+/** A small classifier of rows of three numbers: a dense layer `body.…` with ReLU and a dense layer `fc.…`. */
+export function tableModel(): Uint8Array {
+  const weights = uniform(11)
+  const g = new GraphBuilder('table')
+  const x = g.input('row', 'float32', [null, COLUMNS.length])
+  const body = g.initializer('body.weight', weights([COLUMNS.length, HIDDEN], 1))
+  const hidden = g.op('Relu', [g.op('Gemm', [x, body, g.initializer('body.bias', weights([HIDDEN], 0.5))])])
+  const dense = g.initializer('fc.weight', weights([HIDDEN, OLD_CLASSES], 0.3))
+  const logits = g.op('Gemm', [hidden, dense, g.initializer('fc.bias', weights([OLD_CLASSES], 0.1))])
+  g.output('probabilities', g.op('Softmax', [logits], { axis: -1n }))
+  return writeModel(g.build())
+}
+
+/**
+ * The model as exporters write large ones: the bytes of its float32 weights lie in a file of that name beside it, one
+ * after the other.
+ */
+export function apart(onnx: Uint8Array, location: string): { onnx: Uint8Array; data: Uint8Array } {
+  const model = readModel(onnx)
+  const pieces: Uint8Array[] = []
+  let offset = 0
+  for (const tensor of graphOf(model).initializer) {
+    const { dtype, data } = toTensor(tensor)
+    if (dtype !== 'float32') continue
+    const bytes = new Uint8Array(data.buffer, data.byteOffset, data.byteLength)
+    const entries = { location, offset: String(offset), length: String(bytes.byteLength) }
+    delete tensor.rawData
+    tensor.dataLocation = 1
+    tensor.externalData = Object.entries(entries).map(([key, value]) => ({
+      $typeName: 'tideway.onnx.StringStringEntry',
+      key,
+      value,
+    }))
+    pieces.push(bytes)
+    offset += bytes.byteLength
+  }
+  return { onnx: writeModel(model), data: Buffer.concat(pieces) }
 }
 
 export const SHAPES = ['columns', 'dots', 'rows'] as const

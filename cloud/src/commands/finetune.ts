@@ -9,7 +9,7 @@ import type { ImageShape } from '../finetune/rows.js'
 import { print } from '../view/output.js'
 import { PROGRESS_FORMS, type ProgressForm } from '../view/progress.js'
 import { type ClientOptions, connect, withClient } from './context.js'
-import { parseWhole, resultTable, trainPipeline } from './train.js'
+import { CURVES_HELP, keepCurves, parseWhole, resultTable, trainPipeline } from './train.js'
 
 const OPTIMIZERS: readonly OptimizerConfig['type'][] = ['adam', 'adamw', 'sgd', 'rmsprop', 'lion']
 
@@ -29,6 +29,7 @@ export interface FineTuneCommand extends ClientOptions {
   readonly scale?: number
   readonly precision: 'fp32' | 'int8'
   readonly progress?: ProgressForm
+  readonly curves?: string
 }
 
 export function addFinetune(program: Command): void {
@@ -48,6 +49,7 @@ export function addFinetune(program: Command): void {
     .option('--target <column...>', 'column to predict, of a table')
     .option('--scale <x>', 'what inputs are multiplied with (default: 1/255 for bytes, else 1)', parsePositive)
     .addOption(new Option('--precision <form>', 'what devices run').choices(['int8', 'fp32']).default('int8'))
+    .option('--curves <file>', CURVES_HELP)
     .addOption(new Option('--progress <form>', 'how progress is shown on standard error').choices(PROGRESS_FORMS))
     .addHelpText(
       'after',
@@ -66,8 +68,9 @@ Examples:
       const client = await connect(options)
       const { pipeline, notes } = await pipelineOf(file, options)
       for (const note of notes) process.stderr.write(`${note}\n`)
-      const { epochs, seed, progress } = options
+      const { epochs, seed, progress, curves } = options
       const job = await trainPipeline(client, pipeline, { epochs, seed, progress })
+      await keepCurves(client, job.result, curves)
       print(options.json, { job: job.id, model: job.model, ...job.result }, () => resultTable(job))
     })
 }

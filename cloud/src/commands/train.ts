@@ -32,7 +32,7 @@ export function addTrain(program: Command): void {
     .option('--data <path>', "handed to the pipeline's data function")
     .option('--seed <n>', 'seed of initialisation, split and shuffling', parseWhole)
     .option('--epochs <n>', 'epochs to train', parseWhole)
-    .option('--curves <file>', 'write the learning curves there, an SVG')
+    .option('--curves <file>', CURVES_HELP)
     .addOption(
       new Option(
         '--progress <form>',
@@ -59,13 +59,20 @@ are those of the last epoch that ended.`,
         epochs: options.epochs,
         progress: options.progress,
       })
-      if (options.curves !== undefined) await writeFile(options.curves, await client.getBlob(job.result.curves))
+      await keepCurves(client, job.result, options.curves)
       // A trainer node of an earlier version says no notes.
       const notes: readonly string[] = (job.result as Partial<PipelineResult>).notes ?? []
       print(options.json, { job: job.id, model: job.model, ...job.result }, () =>
         [...notes, resultTable(job)].join('\n'),
       )
     })
+}
+
+export const CURVES_HELP = 'write the learning curves there, an SVG'
+
+/** Writes the learning curves of a job to a file, where one was asked for. */
+export async function keepCurves(client: Client, { curves }: PipelineResult, file: string | undefined): Promise<void> {
+  if (file !== undefined) await writeFile(file, await client.getBlob(curves))
 }
 
 export interface TrainOrder {

@@ -44,15 +44,25 @@ export async function storeBaseline(
   return artifacts.putBlob(toJsonBytes(builder.seal(NO_TIME, NO_TIME)))
 }
 
+/** Mean and deviation of the values that are there; a column with none of them has neither. */
 function columnScales(names: readonly string[], rows: Part['inputs']) {
   const width = names.length
-  const count = rows.data.length / width
   return names.map((name, column) => {
+    let count = 0
     let sum = 0
     let squares = 0
-    for (let i = column; i < rows.data.length; i += width) sum += rows.data[i]!
+    const each = (visit: (value: number) => void) => {
+      for (let i = column; i < rows.data.length; i += width) if (Number.isFinite(rows.data[i])) visit(rows.data[i]!)
+    }
+    each((value) => {
+      count += 1
+      sum += value
+    })
+    if (count === 0) return { name }
     const mean = sum / count
-    for (let i = column; i < rows.data.length; i += width) squares += (rows.data[i]! - mean) ** 2
+    each((value) => {
+      squares += (value - mean) ** 2
+    })
     return { name, mean, deviation: Math.sqrt(squares / count) }
   })
 }

@@ -18,7 +18,7 @@ export interface Ran {
   /** Everything that was stored, by digest. */
   readonly blobs: ReadonlyMap<string, Uint8Array>
   /** The file of a variant. */
-  file(precision: 'fp32' | 'int8'): Uint8Array
+  readonly file: (precision: 'fp32' | 'int8') => Uint8Array
 }
 
 /** Runs a pipeline with the real trainer, quantizer and runtime; what it makes is kept in memory. */

@@ -18,7 +18,8 @@ export interface Quantizer {
   readonly name: string
   /**
    * `calibration` holds representative rows for every input; they are run through `runtime` to find value ranges.
-   * Throws `CALIBRATION_INVALID` (zero rows, NaN, wrong shape) and `MODEL_ALREADY_QUANTIZED` before work starts.
+   * NaN is a missing value where the model itself fills it. Throws `CALIBRATION_INVALID` (zero rows, other values that
+   * are not finite, wrong shape) and `MODEL_ALREADY_QUANTIZED` before work starts.
    */
   quantize(model: Uint8Array, calibration: Tensors, runtime: Runtime, options: QuantizeOptions): Promise<QuantizedModel>
 }

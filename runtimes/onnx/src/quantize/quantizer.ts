@@ -6,6 +6,7 @@ import { signatureOf } from '../format/signature.js'
 import { writeModel } from '../format/write.js'
 import type { Graph, Node } from '../generated/onnx_pb.js'
 import { checkCalibration, observe } from './calibrate.js'
+import { missingIn } from './missing.js'
 import { UINT8 } from './reference.js'
 import { type CalibratedLayer, quantizeWeights, rewrite } from './rewrite.js'
 import { KEPT, type Layer, RULES } from './rules.js'
@@ -49,10 +50,11 @@ export function createInt8Quantizer(): Quantizer {
       if (quantized.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes: quantized })
       const opset = opsetOf(model)
       if (opset < MIN_OPSET) throw errors.QUANTIZE_OPSET_TOO_OLD({ opset, minimum: MIN_OPSET })
-      const { layers, kept } = plan(viewOf(graph))
+      const view = viewOf(graph)
+      const { layers, kept } = plan(view)
       if (layers.length === 0) throw nothing(kept)
       const signature = signatureOf(model)
-      checkCalibration(signature, calibration)
+      checkCalibration(signature, calibration, missingIn(view))
 
       const names = new Set(layers.map((layer) => layer.input))
       const observers = await observe({ ...model, graph }, signature, names, calibration, runtime)

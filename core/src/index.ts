@@ -166,6 +166,19 @@ export {
   resolvePipeline,
 } from './pipeline/pipeline.js'
 export {
+  precisionOf,
+  type QuantizedPrecision,
+  type Recipe,
+  type RecipeOf,
+  type ResolvedRecipe,
+  recipeDefaults,
+  recipeSchema,
+  resolveRecipe,
+  SCHEMES,
+  type Scheme,
+  schemeOf,
+} from './pipeline/recipe.js'
+export {
   type EarlyStoppingConfig,
   earlyStoppingSchema,
   type LossConfig,

@@ -6,6 +6,8 @@ export interface RuntimeFlags {
   /** Execution providers usable on this machine, the preferred one first. */
   readonly providers: readonly string[]
   readonly precisions: readonly string[]
+  /** Operators beyond the standard sets that it runs (`com.microsoft.MatMulNBits`); none when left out. */
+  readonly operators?: readonly string[]
 }
 
 export interface LoadOptions {

@@ -53,13 +53,24 @@ export const knownAnswersSchema = blobRefSchema.extend({
   tolerance: z.number().positive(),
   /** Rows whose top-1 leads by more than this must agree in top-1; absent for models that do not classify. */
   top1Margin: z.number().nonnegative().optional(),
+  /** What the tolerance was taken from: the greatest of these. */
+  toleranceCause: z
+    .looseObject({
+      /** `rounding`: of float sums; `quantization`: of the variant itself; `engines`: engines do not agree closer. */
+      kind: z.enum(['rounding', 'quantization', 'engines']),
+      /** Largest |difference| of any output value to what the first engine gave, by engine. */
+      engines: z.record(z.string(), z.number().nonnegative()),
+    })
+    .optional(),
 })
 
 export const variantSchema = z.looseObject({
   id: idSchema,
   format: z.enum(['onnx', 'tfjs']),
   precision: z.enum(['fp32', 'fp16', 'int8', 'int4']),
-  /** Abilities that a device must have (`provider:webgpu`, ...). */
+  /** The scheme that made it (`int8-dynamic`, ...); absent for a float model. */
+  scheme: z.string().min(1).max(63).optional(),
+  /** Abilities that a device must have (`provider:webgpu`, `operator:com.microsoft.MatMulNBits`, ...). */
   requires: z.array(z.string()),
   /** The first file is the model. */
   files: z.array(fileSchema).min(1),

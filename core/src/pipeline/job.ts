@@ -3,6 +3,7 @@ import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
 import { augmentSchema, balanceSchema } from './augment.js'
 import { baseSchema } from './finetune.js'
+import { precisionOf, recipeSchema } from './recipe.js'
 import { earlyStoppingSchema, lossSchema, optimizerSchema } from './training.js'
 
 export const splitSchema = z.strictObject({
@@ -51,7 +52,9 @@ export const jobSpecSchema = z
     augment: augmentSchema.optional(),
     balance: balanceSchema.optional(),
     gates: gatesSchema,
-    precision: z.enum(['fp32', 'int8']),
+    precision: z.enum(['fp32', 'fp16', 'int8', 'int4']),
+    /** How the trained model is made smaller; `precision`'s own scheme when left out. */
+    recipe: recipeSchema.optional(),
     /** Aliases pointed at the version when its gates hold. */
     aliases: z.array(idSchema),
     /** Start from another version's weights. */
@@ -60,6 +63,10 @@ export const jobSpecSchema = z
   .refine(({ network, base }) => (network === undefined) !== (base === undefined), {
     path: ['network'],
     message: 'needs either a network or a base model (base)',
+  })
+  .refine(({ precision, recipe }) => recipe === undefined || precisionOf[recipe.scheme] === precision, {
+    path: ['recipe'],
+    message: 'makes another precision than the job asks for',
   })
 export type JobSpec = z.infer<typeof jobSpecSchema>
 export type Gates = z.infer<typeof gatesSchema>

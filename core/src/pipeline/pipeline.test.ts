@@ -54,3 +54,17 @@ it('says when there are too few rows for a part', () => {
   const few = { ...dataset, inputs: { ...dataset.inputs, shape: [5, 2], data: new Float32Array(10) } }
   expect(() => resolvePipeline(pipeline, { dataset: few, data })).toThrow(/5 rows are too few: the validation part/)
 })
+
+it('takes the precision from a recipe, by name or with settings, and refuses another beside it', () => {
+  expect(resolvePipeline({ ...pipeline, recipe: 'int4-weights' }, { dataset, data })).toMatchObject({
+    precision: 'int4',
+    recipe: { scheme: 'int4-weights' },
+  })
+  const recipe = { scheme: 'int8-dynamic', weightBits: 8 } as const
+  expect(resolvePipeline({ ...pipeline, recipe }, { dataset, data })).toMatchObject({ precision: 'int8', recipe })
+  expect(resolvePipeline({ ...pipeline, precision: 'fp16' }, { dataset, data }).recipe).toBeUndefined()
+  const other = { ...pipeline, precision: 'fp32', recipe } as const
+  expect(() => resolvePipeline(other, { dataset, data })).toThrow(/recipe: makes another precision/)
+  const unknown = { ...pipeline, recipe: { scheme: 'fp16', blockSize: 32 } as never }
+  expect(() => resolvePipeline(unknown, { dataset, data })).toThrow(/recipe: .*blockSize/)
+})

@@ -5,6 +5,7 @@ import type { Augment, Balance } from './augment.js'
 import type { Dataset } from './dataset.js'
 import type { BaseModel } from './finetune.js'
 import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
+import { precisionOf, type Recipe, type Scheme } from './recipe.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from './training.js'
 
 /** The user's form: what is left out comes from `pipelineDefaults`. */
@@ -32,7 +33,9 @@ export interface PipelineConfig {
     readonly by?: 'shuffle' | 'order'
   }
   readonly gates?: Gates
-  readonly precision?: 'fp32' | 'int8'
+  readonly precision?: JobSpec['precision']
+  /** How the trained model is made smaller: a scheme's name, or one with settings. It implies the precision. */
+  readonly recipe?: Scheme | Recipe
   readonly aliases?: readonly string[]
 }
 
@@ -72,6 +75,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
   const seed = run.seed ?? config.seed ?? pipelineDefaults.seed
   const rows = dataset.inputs.shape[0] ?? 0
   const split = { ...pipelineDefaults.split, ...config.split }
+  const recipe = typeof config.recipe === 'string' ? { scheme: config.recipe } : config.recipe
   const count = (part: number) => (part < 1 ? Math.floor(part * rows) : part)
   const empty = (['train', 'validation', 'test'] as const).filter((part) => count(split[part]) < 1)
   if (empty.length > 0)
@@ -106,7 +110,8 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
       augment: config.augment,
       balance: config.balance,
       gates: { ...pipelineDefaults.gates, ...config.gates },
-      precision: config.precision ?? pipelineDefaults.precision,
+      precision: config.precision ?? (recipe ? precisionOf[recipe.scheme] : pipelineDefaults.precision),
+      recipe,
       aliases: [...(config.aliases ?? pipelineDefaults.aliases)],
       from: run.from,
     },

@@ -34,6 +34,26 @@ describe('the variant', () => {
     expect(chooseVariant(manifestOf(...variants), flags, 'fp32').id).toBe('fp32')
   })
 
+  it('of a new precision or with operators of its own goes only to a runtime that has them', () => {
+    const operator = 'com.microsoft.MatMulNBits'
+    const variants = [
+      variant('int4', { precision: 'int4', requires: [`operator:${operator}`] }),
+      variant('half', { precision: 'fp16' }),
+      variant('fp32'),
+    ]
+    const chosen = (change: Partial<RuntimeFlags>) => chooseVariant(manifestOf(...variants), { ...flags, ...change }).id
+    const precisions = ['fp32', 'fp16', 'int4']
+    expect(chosen({ precisions, operators: [operator] })).toBe('int4')
+    expect(chosen({ precisions, operators: ['com.microsoft.Other'] })).toBe('half')
+    expect(chosen({ precisions })).toBe('half')
+    expect(chosen({ operators: [operator] })).toBe('fp32')
+  })
+
+  it('with a need of a kind that nobody knows is left, whatever the need is called', () => {
+    for (const need of ['operator', 'constructor:x', 'provider', ':cpu', 'cpu'])
+      expect(chooseVariant(manifestOf(variant('odd', { requires: [need] }), variant('fp32')), flags).id).toBe('fp32')
+  })
+
   it('is none when nothing fits, or not the one that is insisted on', () => {
     const manifest = manifestOf(variant('half', { precision: 'fp16' }), variant('fp32'))
     for (const insistedOn of ['half', 'missing']) {

@@ -8,7 +8,11 @@ import {
 } from '@tideway/core'
 import { errors } from '../errors.js'
 
-const PROVIDER = 'provider:'
+/** What a need of a variant is held against, by the need's beginning. */
+const ABILITIES: Readonly<Record<string, (flags: RuntimeFlags) => readonly string[]>> = {
+  provider: ({ providers }) => providers,
+  operator: ({ operators = [] }) => operators,
+}
 
 /**
  * The variant to run: the one the operator insists on, else the first in the manifest's order that the runtime can
@@ -30,8 +34,14 @@ function canRun(variant: Variant, flags: RuntimeFlags): boolean {
   return (
     flags.formats.includes(variant.format) &&
     flags.precisions.includes(variant.precision) &&
-    variant.requires.every((need) => need.startsWith(PROVIDER) && flags.providers.includes(need.slice(PROVIDER.length)))
+    variant.requires.every((need) => has(flags, need))
   )
+}
+
+function has(flags: RuntimeFlags, need: string): boolean {
+  const colon = need.indexOf(':')
+  const kind = need.slice(0, colon)
+  return Object.hasOwn(ABILITIES, kind) && (ABILITIES[kind]?.(flags).includes(need.slice(colon + 1)) ?? false)
 }
 
 /** The model file; a variant's first. */

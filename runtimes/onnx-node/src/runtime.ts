@@ -8,6 +8,11 @@ export type OnnxNodeOptions = LoadOptions
 
 const CPU = 'cpu'
 
+const PRECISIONS = ['fp32', 'fp16', 'int8', 'int4']
+
+/** ONNX Runtime's own operators, of which Tideway's quantizer makes use; its builds for all platforms have them. */
+const OPERATORS = ['com.microsoft.DynamicQuantizeLSTM', 'com.microsoft.MatMulNBits']
+
 /**
  * ONNX models on onnxruntime-node. The native library is loaded with the first model, or when `flags.providers` is
  * read; where it cannot be, `load` throws `RUNTIME_UNAVAILABLE` and the list of providers is empty.
@@ -25,7 +30,7 @@ export function createOnnxNodeRuntime(options: OnnxNodeOptions = {}): Runtime {
   return {
     name: 'onnx-node',
     get flags(): RuntimeFlags {
-      return { formats: ['onnx'], providers: usableProviders(seen), precisions: ['fp32', 'fp16', 'int8'] }
+      return { formats: ['onnx'], providers: usableProviders(seen), precisions: PRECISIONS, operators: OPERATORS }
     },
     async load(bytes, load = {}) {
       const ort = loadBinding()

@@ -96,7 +96,7 @@ export async function observe(
 }
 
 /** The float model with these tensors, and nothing else, as its outputs. */
-function probe(model: Model & { graph: Graph }, names: readonly string[]): Uint8Array {
+export function probe(model: Model & { graph: Graph }, names: readonly string[]): Uint8Array {
   const tensorType = { elemType: ELEMENT_TYPE.float32 }
   const output = names.map((name) =>
     create(ValueInfoSchema, { name, type: { value: { case: 'tensorType', value: tensorType } } }),
@@ -108,7 +108,7 @@ function probe(model: Model & { graph: Graph }, names: readonly string[]): Uint8
  * The rows in runs of equal size where the model fixes it. The last run then overlaps the one before, so that every row
  * is seen and none is made up.
  */
-function* batches(signature: Signature, calibration: Tensors): Generator<Tensors> {
+export function* batches(signature: Signature, calibration: Tensors): Generator<Tensors> {
   const rows = calibration[signature.inputs[0]?.name ?? '']?.shape[0] ?? 0
   const fixed = signature.inputs.find((spec) => spec.shape[0] !== null)?.shape[0]
   const size = fixed ?? BATCH_ROWS

@@ -43,7 +43,7 @@ interface Kept {
 export function createInt8Quantizer(): Quantizer {
   return {
     name: 'onnx-int8',
-    async quantize(bytes, calibration, runtime, { precision }) {
+    async quantize(bytes, calibration, runtime) {
       const model = readModel(bytes)
       const graph = graphOf(model)
       const quantized = [...integerNodes(graph)]
@@ -71,7 +71,7 @@ export function createInt8Quantizer(): Quantizer {
       }
       if (calibrated.length === 0) throw nothing(kept)
       rewrite(graph, calibrated)
-      return { onnx: writeModel(model), precision, quantized: calibrated.map(({ layer }) => layer.label), kept }
+      return { onnx: writeModel(model), precision: 'int8', quantized: calibrated.map(({ layer }) => layer.label), kept }
     },
   }
 }

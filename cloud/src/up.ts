@@ -15,7 +15,7 @@ import {
   tokens,
 } from '@tideway/core'
 import { monitorDrift } from '@tideway/monitor-drift'
-import { createInt8Quantizer } from '@tideway/onnx'
+import { createQuantizer } from '@tideway/onnx'
 import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { serverHttp } from '@tideway/server-http'
 import { storePostgres } from '@tideway/store-postgres'
@@ -41,7 +41,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
   if (isTrainerOnly) checkTrainer(config)
   const parts = [
     part(tokens.logger, () => logger),
-    part(tokens.quantizer, createInt8Quantizer),
+    part(tokens.quantizer, createQuantizer),
     ...(isTrainerOnly ? [] : [store(config)]),
     ...link(config),
     onnxNodeRuntime(),

@@ -1,5 +1,5 @@
 import { basename, extname } from 'node:path'
-import { type BaseModel, type FineTune, type OptimizerConfig, type PipelineConfig } from '@tideway/core'
+import { type BaseModel, type FineTune, type JobSpec, type OptimizerConfig, type PipelineConfig } from '@tideway/core'
 import { importModel } from '@tideway/onnx'
 import { type FineTuneOptions, importTrainable } from '@tideway/trainer-onnx'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -11,6 +11,7 @@ import { PROGRESS_FORMS, type ProgressForm } from '../view/progress.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 import { CURVES_HELP, keepCurves, parseWhole, resultTable, trainPipeline } from './train.js'
 
+const PRECISIONS: readonly JobSpec['precision'][] = ['int8', 'int4', 'fp16', 'fp32']
 const OPTIMIZERS: readonly OptimizerConfig['type'][] = ['adam', 'adamw', 'sgd', 'rmsprop', 'lion']
 
 export interface FineTuneCommand extends ClientOptions {
@@ -27,7 +28,7 @@ export interface FineTuneCommand extends ClientOptions {
   readonly image?: ImageShape
   readonly target?: readonly string[]
   readonly scale?: number
-  readonly precision: 'fp32' | 'int8'
+  readonly precision: JobSpec['precision']
   readonly progress?: ProgressForm
   readonly curves?: string
 }
@@ -48,7 +49,7 @@ export function addFinetune(program: Command): void {
     .option('--image <HxWxC>', 'size of images, where the model leaves it open', parseImage)
     .option('--target <column...>', 'column to predict, of a table')
     .option('--scale <x>', 'what inputs are multiplied with (default: 1/255 for bytes, else 1)', parsePositive)
-    .addOption(new Option('--precision <form>', 'what devices run').choices(['int8', 'fp32']).default('int8'))
+    .addOption(new Option('--precision <form>', 'what devices run').choices(PRECISIONS).default('int8'))
     .option('--curves <file>', CURVES_HELP)
     .addOption(new Option('--progress <form>', 'how progress is shown on standard error').choices(PROGRESS_FORMS))
     .addHelpText(

@@ -4,6 +4,7 @@ import {
   HOST_VERSION,
   type JobSpec,
   type Manifest,
+  type QuantizeOptions,
   type Quantizer,
   type Runtime,
   resolveLoss,
@@ -59,6 +60,8 @@ export interface PipelineResult {
 interface Made {
   readonly precision: Variant['precision']
   readonly onnx: Uint8Array
+  readonly scheme?: string
+  readonly requires?: readonly string[]
 }
 
 /**
@@ -78,7 +81,9 @@ export async function runPipeline(
 
   workshop.onStage('quantizing')
   const float: Made = { precision: 'fp32', onnx: trained.onnx }
-  const made = spec.precision === 'fp32' ? [float] : [await quantize(trained.onnx, parts.validation, workshop), float]
+  const options = spec.recipe ?? (spec.precision === 'fp32' ? undefined : { precision: spec.precision })
+  const made: Made[] = [float]
+  if (options !== undefined) made.unshift(await quantize(trained.onnx, parts.validation, options, workshop))
 
   workshop.onStage('evaluating')
   const sessions = await Promise.all(made.map(({ onnx }) => workshop.runtime.load(onnx)))
@@ -91,11 +96,12 @@ export async function runPipeline(
     workshop.onStage('publishing')
     const { artifacts } = workshop
     const variants: Variant[] = []
-    for (const [i, { precision, onnx }] of made.entries()) {
+    for (const [i, { precision, onnx, scheme, requires = [] }] of made.entries()) {
       const file = await artifacts.putFile(onnx, tensorRanges(readModel(onnx), onnx))
       const knownAnswers = await storeKnownAnswers(artifacts, sessions[i]!, floatSession, parts.validation)
       const files = [{ path: `model.${precision}.onnx`, ...file }]
-      variants.push({ id: `onnx-${precision}`, format: 'onnx', precision, requires: [], files, knownAnswers })
+      const form = { precision, ...(scheme && { scheme }), requires: [...requires] }
+      variants.push({ id: `onnx-${precision}`, format: 'onnx', ...form, files, knownAnswers })
     }
     const profile = profileSchemaFor(spec, sessions[0]!, parts.train.inputs)
     const checkpoint = await artifacts.putBlob(trained.checkpoint)
@@ -163,12 +169,16 @@ function judgedBy({ loss }: JobSpec, part: Part): Part {
   return resolveLoss(loss).type === 'reconstruction' ? { ...part, targets: part.inputs } : part
 }
 
-async function quantize(onnx: Uint8Array, calibration: Part, workshop: Workshop): Promise<Made> {
+async function quantize(
+  onnx: Uint8Array,
+  calibration: Part,
+  options: QuantizeOptions,
+  { quantizer, runtime }: Workshop,
+) {
   const rows = Object.fromEntries(
     signatureOf(readModel(onnx)).inputs.map(({ name }) => [name, calibration.inputs] as const),
   )
-  const quantized = await workshop.quantizer.quantize(onnx, rows, workshop.runtime, { precision: 'int8' })
-  return { precision: 'int8', onnx: quantized.onnx }
+  return await quantizer.quantize(onnx, rows, runtime, options)
 }
 
 function metricsOf(made: readonly Made[], evaluations: readonly Evaluation[]): Record<string, number> {

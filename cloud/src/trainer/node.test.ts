@@ -14,7 +14,7 @@ import {
   type Trainer,
   tokens,
 } from '@tideway/core'
-import { createInt8Quantizer } from '@tideway/onnx'
+import { createQuantizer } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { serverHttp } from '@tideway/server-http'
 import { storePostgres } from '@tideway/store-postgres'
@@ -92,7 +92,7 @@ async function startNode(fault: Fault, given: { trainer?: Trainer; queue?: JobQu
     queue,
     client: createClient({ url: client.url, fetch: through }),
     trainer: createOnnxTrainer({ threads: 1 }),
-    quantizer: createInt8Quantizer(),
+    quantizer: createQuantizer(),
     runtime: createOnnxNodeRuntime(),
     logger: { debug: log('debug'), info: log('info'), warn: log('warn'), error: log('error') },
     checkpointEveryMs: 0,

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { createClient } from '@tideway/client'
-import { createInt8Quantizer } from '@tideway/onnx'
+import { createQuantizer } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxTrainer } from '@tideway/trainer-onnx'
 import { connectJobQueue } from '@tideway/transport-nats'
@@ -31,7 +31,7 @@ export async function runTrainer(options: TrainerOptions): Promise<void> {
     queue,
     client: createClient({ url: options.cloud, ...(apiKey !== undefined && { apiKey }) }),
     trainer: createOnnxTrainer(),
-    quantizer: createInt8Quantizer(),
+    quantizer: createQuantizer(),
     runtime: createOnnxNodeRuntime(),
     logger,
     ackWaitMs,

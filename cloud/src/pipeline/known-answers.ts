@@ -1,41 +1,94 @@
-import { type BlobRef, elementCount, encodeTensors, type Session, type Tensor } from '@tideway/core'
+import {
+  type BlobRef,
+  elementCount,
+  encodeTensors,
+  halfToNumber,
+  type Session,
+  type Tensor,
+  type Tensors,
+  type Variant,
+} from '@tideway/core'
 import type { Artifacts } from './artifacts.js'
+import type { OtherEngine } from './engines.js'
 import { rowsOf } from './evaluate.js'
 import type { Part } from './split.js'
 
 const ROWS = 8
 /** What float kernels of different engines may differ by on outputs of order one (sums of some hundred products). */
 const FLOAT_TOLERANCE = 1e-3
+/** Engines and processors that were not tried may lie this much further apart than those that were. */
+const ENGINE_MARGIN = 2
 
-export type KnownAnswers = BlobRef & { rows: number; tolerance: number; top1Margin?: number }
+export type KnownAnswers = BlobRef &
+  Pick<Variant['knownAnswers'], 'rows' | 'tolerance' | 'top1Margin' | 'toleranceCause'>
+
+export interface Answering {
+  readonly variant: Session
+  /** The variant's file, for other engines. */
+  readonly onnx: Uint8Array
+  readonly float: Session
+  readonly part: Part
+  /** The engine that answers, by name. */
+  readonly engine: string
+  readonly others: readonly OtherEngine[]
+  /** Told what another engine could not run. */
+  readonly onUnable: (engine: string, reason: string) => void
+}
 
 /**
  * Stores the known-answer test of one variant: rows, and the outputs that this variant gave here.
  *
- * The tolerance covers engines that sum in another order: for a float variant that is rounding; in an integer variant a
- * sum next to a rounding boundary may land one step away and carry on through later layers, so there it is the largest
- * error that the quantization itself made on these rows, which a wrong or damaged model exceeds.
+ * The tolerance, whose cause is stored with it, is the greatest of: what float sums in another order differ by; what
+ * other engines gave for the same rows, twice; and, for a quantized variant, the largest error that the quantization
+ * itself made on these rows, since a sum next to a rounding boundary may land one step away on a processor that was not
+ * tried and carry on through later layers. A wrong or damaged model exceeds it.
  */
-export async function storeKnownAnswers(
-  artifacts: Artifacts,
-  variant: Session,
-  float: Session,
-  part: Part,
-): Promise<KnownAnswers> {
+export async function storeKnownAnswers(artifacts: Artifacts, answering: Answering): Promise<KnownAnswers> {
+  const { variant, float, part } = answering
   const rows = Math.min(ROWS, part.inputs.shape[0] ?? 0)
   const inputs = { [variant.signature.inputs[0]!.name]: rowsOf(part.inputs, 0, rows) }
   const outputs = await variant.run(inputs)
   const reference = variant === float ? outputs : await float.run(inputs)
   const name = variant.signature.outputs[0]!.name
-  const tolerance = Math.max(FLOAT_TOLERANCE, largestDifference(outputs[name]!, reference[name]!))
+  const engines = await differences(answering, inputs, outputs)
+  const causes = {
+    rounding: FLOAT_TOLERANCE,
+    quantization: largestDifference(outputs[name]!, reference[name]!),
+    engines: ENGINE_MARGIN * Math.max(...Object.values(engines)),
+  }
+  const tolerance = Math.max(...Object.values(causes))
+  const kind = (Object.keys(causes) as (keyof typeof causes)[]).find((cause) => causes[cause] === tolerance)!
   const ref = await artifacts.putBlob(encodeTensors({ inputs, outputs }))
   const classifies = part.targets.dtype !== 'float32' && elementCount(outputs[name]!.shape.slice(1)) > 1
-  return { ...ref, rows, tolerance, ...(classifies && { top1Margin: 2 * tolerance }) }
+  const toleranceCause = { kind, engines }
+  return { ...ref, rows, tolerance, toleranceCause, ...(classifies && { top1Margin: 2 * tolerance }) }
+}
+
+/** The largest difference of any output of other engines to this one's, by engine; those that cannot run it left out. */
+async function differences(
+  { engine, others, onnx, onUnable }: Answering,
+  inputs: Tensors,
+  outputs: Tensors,
+): Promise<Record<string, number>> {
+  const found: Record<string, number> = { [engine]: 0 }
+  for (const other of others) {
+    try {
+      const answers = await other.run(onnx, inputs)
+      const sizes = Object.entries(outputs).map(([name, output]) => largestDifference(output, answers[name]!))
+      found[other.name] = Math.max(...sizes)
+    } catch (error) {
+      onUnable(other.name, (error instanceof Error ? error.message : String(error)).split('\n')[0]!)
+    }
+  }
+  return found
 }
 
 function largestDifference(a: Tensor, b: Tensor): number {
   let largest = 0
-  for (let i = 0; i < a.data.length; i += 1)
-    largest = Math.max(largest, Math.abs(Number(a.data[i]) - Number(b.data[i])))
+  for (let i = 0; i < a.data.length; i += 1) largest = Math.max(largest, Math.abs(numberAt(a, i) - numberAt(b, i)))
   return largest
+}
+
+function numberAt({ dtype, data }: Tensor, index: number): number {
+  return dtype === 'float16' ? halfToNumber(data[index]!) : Number(data[index])
 }

@@ -20,6 +20,7 @@ import { cloudErrors } from '../errors.js'
 import type { Artifacts } from './artifacts.js'
 import { profileSchemaFor, storeBaseline } from './baseline.js'
 import { learningCurves } from './curves.js'
+import type { OtherEngine } from './engines.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { checkGates } from './gates.js'
 import { storeKnownAnswers } from './known-answers.js'
@@ -32,6 +33,8 @@ export interface Workshop {
   readonly trainer: Trainer
   readonly quantizer: Quantizer
   readonly runtime: Runtime
+  /** Engines that devices may have, to say how closely their answers must agree. */
+  readonly otherEngines?: readonly OtherEngine[]
   readonly artifacts: Artifacts
   readonly onStage: (stage: Stage) => void
   readonly onProgress: (progress: TrainProgress) => void
@@ -96,9 +99,18 @@ export async function runPipeline(
     workshop.onStage('publishing')
     const { artifacts } = workshop
     const variants: Variant[] = []
+    const notes = [...(trained.notes ?? [])]
     for (const [i, { precision, onnx, scheme, requires = [] }] of made.entries()) {
       const file = await artifacts.putFile(onnx, tensorRanges(readModel(onnx), onnx))
-      const knownAnswers = await storeKnownAnswers(artifacts, sessions[i]!, floatSession, parts.validation)
+      const knownAnswers = await storeKnownAnswers(artifacts, {
+        variant: sessions[i]!,
+        onnx,
+        float: floatSession,
+        part: parts.validation,
+        engine: workshop.runtime.name,
+        others: workshop.otherEngines ?? [],
+        onUnable: (engine, reason) => notes.push(`${engine} cannot run the ${precision} variant: ${reason}`),
+      })
       const files = [{ path: `model.${precision}.onnx`, ...file }]
       const form = { precision, ...(scheme && { scheme }), requires: [...requires] }
       variants.push({ id: `onnx-${precision}`, format: 'onnx', ...form, files, knownAnswers })
@@ -134,7 +146,7 @@ export async function runPipeline(
       variantDigests: Object.fromEntries(variants.map(({ precision, files }) => [precision, files[0]!.sha256])),
       checkpoint: checkpoint.sha256,
       curves: curves.sha256,
-      notes: trained.notes ?? [],
+      notes,
     }
   } finally {
     await Promise.all(sessions.map((session) => session.dispose()))

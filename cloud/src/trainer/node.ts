@@ -12,6 +12,7 @@ import {
   type Trainer,
   type Unsubscribe,
 } from '@tideway/core'
+import { type OtherEngine, otherEngines } from '../pipeline/engines.js'
 import { runPipeline } from '../pipeline/run.js'
 import { createArtifacts } from './artifacts.js'
 import { type FollowedCalls, followCalls } from './calls.js'
@@ -29,6 +30,8 @@ export interface TrainerNode {
   readonly trainer: Trainer
   readonly quantizer: Quantizer
   readonly runtime: Runtime
+  /** What known answers are compared over; those that are installed when left out. */
+  readonly otherEngines?: readonly OtherEngine[]
   readonly logger: Logger
   /** That of the queue, default 30 s. A job whose worker gave no word for two thirds of it is anybody's. */
   readonly ackWaitMs?: number
@@ -149,6 +152,7 @@ async function runJob(node: Worker, job: JobRecord, signal: AbortSignal): Promis
       { id: job.id, spec, ...(resumeFrom && { resumeFrom }) },
       {
         ...node,
+        otherEngines: node.otherEngines ?? (await otherEngines()),
         artifacts,
         signal,
         onStage: (stage) => words.stage(stage),

@@ -1,0 +1,122 @@
+import { type BlobRef, decodeTensors, type Recipe, type Session, type Tensors } from '@tideway/core'
+import { createQuantizer, GraphBuilder, writeModel } from '@tideway/onnx'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { afterEach, describe, expect, it } from 'vitest'
+import type { Artifacts } from './artifacts.js'
+import { type OtherEngine, otherEngines, wasmEngine } from './engines.js'
+import { storeKnownAnswers } from './known-answers.js'
+import type { Part } from './split.js'
+
+const runtime = createOnnxNodeRuntime({ intraOpThreads: 1 })
+const [FEATURES, UNITS, CLASSES, ROWS] = [32, 24, 5, 40]
+
+/** Values between -1 and 1 that look random and are not. */
+const wave = (count: number, seed: number) =>
+  Float32Array.from({ length: count }, (_, i) => Math.sin(seed + i * i * 0.7))
+
+/** softmax(relu(x · w1) · w2), as a float model. */
+function classifier(): Uint8Array {
+  const g = new GraphBuilder('classifier')
+  const x = g.input('x', 'float32', [null, FEATURES])
+  const w1 = g.initializer('w1', { dtype: 'float32', shape: [FEATURES, UNITS], data: wave(FEATURES * UNITS, 1) })
+  const w2 = g.initializer('w2', { dtype: 'float32', shape: [UNITS, CLASSES], data: wave(UNITS * CLASSES, 2) })
+  const hidden = g.op('Relu', [g.op('MatMul', [x, w1])])
+  g.output('y', g.op('Softmax', [g.op('MatMul', [hidden, w2])], { axis: -1n }))
+  return writeModel(g.build())
+}
+
+const part: Part = {
+  inputs: { dtype: 'float32', shape: [ROWS, FEATURES], data: wave(ROWS * FEATURES, 3) },
+  targets: { dtype: 'int32', shape: [ROWS], data: new Int32Array(ROWS) },
+}
+const float = classifier()
+
+const open: Session[] = []
+afterEach(async () => {
+  for (const session of open.splice(0)) await session.dispose()
+})
+const load = async (onnx: Uint8Array) => {
+  const session = await runtime.load(onnx)
+  open.push(session)
+  return session
+}
+
+/** The known answers of a recipe's variant, over these other engines. */
+async function answersOf(recipe: Recipe | undefined, others: readonly OtherEngine[]) {
+  const blobs: Uint8Array[] = []
+  const unable: string[] = []
+  const artifacts = {
+    async putBlob(bytes: Uint8Array): Promise<BlobRef> {
+      blobs.push(bytes)
+      return { sha256: 'a'.repeat(64), size: bytes.byteLength, chunks: [] }
+    },
+  } as Partial<Artifacts> as Artifacts
+  const onnx = recipe ? (await createQuantizer().quantize(float, { x: part.inputs }, runtime, recipe)).onnx : float
+  const floatSession = await load(float)
+  const stored = await storeKnownAnswers(artifacts, {
+    variant: recipe ? await load(onnx) : floatSession,
+    onnx,
+    float: floatSession,
+    part,
+    engine: runtime.name,
+    others,
+    onUnable: (engine, reason) => unable.push(`${engine}: ${reason}`),
+  })
+  return { stored, unable, blob: decodeTensors(blobs[0]!) as { inputs: Tensors; outputs: Tensors }, onnx }
+}
+
+const shifted = (by: number): OtherEngine => ({
+  name: `shifted by ${by}`,
+  async run(model, inputs) {
+    const { y } = await (await load(model)).run(inputs)
+    return { y: { ...y, data: (y!.data as Float32Array).map((value) => value + by) } } as Tensors
+  },
+})
+
+describe('the tolerance of known answers', () => {
+  it('is that of float sums for a float model on which engines agree', async () => {
+    const { stored, unable, blob } = await answersOf(undefined, await otherEngines())
+    expect(unable).toEqual([])
+    expect(stored).toMatchObject({ rows: 8, tolerance: 1e-3, top1Margin: 2e-3, toleranceCause: { kind: 'rounding' } })
+    const { engines } = stored.toleranceCause!
+    expect(Object.keys(engines)).toEqual(['onnx-node', 'onnx-wasm'])
+    expect(engines['onnx-wasm']).toBeLessThan(1e-6)
+    expect([blob.inputs['x']?.shape, blob.outputs['y']?.shape]).toEqual([
+      [8, FEATURES],
+      [8, CLASSES],
+    ])
+  })
+
+  it("is the quantization's own error where that is greater, for every scheme, and covers WebAssembly", async () => {
+    const wasm = (await wasmEngine())!
+    for (const scheme of ['int8-static', 'int8-dynamic', 'int8-weights', 'int4-weights', 'fp16'] as const) {
+      const { stored, unable, blob, onnx } = await answersOf({ scheme, minElements: 1 } as Recipe, [wasm])
+      expect(unable).toEqual([])
+      expect(stored.toleranceCause?.engines['onnx-wasm'], scheme).toBeLessThanOrEqual(stored.tolerance / 2)
+      expect(stored.toleranceCause?.kind, scheme).toBe(scheme === 'fp16' ? 'rounding' : 'quantization')
+      const { y } = await wasm.run(onnx, blob.inputs)
+      const differences = Array.from(y!.data as Float32Array, (value, i) =>
+        Math.abs(value - Number(blob.outputs['y']!.data[i])),
+      )
+      expect(Math.max(...differences)).toBeLessThanOrEqual(stored.tolerance)
+    }
+  })
+
+  it('is twice the distance of engines where they lie further apart than that, and says between which', async () => {
+    const { stored } = await answersOf(undefined, [shifted(0.125), shifted(0.0625)])
+    expect(stored.tolerance).toBeCloseTo(0.25, 6)
+    expect(stored.toleranceCause?.kind).toBe('engines')
+    expect(stored.toleranceCause?.engines['shifted by 0.125']).toBeCloseTo(0.125, 6)
+    expect(stored.toleranceCause?.engines['shifted by 0.0625']).toBeCloseTo(0.0625, 6)
+  })
+
+  it('is taken without an engine that cannot run the variant, which is said', async () => {
+    const broken: OtherEngine = {
+      name: 'broken',
+      run: () => Promise.reject(new Error('no kernel for MatMulNBits\nat x')),
+    }
+    const { stored, unable } = await answersOf({ scheme: 'int4-weights', minElements: 1 }, [broken])
+    expect(unable).toEqual(['broken: no kernel for MatMulNBits'])
+    expect(stored.toleranceCause?.engines).toEqual({ 'onnx-node': 0 })
+  })
+})

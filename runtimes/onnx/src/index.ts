@@ -1,6 +1,7 @@
 export { type BuiltNode, GraphBuilder, OPSET, type OpOptions } from './build/graph-builder.js'
 export { roundName, type Unrolling, unroll } from './build/unroll.js'
 export { type Dim, floats, int64s, type Value, type ValueType } from './build/value.js'
+export { cleanUp, cleanUpModel } from './cleanup/cleanup.js'
 export { fitColumns } from './columns/fit.js'
 export {
   type CategoryStatistics,

@@ -9,6 +9,8 @@ export interface GraphView {
   readonly graph: Graph
   /** The value of a constant (initializer or Constant node) of a type that we have; undefined for anything else. */
   constant(name: string | undefined): Tensor | undefined
+  /** The node that gives a tensor; undefined for inputs and initializers. */
+  producer(name: string | undefined): Node | undefined
   /** The nodes that read a tensor. */
   consumers(name: string): readonly Node[]
   /** Whether a tensor is used by anything but nodes at this level: a graph output, or a subgraph. */
@@ -19,22 +21,34 @@ export function viewOf(graph: Graph): GraphView {
   const initializers = new Map(graph.initializer.map((tensor) => [tensor.name ?? '', tensor]))
   const constants = new Map<string, Node>()
   const consumers = new Map<string, Node[]>()
+  const producers = new Map<string, Node>()
+  const values = new Map<string, Tensor | undefined>()
   for (const node of graph.node) {
     if (node.opType === 'Constant') constants.set(node.output[0] ?? '', node)
-    for (const name of new Set(node.input)) consumers.set(name, [...(consumers.get(name) ?? []), node])
+    for (const name of node.output) producers.set(name, node)
+    for (const name of new Set(node.input)) {
+      const known = consumers.get(name)
+      if (known === undefined) consumers.set(name, [node])
+      else known.push(node)
+    }
   }
   const escaping = new Set(graph.output.map((info) => info.name ?? ''))
   for (const node of graph.node) for (const name of capturedBy(node)) escaping.add(name)
+  const read = (name: string): Tensor | undefined => {
+    const initializer = initializers.get(name)
+    if (initializer !== undefined) return dataTypeOf(initializer.dataType) && toTensor(initializer)
+    const node = constants.get(name)
+    const value = node === undefined ? undefined : attributesOf(node)['value']
+    return typeof value === 'object' && 'dtype' in value ? value : undefined
+  }
 
   return {
     graph,
     constant(name = '') {
-      const initializer = initializers.get(name)
-      if (initializer !== undefined) return dataTypeOf(initializer.dataType) && toTensor(initializer)
-      const node = constants.get(name)
-      const value = node === undefined ? undefined : attributesOf(node)['value']
-      return typeof value === 'object' && 'dtype' in value ? value : undefined
+      if (!values.has(name)) values.set(name, read(name))
+      return values.get(name)
     },
+    producer: (name = '') => producers.get(name),
     consumers: (name) => consumers.get(name) ?? [],
     escapes: (name) => escaping.has(name),
   }

@@ -1,0 +1,63 @@
+import type { Runtime } from '@tideway/core'
+import { graphOf, opsetOf } from '../format/node.js'
+import { readModel } from '../format/read.js'
+import { writeModel } from '../format/write.js'
+import type { Graph, Model } from '../generated/onnx_pb.js'
+import { viewOf } from '../quantize/view.js'
+import { joinActivations } from './activations.js'
+import { foldConstants } from './constants.js'
+import { dropUnused, Edit, type Pass } from './edit.js'
+import { foldIntoConsumers, foldIntoProducer } from './fold-affine.js'
+import { joinTransposes, removeIdentities, reshapeToTranspose } from './identities.js'
+import { foldPads } from './pads.js'
+
+const PASSES: readonly Pass[] = [
+  removeIdentities,
+  reshapeToTranspose,
+  joinTransposes,
+  joinActivations,
+  foldPads,
+  foldIntoProducer,
+  foldIntoConsumers,
+]
+
+/** Before it Dropout, Clip and Pad had other forms, and batch normalization a mode of its own. */
+const MIN_OPSET = 9
+
+/**
+ * The same function in fewer nodes, for use: constants computed, dropout and other identities gone, batch normalization
+ * and arithmetic with constants folded into the convolution or dense layer beside them, padding into convolutions, Relu
+ * and Clip joined. Names of inputs and outputs stay. Values move by float32 rounding alone; folding is computed in
+ * double precision. Changes `model` in place. The same model gives the same bytes.
+ *
+ * Operators that it does not know, and those with graphs inside, stay as they are; models of an operator set before 9 do
+ * altogether.
+ */
+export async function cleanUp(model: Model, runtime: Runtime): Promise<Model> {
+  const graph = graphOf(model)
+  if (opsetOf(model) < MIN_OPSET) return model
+  dropUnused(graph)
+  await foldConstants(Object.assign(model, { graph }), runtime)
+  while (PASSES.some((pass) => run(pass, graph))) dropUnused(graph)
+  await foldConstants(Object.assign(model, { graph }), runtime)
+  dropUnused(graph)
+  return model
+}
+
+/**
+ * `cleanUp` for a file.
+ *
+ * @example
+ * const smaller = await cleanUpModel(await readFile('exported.onnx'), createOnnxNodeRuntime())
+ */
+export async function cleanUpModel(bytes: Uint8Array, runtime: Runtime): Promise<Uint8Array> {
+  return writeModel(await cleanUp(readModel(bytes), runtime))
+}
+
+function run(pass: Pass, graph: Graph): boolean {
+  const view = viewOf(graph)
+  const edit = new Edit(view)
+  pass(view, edit)
+  edit.apply()
+  return edit.changes > 0
+}

@@ -180,6 +180,16 @@ describe('cleaning up a graph', () => {
     ).toEqual(['Gemm', 'Add'])
   })
 
+  it('leaves factors that would carry weights out of float32', async () => {
+    const constants = { w: floats([2, 2], [1e30, 0, 0, 1]), big: floats([], [1e20]), small: floats([], [1e-38]) }
+    const before = [makeNode('Mul', ['x', 'small'], ['a']), makeNode('Mul', ['a', 'big'], ['b'])]
+    const node = [...before, makeNode('MatMul', ['b', 'w'], ['y'])]
+    expect(await cleaned({ input: [2, 2], rank: 2, node, constants })).toEqual(['Mul', 'Mul', 'MatMul'])
+    const after = [makeNode('MatMul', ['x', 'w'], ['a']), makeNode('Mul', ['a', 'big'], ['b'])]
+    const lowered = [...after, makeNode('Mul', ['b', 'small'], ['y'])]
+    expect(await cleaned({ input: [2, 2], rank: 2, node: lowered, constants })).toEqual(['MatMul', 'Mul', 'Mul'])
+  })
+
   it('removes identities at any place, also where they carry the name of an output', async () => {
     const node = [
       makeNode('Identity', ['x'], ['a']),
@@ -253,6 +263,23 @@ describe('cleaning up a graph', () => {
       'ConstantOfShape',
       'Add',
     ])
+  })
+
+  it('takes the factors of a Gemm, and the transposition of its weights, into its constants', async () => {
+    const node = [makeNode('Gemm', ['x', 'w', 'b'], ['y'], { alpha: -3, beta: 0.5, transB: 1n })]
+    const bytes = modelOf({
+      input: [spec('x', [null, 4])],
+      output: spec('y', [null, 3]),
+      node,
+      constants: { w: tensor(3, 4), b: tensor(3) },
+    })
+    const { graph } = readModel(await cleanUpModel(bytes, runtime))
+    expect(graph?.node[0]?.attribute).toEqual([])
+    expect(await cleaned({ input: [2, 4], rank: 2, node, constants: { w: tensor(3, 4), b: tensor(3) } })).toEqual([
+      'Gemm',
+    ])
+    const product = [makeNode('Gemm', ['x', 'x', 'b'], ['y'], { alpha: 2, transB: 1n })]
+    expect(await cleaned({ input: [2, 4], rank: 2, node: product, constants: { b: tensor(2) } })).toEqual(['Gemm'])
   })
 
   it('drops nodes, weights and annotations that no output needs', async () => {

@@ -10,6 +10,7 @@ import { dropUnused, Edit, type Pass } from './edit.js'
 import { foldIntoConsumers, foldIntoProducer } from './fold-affine.js'
 import { joinTransposes, removeIdentities, reshapeToTranspose } from './identities.js'
 import { foldPads } from './pads.js'
+import { plainGemm } from './plain-gemm.js'
 
 const PASSES: readonly Pass[] = [
   removeIdentities,
@@ -17,6 +18,7 @@ const PASSES: readonly Pass[] = [
   joinTransposes,
   joinActivations,
   foldPads,
+  plainGemm,
   foldIntoProducer,
   foldIntoConsumers,
 ]
@@ -27,7 +29,7 @@ const MIN_OPSET = 9
 /**
  * The same function in fewer nodes, for use: constants computed, dropout and other identities gone, batch normalization
  * and arithmetic with constants folded into the convolution or dense layer beside them, padding into convolutions, Relu
- * and Clip joined. Names of inputs and outputs stay. Values move by float32 rounding alone; folding is computed in
+ * and Clip joined, Gemm's factors and transposition of weights done. Names of inputs and outputs stay. Values move by float32 rounding alone; folding is computed in
  * double precision. Changes `model` in place. The same model gives the same bytes.
  *
  * Operators that it does not know, and those with graphs inside, stay as they are; models of an operator set before 9 do

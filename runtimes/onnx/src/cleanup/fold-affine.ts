@@ -1,7 +1,7 @@
 import type { Node } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
 import { type Affine, affineOf, rankOfConstant } from './affine.js'
-import type { Edit, Pass } from './edit.js'
+import type { Pass } from './edit.js'
 import { type Linear, linearOf, replaceLinear } from './linear.js'
 import { ranksOf } from './rank.js'
 
@@ -22,13 +22,14 @@ export const foldIntoProducer: Pass = (view, edit) => {
     // The Add of a bias is what the next round would find again: leave it where it is.
     if (linear === undefined || isBiasOf(linear, node)) continue
     if (!isAlong(affine, linear, node, view, rankOf)) continue
-    if (!edit.claim(node, linear.node, ...(linear.add === undefined ? [] : [linear.add]))) continue
     const at = (values: Float64Array, channel: number): number => values[affine.axis === undefined ? 0 : channel] ?? 0
     const weight = linear.weight.data.map((w, place) => w * at(affine.scale, linear.channelOf(place)))
     const bias = Float32Array.from(
       { length: linear.outputs },
       (_, c) => (linear.bias?.[c] ?? 0) * at(affine.scale, c) + at(affine.shift, c),
     )
+    if (!areFinite(weight, bias)) continue
+    if (!edit.claim(node, linear.node, ...(linear.add === undefined ? [] : [linear.add]))) continue
     const needed = linear.bias !== undefined || bias.some((value) => value !== 0)
     replaceLinear(edit, linear, { weight, bias: needed ? bias : undefined, output: node.output[0] ?? '' }, node)
   }
@@ -74,26 +75,36 @@ export const foldIntoConsumers: Pass = (view, edit) => {
     const linears = consumers.flatMap((consumer) => linearFrom(consumer, value, view) ?? [])
     if (consumers.length === 0 || linears.length !== consumers.length) continue
     if (scale === 0 || (shift !== 0 && linears.some((linear) => linear.isPadded))) continue
+    const moved = linears.map((linear) => movedInto(linear, affine.input, scale, shift))
+    if (!moved.every(({ weight, bias }) => areFinite(weight, bias))) continue
     const nodes = linears.flatMap(({ node: own, add }) => (add === undefined ? [own] : [own, add]))
     if (!edit.claim(node, ...nodes)) continue
     edit.replace(node)
-    for (const linear of linears) takeIn(edit, linear, affine.input, scale, shift)
+    for (const { old, linear, weight, bias } of moved) {
+      const needed = linear.bias !== undefined || shift !== 0
+      edit.replace(old)
+      const last = linear.add ?? old
+      replaceLinear(edit, linear, { weight, bias: needed ? bias : undefined, output: linear.output }, last)
+    }
   }
 }
 
-function takeIn(edit: Edit, linear: Linear, input: string, scale: number, shift: number): void {
+/** A factor or a sum that leaves float32 stays where it was. */
+const areFinite = (...lists: readonly Float32Array[]): boolean => lists.every((values) => values.every(Number.isFinite))
+
+function movedInto(linear: Linear, input: string, scale: number, shift: number) {
   const sums = new Float64Array(linear.outputs)
-  for (const [place, w] of linear.weight.data.entries()) {
+  const { data } = linear.weight
+  for (let place = 0; place < data.length; place++) {
     const channel = linear.channelOf(place)
-    sums[channel] = (sums[channel] ?? 0) + w
+    sums[channel] = (sums[channel] ?? 0) + (data[place] ?? 0)
   }
-  const bias = Float32Array.from(sums, (sum, c) => (linear.bias?.[c] ?? 0) + shift * sum)
-  const needed = linear.bias !== undefined || shift !== 0
-  const moved: Linear = { ...linear, node: { ...linear.node, input: [input, ...linear.node.input.slice(1)] } }
-  const weight = linear.weight.data.map((w) => w * scale)
-  const last = linear.add ?? linear.node
-  edit.replace(linear.node)
-  replaceLinear(edit, moved, { weight, bias: needed ? bias : undefined, output: linear.output }, last)
+  return {
+    old: linear.node,
+    linear: { ...linear, node: { ...linear.node, input: [input, ...linear.node.input.slice(1)] } },
+    weight: data.map((w) => w * scale),
+    bias: Float32Array.from(sums, (sum, c) => (linear.bias?.[c] ?? 0) + shift * sum),
+  }
 }
 
 /** The layer that takes a value as its input, with its bias. */

@@ -18,7 +18,7 @@ export interface Linear {
   /** The axis of the output that holds the channels: from the front, or negative from the end. */
   readonly axis: number
   /** The output channel that a weight, by its place in `weight`, belongs to. */
-  channelOf(place: number): number
+  readonly channelOf: (place: number) => number
   /** Zeros that it sees around its input. */
   readonly isPadded: boolean
 }

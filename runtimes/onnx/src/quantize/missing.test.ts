@@ -63,8 +63,8 @@ describe('missing values in calibration rows', () => {
     expect(kept.map(({ node }) => node).join()).toMatch(/Where/)
     // The only integers are made of what comes behind the columns.
     const { node } = graphOf(readModel(quantized))
-    const rounded = node.filter(({ opType }) => opType === 'QuantizeLinear').map(({ input }) => input[0])
-    expect(rounded).toEqual([graphOf(readModel(onnx)).node.findLast(({ opType }) => opType === 'Concat')?.output[0]])
+    const rounded = node.filter(({ opType }) => opType === 'QuantizeLinear').map(({ input }) => input[0] ?? '')
+    expect(rounded.map((name) => node.find(({ output }) => output.includes(name))?.opType)).toEqual(['Concat'])
     const x = floats([ROWS, WIDTH], data)
     const [wanted, actual] = [await runOnce(runtime, onnx, { x }), await runOnce(runtime, quantized, { x })]
     expect(wanted.every(Number.isFinite)).toBe(true)

@@ -1,16 +1,18 @@
 import type { Quantizer } from '@tideway/core'
+import { cleanUp } from '../cleanup/cleanup.js'
 import { errors } from '../errors.js'
 import { graphOf, opsetOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { signatureOf } from '../format/signature.js'
-import { writeModel } from '../format/write.js'
-import type { Graph, Node } from '../generated/onnx_pb.js'
-import { checkCalibration, observe } from './calibrate.js'
+import type { Graph } from '../generated/onnx_pb.js'
+import { checkCalibration } from './calibrate.js'
 import { missingIn } from './missing.js'
-import { UINT8 } from './reference.js'
-import { type CalibratedLayer, quantizeWeights, rewrite } from './rewrite.js'
-import { KEPT, type Layer, RULES } from './rules.js'
-import { type GraphView, labelOf, subgraphsOf, viewOf } from './view.js'
+import { type Attempt, attempt, type Source } from './static/attempt.js'
+import { DEFAULT_INT8_OPTIONS, type Int8Options, type ResolvedInt8Options } from './static/options.js'
+import { type Kept, type Plan, planOf } from './static/plan.js'
+import type { LayerReport } from './static/report.js'
+import { writeQuantized } from './static/write.js'
+import { labelOf, subgraphsOf, viewOf } from './view.js'
 
 /** The operator set from which DequantizeLinear knows scales per channel. */
 const MIN_OPSET = 13
@@ -18,96 +20,103 @@ const MIN_OPSET = 13
 const INTEGER_OPERATORS =
   /^(Dynamic)?(Quantize|Dequantize)|^QLinear|^Q(Gemm|Attention|Embed|Ordered)|Integer(ToFloat)?$|NBits$/
 
-interface Kept {
-  readonly node: string
-  readonly reason: string
+/** What the static quantizer says beside the file. */
+export interface Int8Model extends Awaited<ReturnType<Quantizer['quantize']>> {
+  /** Error of each layer, in the graph's order. */
+  readonly layers: readonly LayerReport[]
+}
+
+/** A `Quantizer` that also says what became of each layer. */
+export interface Int8Quantizer extends Quantizer {
+  quantize(...parameters: Parameters<Quantizer['quantize']>): Promise<Int8Model>
 }
 
 /**
- * Static int8 for dense layers (MatMul with its Add, Gemm; constant float32 weights), after Jacob et al. 2018,
- * "Quantization and Training of Neural Networks for Efficient Integer-Arithmetic-Only Inference": weights per channel,
- * symmetric, in 7 bits (see `WEIGHT_RANGE` for why not 8); activations as uint8 with a zero point, their ranges
- * by least squared error over the calibration rows; biases as int32. Everything else stays in float and is named in
- * `kept`. The same model and rows give the same bytes.
- *
- * The result is standard ONNX in QDQ form: ONNX Runtime turns it into integer kernels, and other engines compute the
- * same in float.
+ * Static int8, after Jacob et al. 2018, "Quantization and Training of Neural Networks for Efficient
+ * Integer-Arithmetic-Only Inference": convolutions and dense layers with constant float32 weights, what is added, pooled
+ * or joined between them, and products of two computed matrices. The graph is cleaned up first (`cleanUp`). Weights are
+ * symmetric with a scale per channel, as fine as x86 without VNNI allows without saturating (see `weightScales`);
+ * activations are uint8 with a zero point, ranges from the calibration rows; biases are int32. Weights are rounded
+ * layer by layer, biases corrected, channels equalized where that helps: every choice by the error that it makes in the
+ * outputs over calibration rows. Everything else stays in float and is named in `kept`. The same model and rows give
+ * the same bytes.
  *
  * Throws, before work starts: `MODEL_INVALID`, `MODEL_ALREADY_QUANTIZED`, `QUANTIZE_OPSET_TOO_OLD`, `QUANTIZE_NOTHING`
  * and `CALIBRATION_INVALID`.
  *
  * @example
  * const calibration = { x: { dtype: 'float32', shape: [1000, 784], data: pixels } } as const
- * const { onnx } = await createInt8Quantizer().quantize(bytes, calibration, runtime, { precision: 'int8' })
+ * const { onnx, layers } = await createInt8Quantizer().quantize(bytes, calibration, runtime, { precision: 'int8' })
  */
-export function createInt8Quantizer(): Quantizer {
+export function createInt8Quantizer(options: Int8Options = {}): Int8Quantizer {
+  const resolved: ResolvedInt8Options = { ...DEFAULT_INT8_OPTIONS, ...options }
   return {
     name: 'onnx-int8',
     async quantize(bytes, calibration, runtime) {
       const model = readModel(bytes)
-      const graph = graphOf(model)
-      const quantized = [...integerNodes(graph)]
+      const quantized = [...integerNodes(graphOf(model))]
       if (quantized.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes: quantized })
       const opset = opsetOf(model)
       if (opset < MIN_OPSET) throw errors.QUANTIZE_OPSET_TOO_OLD({ opset, minimum: MIN_OPSET })
-      const view = viewOf(graph)
-      const { layers, kept } = plan(view)
-      if (layers.length === 0) throw nothing(kept)
+      await cleanUp(model, runtime)
+      const graph = graphOf(model)
+      refuseNothing(planOf(viewOf(graph)))
       const signature = signatureOf(model)
-      checkCalibration(signature, calibration, missingIn(view))
-
-      const names = new Set(layers.map((layer) => layer.input))
-      const observers = await observe({ ...model, graph }, signature, names, calibration, runtime)
-      const calibrated: CalibratedLayer[] = []
-      for (const layer of layers) {
-        const observer = observers.get(layer.input)
-        if (observer?.rank === undefined)
-          throw errors.CALIBRATION_INVALID({ issues: [`${layer.input}: was never seen`] })
-        const activation = observer.scale(UINT8)
-        const weights = quantizeWeights(layer, activation.scale)
-        if (weights.biasScales.every(Number.isFinite))
-          calibrated.push({ layer, activation, weights, rank: observer.rank })
-        else kept.push({ node: layer.label, reason: 'its values are too large for a float32 scale' })
+      checkCalibration(signature, calibration, missingIn(viewOf(graph)))
+      const source = { model: { ...model, graph }, signature, rows: calibration, runtime, options: resolved }
+      const made = await withinGate(source)
+      const { plan } = made.quantities
+      return {
+        onnx: made.onnx,
+        precision: 'int8',
+        quantized: plan.steps.filter(({ linear }) => linear !== undefined).map(({ label }) => label),
+        kept: plan.kept,
+        layers: made.layers,
       }
-      if (calibrated.length === 0) throw nothing(kept)
-      rewrite(graph, calibrated)
-      return { onnx: writeModel(model), precision: 'int8', quantized: calibrated.map(({ layer }) => layer.label), kept }
     },
   }
 }
 
-function nothing(kept: readonly Kept[]): Error {
-  return errors.QUANTIZE_NOTHING({ kept: kept.map(({ node, reason }) => `${node}: ${reason}`) })
+interface Made extends Attempt {
+  readonly onnx: Uint8Array
 }
 
-/** The layers that become integer, and every other node with the reason why it does not. */
-function plan(view: GraphView): { layers: Layer[]; kept: Kept[] } {
-  const layers: Layer[] = []
-  const kept: Kept[] = []
-  const inLayers = new Set<Node>()
-  for (const node of view.graph.node) {
-    if (inLayers.has(node) || node.opType === 'Constant') continue
-    const found = ruleOf(node)?.(node, view) ?? keptReason(node)
-    if (typeof found === 'string') kept.push({ node: labelOf(node), reason: found })
-    else {
-      layers.push(found)
-      for (const member of found.nodes) inLayers.add(member)
-    }
+/**
+ * Quantizes all layers; where the gate does not hold, leaves the layers in float whose results are furthest off, one
+ * more each time, until it does. Throws `QUANTIZE_NOTHING` when none would be left.
+ */
+async function withinGate(source: Source): Promise<Made> {
+  const { gate, form } = source.options
+  const float = new Map<string, string>()
+  for (;;) {
+    const made = await finite(source, float)
+    const onnx = writeQuantized(made.model, made.quantities, form)
+    const loss = gate === undefined ? 0 : await gate.measure(onnx)
+    if (gate === undefined || loss <= gate.maxLoss) return { ...made, onnx }
+    const worst = made.layers.toSorted((a, b) => (a.outputSnrDb ?? Infinity) - (b.outputSnrDb ?? Infinity))[0]
+    if (worst === undefined) throw nothing(made.quantities.plan)
+    float.set(worst.node, `with it the loss is ${loss}, above ${gate.maxLoss}, and its error is the largest`)
+    refuseNothing(planOf(viewOf(made.model.graph), float))
   }
-  return { layers, kept }
 }
 
-const isStandard = ({ domain = '' }: Node) => domain === '' || domain === 'ai.onnx'
-
-const ruleOf = (node: Node) => {
-  const name = node.opType ?? ''
-  return isStandard(node) && Object.hasOwn(RULES, name) ? RULES[name] : undefined
+/** An attempt without layers whose scales leave float32. */
+async function finite(source: Source, float: Map<string, string>): Promise<Attempt> {
+  for (;;) {
+    const made = await attempt(source, float)
+    const broken = [...made.quantities.weights].filter(([, { biasScales }]) => !biasScales.every(Number.isFinite))
+    if (broken.length === 0) return made
+    for (const [{ label }] of broken) float.set(label, 'its values are too large for a float32 scale')
+    refuseNothing(planOf(viewOf(source.model.graph), float))
+  }
 }
 
-function keptReason(node: Node): string {
-  const name = node.opType ?? ''
-  return isStandard(node) && Object.hasOwn(KEPT, name) ? (KEPT[name] ?? '') : `there is no integer rule for ${name}`
+function refuseNothing(plan: Plan): void {
+  if (!plan.steps.some(({ linear }) => linear !== undefined)) throw nothing(plan)
 }
+
+const nothing = ({ kept }: { readonly kept: readonly Kept[] }): Error =>
+  errors.QUANTIZE_NOTHING({ kept: kept.map(({ node, reason }) => `${node}: ${reason}`) })
 
 function* integerNodes(graph: Graph): Generator<string> {
   for (const node of graph.node) {

@@ -18,6 +18,7 @@ import { GraphEdit } from './graph/edit.js'
 import { quantizedNodes } from './graph/refuse.js'
 import { half } from './half/half.js'
 import { halfWeights } from './half/storage.js'
+import { missingIn } from './missing.js'
 import { createInt8Quantizer } from './quantizer.js'
 import type { Outcome, Work } from './scheme.js'
 import { viewOf } from './view.js'
@@ -47,7 +48,8 @@ export function createQuantizer(): Quantizer {
       if (nodes.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes })
       if (recipe.scheme === 'int8-static')
         return { ...(await staticInt8.quantize(bytes, calibration, runtime, recipe)), scheme: recipe.scheme }
-      if (Object.keys(calibration).length > 0) checkCalibration(signatureOf(model), calibration)
+      if (Object.keys(calibration).length > 0)
+        checkCalibration(signatureOf(model), calibration, missingIn(viewOf(graph)))
       const work: Work = { model, view: viewOf(graph), edit: new GraphEdit(model), done: new Set() }
       const { quantized, kept, requires } = await run(work, recipe, calibration, runtime)
       if (quantized.length === 0)

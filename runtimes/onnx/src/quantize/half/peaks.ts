@@ -2,7 +2,7 @@ import type { Runtime, Tensors } from '@tideway/core'
 import { graphOf } from '../../format/node.js'
 import { signatureOf } from '../../format/signature.js'
 import type { Model } from '../../generated/onnx_pb.js'
-import { batches, probe } from '../calibrate.js'
+import { runRows, using, withOutputs } from '../static/rows.js'
 
 /** The largest finite sizes of the named float32 values over calibration rows; nothing without rows. */
 export async function peaksOf(
@@ -14,15 +14,11 @@ export async function peaksOf(
   const peaks = new Map<string, number>()
   const inner = [...names].filter((name) => calibration[name] === undefined)
   if (inner.length === 0 || Object.keys(calibration).length === 0) return peaks
-  const session = await runtime.load(probe({ ...model, graph: graphOf(model) }, inner))
-  try {
-    for (const rows of batches(signatureOf(model), calibration)) {
-      for (const [name, tensor] of Object.entries({ ...rows, ...(await session.run(rows)) }))
+  await using(runtime, withOutputs({ ...model, graph: graphOf(model) }, inner), async (session) => {
+    for await (const values of runRows(session, signatureOf(model), calibration))
+      for (const [name, tensor] of Object.entries(values))
         if (tensor.dtype === 'float32') peaks.set(name, Math.max(peaks.get(name) ?? 0, peakOf(tensor.data)))
-    }
-  } finally {
-    await session.dispose()
-  }
+  })
   return peaks
 }
 

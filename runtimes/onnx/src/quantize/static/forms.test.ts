@@ -1,0 +1,89 @@
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import fc from 'fast-check'
+import { describe, expect, it } from 'vitest'
+import { readModel } from '../../format/read.js'
+import { runOnce } from '../models.fixture.js'
+import { createInt8Quantizer } from '../quantizer.js'
+import { interpret } from './interpreter.fixture.js'
+import { NETWORKS, Network } from './networks.fixture.js'
+import type { Form } from './write.js'
+
+const runtime = createOnnxNodeRuntime({ intraOpThreads: 1 })
+const quantize = (bytes: Uint8Array, g: Network, form: Form) =>
+  createInt8Quantizer({ form }).quantize(bytes, { x: g.rows(64) }, runtime, { precision: 'int8' })
+
+function decibels(actual: ArrayLike<number>, wanted: ArrayLike<number>): number {
+  let [signal, noise] = [0, 0]
+  for (let i = 0; i < wanted.length; i++) {
+    signal += (wanted[i] ?? 0) ** 2
+    noise += ((wanted[i] ?? 0) - (actual[i] ?? NaN)) ** 2
+  }
+  return 10 * Math.log10(signal / Math.max(noise, 1e-30))
+}
+
+/**
+ * Engines scale sums in float32 where the interpreter does in doubles, so that now and then a value that lies between two
+ * integers goes to the other one. Such a step is 1/255 of a range once; errors of arithmetic would be everywhere.
+ */
+const ALMOST = 45
+
+describe.each(Object.entries(NETWORKS))('%s, as integers', (_, network) => {
+  const g = network()
+  const bytes = g.bytes(g.shape.length === 3 && g.shape[1] === 6 ? [null, null, null] : [null, null])
+  const x = g.rows(16, 99)
+
+  it('computes what the interpreter computes, in both forms, and stays near the float model', async () => {
+    const [operators, qdq] = [await quantize(bytes, g, 'operators'), await quantize(bytes, g, 'qdq')]
+    const wanted = interpret(operators.onnx, { x }).get('y')?.data ?? []
+    expect(decibels(await runOnce(runtime, operators.onnx, { x }), wanted)).toBeGreaterThan(ALMOST)
+    expect(decibels(await runOnce(runtime, qdq.onnx, { x }), wanted)).toBeGreaterThan(ALMOST)
+    expect(decibels(wanted, await runOnce(runtime, bytes, { x }))).toBeGreaterThan(22)
+    expect(qdq.quantized).toEqual(operators.quantized)
+    expect(operators.onnx.length).toBeLessThan(qdq.onnx.length)
+  })
+
+  it('has no float operator between its layers', async () => {
+    const { onnx } = await quantize(bytes, g, 'operators')
+    const left = readModel(onnx).graph?.node.map(({ opType }) => opType ?? '') ?? []
+    const isAttention = left.includes('Softmax')
+    const conversions = left.filter((name) => name === 'QuantizeLinear' || name === 'DequantizeLinear')
+    if (!isAttention) expect(conversions).toEqual(['QuantizeLinear'])
+    expect(left.filter((name) => ['Conv', 'Gemm', 'MatMul', 'Add', 'Relu', 'Clip', 'Mul'].includes(name))).toEqual([])
+  })
+})
+
+describe('random networks as integers', () => {
+  it('compute what the interpreter computes, in both forms', async () => {
+    const kinds = fc.array(fc.constantFrom('conv', 'depthwise', 'relu', 'pool', 'mean', 'skip', 'join'), {
+      minLength: 1,
+      maxLength: 6,
+    })
+    await fc.assert(
+      fc.asyncProperty(kinds, fc.integer({ min: 1, max: 1e6 }), async (list, seed) => {
+        const g = new Network([1, 4, 8, 8], seed)
+        let value = g.conv('x', [4, 4, 1, 1])
+        let earlier = value
+        for (const kind of list) {
+          const before = value
+          if (kind === 'conv') value = g.conv(value, [4, 4, 3, 3], { pads: [1n, 1n, 1n, 1n] })
+          else if (kind === 'depthwise') value = g.conv(value, [4, 1, 3, 3], { pads: [1n, 1n, 1n, 1n], group: 4n })
+          else if (kind === 'relu') value = g.op('Relu', [g.conv(value, [4, 4, 1, 1])])
+          else if (kind === 'pool') value = g.op('MaxPool', [value], { kernel_shape: [3n, 3n], pads: [1n, 1n, 1n, 1n] })
+          else if (kind === 'mean')
+            value = g.op('AveragePool', [value], { kernel_shape: [3n, 3n], pads: [1n, 1n, 1n, 1n] })
+          else if (kind === 'skip') value = g.op('Add', [value, earlier])
+          else value = g.conv(g.op('Concat', [value, earlier], { axis: 1n }), [4, 8, 1, 1])
+          earlier = before
+        }
+        g.dense(g.op('Flatten', [g.op('GlobalAveragePool', [value])]), 4, 3, 'y')
+        const bytes = g.bytes()
+        const x = g.rows(8, seed + 1)
+        const [operators, qdq] = [await quantize(bytes, g, 'operators'), await quantize(bytes, g, 'qdq')]
+        const wanted = interpret(operators.onnx, { x }).get('y')?.data ?? []
+        expect(decibels(await runOnce(runtime, operators.onnx, { x }), wanted)).toBeGreaterThan(35)
+        expect(decibels(await runOnce(runtime, qdq.onnx, { x }), wanted)).toBeGreaterThan(35)
+      }),
+      { numRuns: 12, seed: 8 },
+    )
+  })
+})

@@ -16,7 +16,11 @@ import {
 } from './arguments.js'
 
 const activated = { activation: activation.default('linear') }
-const biased = { useBias: z.boolean().default(true), biasInitializer: initializedBy('zeros') }
+const biased = {
+  useBias: z.boolean().default(true),
+  biasInitializer: initializedBy('zeros'),
+  biasRegularizer: regularizer.optional(),
+}
 const kernel = { kernelInitializer: initializedBy('glorotUniform'), kernelRegularizer: regularizer.optional() }
 const rate = z.number().min(0).lt(1)
 
@@ -41,6 +45,7 @@ const core = [
     inputDim: z.int().positive().max(100_000_000),
     outputDim: units,
     embeddingsInitializer: initializedBy('randomUniform'),
+    embeddingsRegularizer: regularizer.optional(),
   }),
 ] as const
 

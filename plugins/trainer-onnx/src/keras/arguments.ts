@@ -91,6 +91,8 @@ const IGNORED = new Set([
   'useMask',
   'autocast',
   'renormMomentum',
+  // Of rows that are masked out altogether: nothing is masked here.
+  'softmaxRobustMasking',
 ])
 
 /** Arguments that may only have the value that nothing else is built for. */

@@ -39,11 +39,12 @@ function numberOf(value: unknown): number {
 }
 
 const relu: Rule = ({ config }) => {
-  const { maxValue, negativeSlope = 0, threshold = 0 } = fields(config)
+  const given = fields(config)
+  const [negativeSlope, threshold] = ['negativeSlope', 'threshold'].map((name) => numberOf(given[name] ?? 0))
+  const maxValue = given['maxValue'] === undefined ? undefined : numberOf(given['maxValue'])
   if (threshold !== 0 || (maxValue !== undefined && (maxValue !== 6 || negativeSlope !== 0)))
     throw new Unsupported('a ReLU with a threshold or a maximum other than 6')
-  if (negativeSlope !== 0)
-    return { type: 'activation', activation: { type: 'leakyRelu', alpha: numberOf(negativeSlope) } }
+  if (negativeSlope !== 0) return { type: 'activation', activation: { type: 'leakyRelu', alpha: negativeSlope } }
   return { type: 'activation', activation: maxValue === 6 ? 'relu6' : 'relu' }
 }
 
@@ -70,19 +71,23 @@ const bidirectional: Rule = ({ config, keras3 }) => {
   return { type: 'bidirectional', mergeMode, layer: inner({ config: innerConfig, keras3 }) }
 }
 
-const transposed: Rule = (source) => {
-  const { dilationRate = 1, groups = 1, ...draft } = as('conv2dTranspose')(source)
-  if ([dilationRate, groups].flat().some((value) => value !== 1)) throw new Unsupported('dilations or groups')
-  return { ...draft, type: 'conv2dTranspose' }
-}
+/** Keras 2 writes the arguments of every convolution for each of them, also those that it does not take. */
+const convolved =
+  (type: string, only: readonly string[], drop: readonly string[] = []): Rule =>
+  (source) => {
+    const draft = as(type, drop)(source)
+    for (const key of only) {
+      if ([draft[key] ?? 1].flat().some((value) => value !== 1)) throw new Unsupported('dilations or groups')
+      delete draft[key]
+    }
+    return draft
+  }
 
 const dropout: Rule = ({ config }) => {
   const { rate = 0.5, noiseShape } = fields(config)
   if (noiseShape !== undefined) throw new Unsupported('argument noiseShape')
   return { type: 'dropout', rate }
 }
-
-const embedding: Rule = (source) => as('embedding', ['activityRegularizer', 'embeddingsRegularizer'])(source)
 
 const attention: Rule = (source) => {
   const {
@@ -104,15 +109,6 @@ const timeDistributed: Rule = ({ config, keras3 }) => {
   return as('dense')({ config: inner['config'] as Fields, keras3 })
 }
 
-const gated = (type: string): Rule => {
-  return (source) => {
-    const draft = as(type)(source)
-    if (draft['activityRegularizer'] !== undefined) throw new Unsupported('argument activityRegularizer')
-    delete draft['biasRegularizer']
-    return draft
-  }
-}
-
 const pool = (dimensions: '1d' | '2d', kind: string): [string, Rule] => [
   `${kind}Pooling${dimensions.toUpperCase()}`,
   as(`${kind.charAt(0).toLowerCase()}${kind.slice(1)}Pooling${dimensions}`),
@@ -129,12 +125,12 @@ export const CLASSES: Readonly<Record<string, Rule | undefined>> = {
   ELU: activated('elu', ['alpha'], 1),
   Softmax: lastAxis(() => ({ type: 'activation', activation: 'softmax' })),
   Dropout: dropout,
-  Embedding: embedding,
+  Embedding: as('embedding'),
   Conv1D: as('conv1d'),
   Conv2D: as('conv2d'),
-  DepthwiseConv2D: as('depthwiseConv2d'),
-  SeparableConv2D: as('separableConv2d'),
-  Conv2DTranspose: transposed,
+  DepthwiseConv2D: convolved('depthwiseConv2d', ['groups']),
+  SeparableConv2D: convolved('separableConv2d', ['groups'], ['kernelInitializer']),
+  Conv2DTranspose: convolved('conv2dTranspose', ['groups', 'dilationRate']),
   ...Object.fromEntries(KINDS.flatMap((kind) => [pool('1d', kind), pool('2d', kind)])),
   Flatten: as('flatten'),
   Reshape: as('reshape'),
@@ -146,8 +142,8 @@ export const CLASSES: Readonly<Record<string, Rule | undefined>> = {
   LayerNormalization: lastAxis(as('layerNormalization')),
   Normalization: lastAxis(() => ({ type: 'normalization' })),
   Rescaling: as('rescaling'),
-  LSTM: gated('lstm'),
-  GRU: gated('gru'),
+  LSTM: as('lstm'),
+  GRU: as('gru'),
   Bidirectional: bidirectional,
   MultiHeadAttention: attention,
   TimeDistributed: timeDistributed,

@@ -23,7 +23,7 @@ function weightsOf(layer: Attention, { inputShapes, shape }: PlannedLayer): Weig
     shape: matrix,
     initializer: part.endsWith('bias') ? layer.biasInitializer : layer.kernelInitializer,
     decays: part.endsWith('kernel'),
-    regularizer: part.endsWith('kernel') ? layer.kernelRegularizer : undefined,
+    regularizer: part.endsWith('kernel') ? layer.kernelRegularizer : layer.biasRegularizer,
   })
   const output = shape.at(-1) ?? 1
   const size = sizeOf(layer, 'value')

@@ -1,11 +1,11 @@
 import type { ResolvedLayer, Shape } from '@tideway/core'
 import type { LayerRules, WeightSpec } from './rule.js'
 
-type Biased = Pick<ResolvedLayer<'dense'>, 'useBias' | 'biasInitializer'>
+type Biased = Pick<ResolvedLayer<'dense'>, 'useBias' | 'biasInitializer' | 'biasRegularizer'>
 
 /** A layer's bias of so many units, if it has one. */
-export const biasOf = ({ useBias, biasInitializer }: Biased, units: number): WeightSpec[] =>
-  useBias ? [vector('bias', units, biasInitializer)] : []
+export const biasOf = ({ useBias, biasInitializer, biasRegularizer }: Biased, units: number): WeightSpec[] =>
+  useBias ? [{ ...vector('bias', units, biasInitializer), regularizer: biasRegularizer }] : []
 
 /** A tensor of one axis that weight decay leaves alone. */
 export const vector = (part: string, length: number, initializer: WeightSpec['initializer']): WeightSpec => ({
@@ -53,9 +53,9 @@ export const denseRules: LayerRules<'dense' | 'activation' | 'dropout' | 'embedd
     },
   },
   embedding: {
-    parameters: ({ inputDim, outputDim, embeddingsInitializer: initializer }) => {
+    parameters: ({ inputDim, outputDim, embeddingsInitializer: initializer, embeddingsRegularizer: regularizer }) => {
       const shape = [inputDim, outputDim]
-      return [{ part: 'embeddings', kerasShape: shape, shape, initializer, decays: true }]
+      return [{ part: 'embeddings', kerasShape: shape, shape, initializer, decays: true, regularizer }]
     },
     forward: (c) => {
       const places = c.op('places', 'Cast', [c.last().value], { to: 7n })

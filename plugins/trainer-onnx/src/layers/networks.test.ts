@@ -257,6 +257,51 @@ describe('trainableOf', () => {
     expect(found[2]).toBeCloseTo(0.01 * sum('dense_2/kernel', (value) => value * value), 5)
   })
 
+  it.each<[RegExp, LayerConfig[]]>([
+    [/dense\/bias/, [layers.dense({ units: 3, name: 'dense', biasInitializer: 'ones', biasRegularizer: 'l2' })]],
+    [
+      /conv\/bias/,
+      [
+        layers.reshape({ targetShape: [4, 1, 1] }),
+        layers.conv2d({ filters: 2, kernelSize: 1, name: 'conv', biasInitializer: 'ones', biasRegularizer: 'l2' }),
+      ],
+    ],
+    [
+      /table\/embeddings/,
+      [layers.embedding({ inputDim: 5, outputDim: 3, name: 'table', embeddingsRegularizer: 'l2' })],
+    ],
+    [
+      /cell\/bias/,
+      [
+        layers.reshape({ targetShape: [4, 1] }),
+        layers.bidirectional({ name: 'cell', layer: { type: 'lstm', units: 2, biasRegularizer: 'l2' } }),
+      ],
+    ],
+    [
+      /attention\/.*\/bias/,
+      [
+        layers.reshape({ targetShape: [2, 2] }),
+        layers.multiHeadAttention({
+          numHeads: 1,
+          keyDim: 2,
+          name: 'attention',
+          biasInitializer: 'ones',
+          biasRegularizer: 'l2',
+        }),
+      ],
+    ],
+  ])('adds the penalty of %s to the loss', async (name, all) => {
+    const { trainable, weights } = await runInitial(network([4], ...all))
+    const data = Float32Array.from({ length: 8 }, (_, at) => at % 4)
+    const { penalties } = await run(trainable, weights, { batch: 2, data }, { training: true })
+    const matching = [...weights].filter(([key]) => name.test(key))
+    const square = matching.flatMap(([, values]) => [...values]).reduce((sum, value) => sum + value * value, 0)
+    expect(square).toBeGreaterThan(0)
+    expect(penalties.size).toBe(matching.length)
+    const total = [...penalties.values()].reduce((sum, [value = 0]) => sum + value, 0)
+    expect(total).toBeCloseTo(0.01 * square, 5)
+  })
+
   it('gives the logits before a last softmax, channels last also behind a convolution', async () => {
     for (const last of [
       layers.conv2d({ filters: 3, kernelSize: 1, activation: 'softmax', name: 'last' }),

@@ -112,6 +112,11 @@ const CASES: Readonly<Record<string, readonly [row: number[], build: () => Build
       ),
   ],
   gru: [[5, 3], () => of(k.gru({ units: 4, recurrentActivation: 'sigmoid' }))],
+  "gru with TensorFlow.js's own gates": [[5, 3], () => of(k.gru({ units: 3 }))],
+  'bidirectional with hard gates': [
+    [4, 3],
+    () => of(k.bidirectional({ layer: k.lstm({ units: 2, returnSequences: true }) as never, mergeMode: 'concat' })),
+  ],
   'gru, all steps': [
     [5, 3],
     () => of(k.gru({ units: 2, recurrentActivation: 'sigmoid', returnSequences: true, useBias: false })),

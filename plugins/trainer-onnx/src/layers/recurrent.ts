@@ -63,6 +63,7 @@ function cellWeights(cell: Cell, features: number): WeightSpec[] {
             shape: [vectors * width],
             initializer: cell.biasInitializer,
             decays: false,
+            regularizer: cell.biasRegularizer,
             toGraph: (values: Float32Array) => reordered(cell, values),
             initial: (random: () => number) => reordered(cell, initialBias(cell, biasShape, random)),
           },
@@ -110,11 +111,11 @@ const NAMES: Readonly<Record<string, string>> = {
   softsign: 'Softsign',
 }
 
-/** The numbers that an activation inside of a cell has: [alpha, beta]; those without have none to give. */
-const NUMBERS: Readonly<Record<string, (alpha?: number) => [number, number]>> = {
+/** The numbers that activations inside of a cell take, as [alpha, beta]: each as many as it has. */
+const NUMBERS: Readonly<Record<string, (alpha?: number) => readonly [number, number?]>> = {
   linear: () => [1, 0],
-  leakyRelu: (alpha = 0.2) => [alpha, 0],
-  elu: (alpha = 1) => [alpha, 0],
+  leakyRelu: (alpha = 0.2) => [alpha],
+  elu: (alpha = 1) => [alpha],
   hardSigmoid: (alpha = 1 / 6) => [alpha, 0.5],
 }
 
@@ -125,12 +126,13 @@ function activationsOf(cell: Cell, directions: 1 | 2): Attributes {
       : [cell.recurrentActivation, cell.activation]
   const all = (directions === 2 ? [...inner, ...inner] : inner).map(activationOf)
   const names = all.map(({ type }) => NAMES[type] ?? type)
-  if (names.every((name) => name === 'Sigmoid' || name === 'Tanh')) return { activations: names }
-  const numbers = all.map(({ type, alpha }): [number, number] => NUMBERS[type]?.(alpha) ?? [0, 0])
+  const numbers = all.flatMap(({ type, alpha }) => [NUMBERS[type]?.(alpha) ?? []])
+  const [alphas, betas] = [0, 1].map((at) => numbers.flatMap((each) => each[at] ?? [])) as [number[], number[]]
   return {
     activations: names,
-    activation_alpha: numbers.map(([alpha]) => alpha),
-    activation_beta: numbers.map(([, beta]) => beta),
+    // Activations without numbers skip none: each takes the next ones.
+    ...(alphas.length > 0 && { activation_alpha: alphas }),
+    ...(betas.length > 0 && { activation_beta: betas }),
   }
 }
 

@@ -6,6 +6,8 @@ import {
   directionsOf,
   equalParts,
   GATES,
+  type Gate,
+  gated,
   type Recurrent,
   recurrentLimit,
   recurrentOf,
@@ -50,7 +52,7 @@ export function scanned(g: GraphBuilder, node: NodeContext, kind: Recurrent, nam
 function run(
   g: GraphBuilder,
   kind: Recurrent,
-  { hidden, w, r, biases, h0, c0, reverse, activation }: Direction,
+  { hidden, w, r, biases, h0, c0, reverse, activation, gate }: Direction,
   x: Value,
 ) {
   const gates = GATES[kind.operator] ?? 1
@@ -59,10 +61,10 @@ function run(
   const bias = outer && (outside ? inner : g.op('Add', [inner as Value, outer]))
   const px = steps(g, g.op('Gemm', [rows(g, x), w(), bias], { transB: 1n }), x, gates * hidden)
   const over = { kept: [r], states: [h0()], sequences: [px], reverse }
-  if (kind.operator === 'LSTM') return scan(g, { ...over, states: [h0(), c0()] }, lstm(hidden))
+  if (kind.operator === 'LSTM') return scan(g, { ...over, states: [h0(), c0()] }, lstm(hidden, gate))
   if (kind.operator === 'RNN') return scan(g, over, rnn(activation))
-  if (!outside) return scan(g, { ...over, kept: blocks(g, r, 0, [2 * hidden, hidden]) }, gru(hidden))
-  return scan(g, { ...over, kept: outer === undefined ? [r] : [r, outer] }, gruLinear(hidden))
+  if (!outside) return scan(g, { ...over, kept: blocks(g, r, 0, [2 * hidden, hidden]) }, gru(hidden, gate))
+  return scan(g, { ...over, kept: outer === undefined ? [r] : [r, outer] }, gruLinear(hidden, gate))
 }
 
 const OPERATOR: Readonly<Record<string, string>> = { relu: 'Relu', sigmoid: 'Sigmoid', tanh: 'Tanh' }
@@ -76,13 +78,13 @@ const rnn =
 
 /** Hochreiter and Schmidhuber 1997 with forget gates (Gers et al. 2000); gates i o f and the candidate. */
 const lstm =
-  (hidden: number): ScanStep =>
+  (hidden: number, gate: Gate): ScanStep =>
   (b, [r], [h, c], [px]) => {
     const [gates, candidate] = blocks(b, b.op('Gemm', [h, r, px], { transB: 1n }), 1, [3 * hidden, hidden]) as [
       Value,
       Value,
     ]
-    const [i, o, f] = equalParts(b, b.op('Sigmoid', [gates]), 1, 3)
+    const [i, o, f] = equalParts(b, gated(b, gate, gates), 1, 3)
     const next = b.op('Add', [b.op('Mul', [f, c]), b.op('Mul', [i, b.op('Tanh', [candidate])])])
     const y = b.op('Mul', [o, b.op('Tanh', [next])])
     return { states: [y, next], gives: [y] }
@@ -96,10 +98,10 @@ const mix = (b: GraphBuilder, z: Value, h: Value, n: Value): ReturnType<ScanStep
 
 /** Cho et al. 2014, arXiv:1406.1078: the state is reset, then multiplied. */
 const gru =
-  (hidden: number): ScanStep =>
+  (hidden: number, gate: Gate): ScanStep =>
   (b, [rGates, rCandidate], [h], [px]) => {
     const [pGates, pCandidate] = blocks(b, px as Value, 1, [2 * hidden, hidden]) as [Value, Value]
-    const gates = b.op('Sigmoid', [b.op('Gemm', [h, rGates, pGates], { transB: 1n })])
+    const gates = gated(b, gate, b.op('Gemm', [h, rGates, pGates], { transB: 1n }))
     const [z, reset] = equalParts(b, gates, 1, 2) as [Value, Value]
     const n = b.op('Tanh', [b.op('Gemm', [b.op('Mul', [reset, h]), rCandidate, pCandidate], { transB: 1n })])
     return mix(b, z, h as Value, n)
@@ -107,14 +109,14 @@ const gru =
 
 /** The state is multiplied, then reset: the form of cuDNN, Keras (`reset_after`) and PyTorch. */
 const gruLinear =
-  (hidden: number): ScanStep =>
+  (hidden: number, gate: Gate): ScanStep =>
   (b, [r, bias], [h], [px]) => {
     const [pGates, pCandidate] = blocks(b, px as Value, 1, [2 * hidden, hidden]) as [Value, Value]
     const [hGates, hCandidate] = blocks(b, b.op('Gemm', [h, r, bias], { transB: 1n }), 1, [2 * hidden, hidden]) as [
       Value,
       Value,
     ]
-    const gates = b.op('Sigmoid', [b.op('Add', [pGates, hGates])])
+    const gates = gated(b, gate, b.op('Add', [pGates, hGates]))
     const [z, reset] = equalParts(b, gates, 1, 2) as [Value, Value]
     const n = b.op('Tanh', [b.op('Add', [pCandidate, b.op('Mul', [reset, hCandidate])])])
     return mix(b, z, h as Value, n)

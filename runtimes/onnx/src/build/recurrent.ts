@@ -5,12 +5,23 @@ import { type Dim, floats, int64s, type Value } from './value.js'
 /** Blocks of hidden-size rows in the weights: LSTM i o f c, GRU z r h. */
 export const GATES: Readonly<Record<string, number>> = { GRU: 3, LSTM: 4, RNN: 1 }
 
-/** The last activation comes after the gates' sigmoids. */
+/** The last activation comes after the gates'. */
 const ACTIVATIONS: Readonly<Record<string, readonly string[]>> = {
-  GRU: ['sigmoid tanh'],
-  LSTM: ['sigmoid tanh tanh'],
+  GRU: ['sigmoid tanh', 'hardsigmoid tanh'],
+  LSTM: ['sigmoid tanh tanh', 'hardsigmoid tanh tanh'],
   RNN: ['tanh', 'relu', 'sigmoid'],
 }
+
+/** What the gates of an LSTM or GRU go through: a sigmoid, or max(0, min(1, alpha x + beta)). */
+export interface Gate {
+  readonly hard: { readonly alpha: number; readonly beta: number } | undefined
+}
+
+/** ONNX's numbers of a HardSigmoid that gives none of its own. */
+const HARD = { alpha: 0.2, beta: 0.5 }
+/** Activations that have numbers: each takes the next ones of `activation_alpha` and `activation_beta`. */
+const WITH_ALPHA = new Set(['affine', 'leakyrelu', 'thresholdedrelu', 'scaledtanh', 'hardsigmoid', 'elu'])
+const WITH_BETA = new Set(['affine', 'scaledtanh', 'hardsigmoid'])
 
 /** A node of a recurrent operator, read: one entry of `reverse` for each of its directions. */
 export interface Recurrent {
@@ -21,6 +32,8 @@ export interface Recurrent {
   readonly batchFirst: boolean
   /** Of the operator's last activation, in lower case, by direction. */
   readonly activations: readonly string[]
+  /** By direction. */
+  readonly gates: readonly Gate[]
   /** GRU: the recurrent product is taken before it is reset. */
   readonly linearBeforeReset: boolean
 }
@@ -39,6 +52,7 @@ export function recurrentOf(operator: string, node: NodeLike): Recurrent {
     reverse,
     batchFirst: attributes['layout'] === 1n,
     activations: each.map((names) => names.split(' ').at(-1) as string),
+    gates: gatesOf(each, attributes),
     linearBeforeReset: attributes['linear_before_reset'] === 1n,
   }
 }
@@ -55,6 +69,29 @@ function activationsOf(operator: string, { attributes }: NodeLike, directions: n
           .join(' ')
           .toLowerCase(),
   )
+}
+
+function gatesOf(each: readonly string[], attributes: NodeLike['attributes']): Gate[] {
+  const numbers = (name: string) => [...((attributes[name] as readonly number[] | undefined) ?? [])]
+  const [alphas, betas] = [numbers('activation_alpha'), numbers('activation_beta')]
+  return each.map((names) => {
+    const [first] = names.split(' ').map((name) => ({
+      name,
+      alpha: (WITH_ALPHA.has(name) ? alphas.shift() : undefined) ?? HARD.alpha,
+      beta: (WITH_BETA.has(name) ? betas.shift() : undefined) ?? HARD.beta,
+    }))
+    return { hard: first?.name === 'hardsigmoid' ? first : undefined }
+  })
+}
+
+/** The gates' activation. */
+export function gated(g: GraphBuilder, { hard }: Gate, value: Value): Value {
+  if (hard === undefined) return g.op('Sigmoid', [value])
+  const { alpha, beta } = hard
+  if (value.dtype === 'float32') return g.op('HardSigmoid', [value], { alpha, beta })
+  // The engine has that operator in float32 alone.
+  const number = (x: number): Value => g.constant(floats(value.dtype, [x]))
+  return g.op('Clip', [g.op('Add', [g.op('Mul', [value, number(alpha)]), number(beta)]), number(0), number(1)])
 }
 
 /**
@@ -80,6 +117,7 @@ export interface Direction {
   readonly at: number
   readonly reverse: boolean
   readonly activation: string
+  readonly gate: Gate
   readonly hidden: number
   /** [gates · hidden, features] */
   readonly w: () => Value
@@ -108,6 +146,7 @@ export function directionsOf(g: GraphBuilder, node: NodeLike, kind: Recurrent, x
     at,
     reverse,
     activation: kind.activations[at] ?? 'tanh',
+    gate: kind.gates[at] ?? { hard: undefined },
     hidden: kind.hidden,
     w: () => part(g, w as Value, 0, at, count),
     r: part(g, r as Value, 0, at, count),

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../build/graph-builder.js'
-import { blocks, type Direction, equalParts, rows, steps } from '../build/recurrent.js'
+import { blocks, type Direction, equalParts, type Gate, gated, rows, steps } from '../build/recurrent.js'
 import { type Scanned, type ScanStep, scan } from '../build/scan.js'
 import { floats, int64s, type Value } from '../build/value.js'
 
@@ -43,6 +43,13 @@ const timesTransposed = (g: GraphBuilder, a: Value, b: Value, c?: Value): Value 
 const byWeights = (g: GraphBuilder, slope: Value, input: Value): Value => g.op('Gemm', [slope, input], { transA: 1n })
 /** s (1 - s), the slope of a sigmoid, and 1 - t², that of a tanh. */
 const sigmoidSlope = (g: GraphBuilder, s: Value): Value => mul(g, s, oneMinus(g, s))
+/** The same of gates, whose hard form is flat at its ends. */
+function gateSlope(g: GraphBuilder, { hard }: Gate, s: Value): Value {
+  if (hard === undefined) return sigmoidSlope(g, s)
+  const number = (x: number): Value => g.constant(floats(s.dtype, [x]))
+  const inside = op(g, 'And', op(g, 'Greater', s, number(0)), op(g, 'Less', s, number(1)))
+  return op(g, 'Where', inside, number(hard.alpha), number(0))
+}
 const tanhSlope = (g: GraphBuilder, t: Value): Value => oneMinus(g, mul(g, t, t))
 
 /** The values of a sequence one step earlier, the initial one first. */
@@ -103,7 +110,7 @@ export function lstmBack(g: GraphBuilder, d: Back): Slopes {
   const h = rows(g, d.before())
   const px = timesTransposed(g, rows(g, d.x()), d.w(), bias(g, d))
   const [gates, candidate] = blocks(g, timesTransposed(g, h, d.r, px), 1, [3 * d.hidden, d.hidden]) as [Value, Value]
-  const iof = op(g, 'Sigmoid', gates)
+  const iof = gated(g, d.gate, gates)
   const [i, o, f] = equalParts(g, iof, 1, 3) as [Value, Value, Value]
   const n = op(g, 'Tanh', candidate)
   const again = scan(
@@ -123,7 +130,11 @@ export function lstmBack(g: GraphBuilder, d: Back): Slopes {
   const cBefore = rows(g, shifted(g, cells, d.c0(), d.reverse))
   const squashed = op(g, 'Tanh', rows(g, cells))
   const byHidden = mul(g, o, tanhSlope(g, squashed))
-  const slopes = columns(g, mul(g, sigmoidSlope(g, iof), columns(g, n, squashed, cBefore)), mul(g, i, tanhSlope(g, n)))
+  const slopes = columns(
+    g,
+    mul(g, gateSlope(g, d.gate, iof), columns(g, n, squashed, cBefore)),
+    mul(g, i, tanhSlope(g, n)),
+  )
   const over = {
     kept: [d.r],
     states: [d.dh, d.dc()],
@@ -155,12 +166,12 @@ export function gruBack(g: GraphBuilder, d: Back): Slopes {
   const px = timesTransposed(g, rows(g, d.x()), d.w(), bias(g, d))
   const [pGates, pCandidate] = blocks(g, px, 1, [2 * d.hidden, d.hidden]) as [Value, Value]
   const [rGates, rCandidate] = blocks(g, d.r, 0, [2 * d.hidden, d.hidden]) as [Value, Value]
-  const zr = op(g, 'Sigmoid', timesTransposed(g, h, rGates, pGates))
+  const zr = gated(g, d.gate, timesTransposed(g, h, rGates, pGates))
   const [z, reset] = equalParts(g, zr, 1, 2) as [Value, Value]
   const kept = mul(g, reset, h)
   const n = op(g, 'Tanh', timesTransposed(g, kept, rCandidate, pCandidate))
   const byCandidate = mul(g, oneMinus(g, z), tanhSlope(g, n))
-  const gateSlopes = mul(g, sigmoidSlope(g, zr), columns(g, op(g, 'Sub', h, n), h))
+  const gateSlopes = mul(g, gateSlope(g, d.gate, zr), columns(g, op(g, 'Sub', h, n), h))
   const along = [
     [byCandidate, 1],
     [gateSlopes, 2],
@@ -194,11 +205,11 @@ export function gruLinearBack(g: GraphBuilder, d: Back): Slopes {
     Value,
     Value,
   ]
-  const zr = op(g, 'Sigmoid', op(g, 'Add', pGates, hGates))
+  const zr = gated(g, d.gate, op(g, 'Add', pGates, hGates))
   const [z, reset] = equalParts(g, zr, 1, 2) as [Value, Value]
   const n = op(g, 'Tanh', op(g, 'Add', pCandidate, mul(g, reset, hCandidate)))
   const byCandidate = mul(g, oneMinus(g, z), tanhSlope(g, n))
-  const gateSlopes = mul(g, sigmoidSlope(g, zr), columns(g, op(g, 'Sub', h, n), mul(g, byCandidate, hCandidate)))
+  const gateSlopes = mul(g, gateSlope(g, d.gate, zr), columns(g, op(g, 'Sub', h, n), mul(g, byCandidate, hCandidate)))
   const slopes = columns(g, gateSlopes, mul(g, byCandidate, reset))
   const run = back(
     g,

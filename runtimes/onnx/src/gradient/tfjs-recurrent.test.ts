@@ -20,6 +20,8 @@ interface Pair {
   readonly operator: string
   readonly layer: (options: { units: number; returnSequences: boolean; goBackwards: boolean }) => layers.RNN
   readonly gates: readonly number[]
+  /** tfjs's own default: max(0, min(1, 0.2 x + 0.5)). */
+  readonly hard?: readonly string[]
 }
 
 const sigmoid = { recurrentActivation: 'sigmoid' as const }
@@ -29,6 +31,18 @@ const PAIRS: readonly Pair[] = [
   { operator: 'LSTM', layer: (o) => layers.layers.lstm({ ...o, ...sigmoid }) as layers.RNN, gates: [0, 3, 1, 2] },
   // z r h in both; tfjs has the state reset before its product only.
   { operator: 'GRU', layer: (o) => layers.layers.gru({ ...o, ...sigmoid }) as layers.RNN, gates: [0, 1, 2] },
+  {
+    operator: 'LSTM',
+    layer: (o) => layers.layers.lstm(o) as layers.RNN,
+    gates: [0, 3, 1, 2],
+    hard: ['HardSigmoid', 'Tanh', 'Tanh'],
+  },
+  {
+    operator: 'GRU',
+    layer: (o) => layers.layers.gru(o) as layers.RNN,
+    gates: [0, 1, 2],
+    hard: ['HardSigmoid', 'Tanh'],
+  },
   { operator: 'RNN', layer: (o) => layers.layers.simpleRNN(o) as layers.RNN, gates: [0] },
 ]
 
@@ -45,7 +59,7 @@ function converted(values: ArrayLike<number>, rows: number, gates: readonly numb
 for (const pair of PAIRS)
   for (const goBackwards of [false, true])
     for (const returnSequences of [true, false])
-      it(`${pair.operator} gives what tfjs gives, and its gradients: backwards ${goBackwards}, all steps ${returnSequences}`, async () => {
+      it(`${pair.operator}${pair.hard ? ' with hard gates' : ''} gives what tfjs gives, and its gradients: backwards ${goBackwards}, all steps ${returnSequences}`, async () => {
         const theirs = kerasRun(pair, goBackwards, returnSequences)
         const ours = await run(pair, goBackwards, returnSequences, theirs)
         for (const [name, values] of Object.entries(theirs.expected)) {
@@ -104,7 +118,7 @@ function kerasRun({ layer, gates }: Pair, goBackwards: boolean, returnSequences:
 }
 
 /** The same by the operator; Keras puts the batch first, and what it gives backwards in the order of its steps. */
-async function run({ operator, gates }: Pair, reverse: boolean, all: boolean, { x, weights, scale }: Run) {
+async function run({ operator, gates, hard }: Pair, reverse: boolean, all: boolean, { x, weights, scale }: Run) {
   const g = new GraphBuilder('keras')
   const rows = gates.length * HIDDEN
   const input = g.input('x', 'float32', [BATCH, STEPS, FEATURES])
@@ -113,7 +127,12 @@ async function run({ operator, gates }: Pair, reverse: boolean, all: boolean, { 
   const b = g.input('b', 'float32', [1, 2 * rows])
   const first = g.op('Transpose', [input], { perm: [1n, 0n, 2n] })
   const direction = reverse ? 'reverse' : 'forward'
-  const [y, last] = g.ops(operator, [first, w, r, b], { hidden_size: BigInt(HIDDEN), direction }, { outputs: 2 })
+  const [y, last] = g.ops(
+    operator,
+    [first, w, r, b],
+    { hidden_size: BigInt(HIDDEN), direction, ...(hard && { activations: hard }) },
+    { outputs: 2 },
+  )
   const ints = (...values: readonly bigint[]): Value =>
     g.constant({ dtype: 'int64', shape: [values.length], data: BigInt64Array.from(values) })
   const steps = g.op('Squeeze', [y, ints(1n)])

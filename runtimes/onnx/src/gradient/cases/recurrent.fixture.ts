@@ -74,6 +74,22 @@ const einsum = (equation: string, ...shapes: readonly (readonly number[])[]): Ca
   build: (g, inputs) => g.op('Einsum', inputs, { equation }),
 })
 
+/** Gates max(0, min(1, alpha x + 0.5)), cut off for few of the values or for most. */
+const hard = (operator: string, alpha: number, rest: Partial<RecurrentForm> = {}): Case => {
+  const names = ['HardSigmoid', 'Tanh', ...(operator === 'LSTM' ? ['Tanh'] : [])]
+  const count = rest.directions ?? 1
+  return form(operator, {
+    ...rest,
+    attributes: {
+      ...rest.attributes,
+      activations: Array.from({ length: count }, () => names).flat(),
+      activation_alpha: Array.from({ length: count }, (_, at) => alpha * (at + 1)),
+      activation_beta: Array.from({ length: count }, () => 0.5),
+    },
+  })
+}
+const bidirectional = { directions: 2, attributes: { direction: 'bidirectional' } }
+
 export const recurrentCases: Cases = {
   Einsum: [
     einsum('bqhd,bkhd->bhqk', [2, 3, 2, 2], [2, 2, 2, 2]),
@@ -91,7 +107,13 @@ export const recurrentCases: Cases = {
   GRU: [
     form('GRU', { attributes: { linear_before_reset: 1n } }),
     form('GRU', { attributes: { linear_before_reset: 0n } }),
+    hard('GRU', 0.2, { attributes: { linear_before_reset: 1n } }),
+    hard('GRU', 0.5, { ...bidirectional, bias: false, initial: false }),
   ],
-  LSTM: [form('LSTM'), form('LSTM', { counts: [1], bias: false, initial: false })],
-  RNN: [form('RNN'), form('RNN', { directions: 2, attributes: { direction: 'bidirectional' } })],
+  LSTM: [
+    form('LSTM'),
+    form('LSTM', { counts: [1], bias: false, initial: false }),
+    hard('LSTM', 0.5, { ...bidirectional, bias: false, initial: false }),
+  ],
+  RNN: [form('RNN'), form('RNN', bidirectional)],
 }

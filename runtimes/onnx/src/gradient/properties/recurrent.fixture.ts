@@ -39,6 +39,32 @@ const none: Extra = () => fc.constant({})
 const spelled: Extra = (directions) =>
   fc.constant({ activations: Array.from({ length: directions }, () => ['Sigmoid', 'tanh', 'Tanh']).flat() })
 
+/** Hard gates, with numbers of their own or ONNX's. */
+const hard =
+  (...rest: readonly string[]): Extra =>
+  (directions) =>
+    fc
+      .record({
+        alphas: fc.array(fc.constantFrom(0.2, 1 / 6, 1.5), { minLength: directions, maxLength: directions }),
+        own: fc.boolean(),
+      })
+      .map(({ alphas, own }) => ({
+        activations: Array.from({ length: directions }, () => ['HardSigmoid', ...rest]).flat(),
+        ...(own && { activation_alpha: alphas, activation_beta: alphas.map(() => 0.5) }),
+      }))
+
+const either =
+  (...extras: readonly Extra[]): Extra =>
+  (directions) =>
+    fc.oneof(...extras.map((extra) => extra(directions)))
+
+const linear: Extra = () => fc.constantFrom(0n, 1n).map((value) => ({ linear_before_reset: value }))
+
+const both =
+  (first: Extra, second: Extra): Extra =>
+  (directions) =>
+    fc.tuple(first(directions), second(directions)).map(([a, b]) => ({ ...a, ...b }))
+
 const named: Extra = (directions) =>
   fc
     .array(fc.constantFrom('Tanh', 'Sigmoid'), { minLength: directions, maxLength: directions })
@@ -65,7 +91,7 @@ const einsum: fc.Arbitrary<Case> = fc
 
 export const recurrentProperties: Properties = {
   Einsum: einsum,
-  GRU: recurrent('GRU', 2, () => fc.constantFrom(0n, 1n).map((linear) => ({ linear_before_reset: linear }))),
-  LSTM: recurrent('LSTM', 3, (directions) => fc.oneof(none(directions), spelled(directions))),
-  RNN: recurrent('RNN', 2, (directions) => fc.oneof(none(directions), named(directions))),
+  GRU: recurrent('GRU', 2, both(linear, either(none, hard('Tanh')))),
+  LSTM: recurrent('LSTM', 3, either(none, spelled, hard('Tanh', 'Tanh'))),
+  RNN: recurrent('RNN', 2, either(none, named)),
 }

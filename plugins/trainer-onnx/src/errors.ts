@@ -42,6 +42,16 @@ export const { entries, errors } = defineErrors({
     (d) => `the weights do not fit the Keras model: ${d.issues.join('; ')}`,
     'Save model and weights together, and give all files that model.json names.',
   ),
+  KERAS_FILE_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the Keras file cannot be read: ${d.issues.join('; ')}`,
+    'Save the model anew (`model.save("model.keras")`), or raise the limit that is named.',
+  ),
+  KERAS_READER_MISSING: entry(
+    501,
+    () => 'weights in HDF5 files (.keras, .h5) need the package h5wasm, which is not installed',
+    'Run `npm install h5wasm`; or give the tensors by name, or a model that tensorflowjs_converter made.',
+  ),
   NETWORK_TEXT_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the network is not YAML or JSON that can be read: ${d.issues.join('; ')}`,

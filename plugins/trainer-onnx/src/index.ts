@@ -1,5 +1,6 @@
 export { entries as trainerOnnxErrorEntries, errors as trainerOnnxErrors } from './errors.js'
 export { type FineTuneOptions, type HeadOptions, type ImportedTrainable, importTrainable } from './imported/index.js'
+export { fromKerasFile, type KerasFileOptions } from './keras/file.js'
 export { fromKeras, type KerasImport } from './keras/index.js'
 export type { KerasWeight } from './keras/weights.js'
 export { trainableOf } from './layers/index.js'

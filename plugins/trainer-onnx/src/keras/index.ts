@@ -1,6 +1,6 @@
 import { type NetworkConfig, type NetworkPlan, planNetwork, tryPlanNetwork } from '@tideway/core'
 import { errors } from '../errors.js'
-import { weightsOf } from '../layers/index.js'
+import { type NamedWeight, weightsOf } from '../layers/index.js'
 import { Unsupported } from './arguments.js'
 import { CLASSES, type Draft } from './classes.js'
 import { type KerasLayer, type KerasTopology, topologyOf } from './topology.js'
@@ -28,18 +28,37 @@ export function fromKeras(
   json: unknown,
   weights: ReadonlyMap<string, Uint8Array> | readonly KerasWeight[] = [],
 ): KerasImport {
-  const topology = topologyOf(json)
-  const { network, names } = networkFrom(topology, isKeras3(json))
-  const found = weights instanceof Map ? weightsOfShards(json, weights) : (weights as readonly KerasWeight[])
-  if (found.length === 0) return { network, weights: new Map() }
-  const wanted = weightsOf(planNetwork(network))
-  return { network, weights: matchWeights(wanted, found, (layer) => names.get(layer) ?? { layer }) }
+  return importKeras(json, {}, () =>
+    weights instanceof Map ? weightsOfShards(json, weights) : (weights as readonly KerasWeight[]),
+  )
 }
 
-/** Keras 3 names the module of each class; its version stands in the file as well. */
-function isKeras3(json: unknown): boolean {
+/** Finds the tensors of a model, in Keras's layout and by Keras's names. */
+export type WeightSource = (
+  topology: KerasTopology,
+  wanted: readonly NamedWeight[],
+  namesOf: (layer: string) => WeightNames,
+) => readonly KerasWeight[]
+
+/** As `fromKeras`; `version` is Keras's, where the JSON does not say it. */
+export function importKeras(
+  json: unknown,
+  { version }: { readonly version?: string | undefined },
+  source: WeightSource,
+): KerasImport {
+  const topology = topologyOf(json)
+  const { network, names } = networkFrom(topology, isKeras3(json, version))
+  const wanted = weightsOf(planNetwork(network))
+  const namesOf = (layer: string) => names.get(layer) ?? { layer }
+  const found = source(topology, wanted, namesOf)
+  return { network, weights: found.length === 0 ? new Map() : matchWeights(wanted, found, namesOf) }
+}
+
+/** The version that wrote it, if that is said; else Keras 3 names where each class is registered, as 2.13 and later do. */
+function isKeras3(json: unknown, version: string | undefined): boolean {
   const text = JSON.stringify(json)
-  return /"keras_version":\s*"[3-9]/.test(text) || text.includes('"registered_name"')
+  const [, major = version?.split('.', 1)[0]] = /"keras_version":\s*"(\d+)\./.exec(text) ?? []
+  return major === undefined ? text.includes('"registered_name"') : Number(major) >= 3
 }
 
 function networkFrom(topology: KerasTopology, keras3: boolean) {

@@ -239,6 +239,55 @@ describe('fromKeras', () => {
     expect(distance(weights.get('n/scale') ?? [], [0.5, 2])).toBeLessThan(1e-6)
   })
 
+  it('takes the regularizers of biases and embeddings, and refuses those that nothing here applies', () => {
+    const l2 = { class_name: 'L2', config: { l2: 0.125 } }
+    const model = (embedding: object, cell: object) => ({
+      class_name: 'Sequential',
+      config: {
+        layers: [
+          {
+            class_name: 'Embedding',
+            config: { name: 'e', input_dim: 5, output_dim: 2, batch_input_shape: [null, 3], ...embedding },
+          },
+          { class_name: 'LSTM', config: { name: 'l', units: 2, ...cell } },
+        ],
+      },
+    })
+    const { layers } = fromKeras(model({ embeddings_regularizer: l2 }, { bias_regularizer: l2 })).network
+    expect(layers).toMatchObject([
+      { embeddingsRegularizer: { type: 'l1l2', l1: 0, l2: 0.125 } },
+      { biasRegularizer: { type: 'l1l2', l1: 0, l2: 0.125 } },
+    ])
+    for (const [embedding, cell, name] of [
+      [{ activity_regularizer: l2 }, {}, 'activityRegularizer'],
+      [{}, { activity_regularizer: l2 }, 'activityRegularizer'],
+      [{}, { bias_constraint: { class_name: 'MaxNorm', config: {} } }, 'biasConstraint'],
+    ] as const) {
+      const { code, issues } = thrown(() => fromKeras(model(embedding, cell)))
+      expect([code, issues.join()]).toEqual(['KERAS_UNSUPPORTED', expect.stringContaining(name)])
+    }
+  })
+
+  it('knows the version by what is written, for JSON of Keras 2 names where classes are registered, too', () => {
+    const model = (version: object) => ({
+      class_name: 'Sequential',
+      ...version,
+      config: {
+        layers: [
+          {
+            class_name: 'Dense',
+            registered_name: null,
+            config: { name: 'd', units: 1, activation: 'hard_sigmoid', batch_input_shape: [null, 2] },
+          },
+        ],
+      },
+    })
+    const slope = (version: object) => fromKeras(model(version)).network.layers[0]
+    expect(slope({ keras_version: '2.15.0' })).toMatchObject({ activation: { type: 'hardSigmoid', alpha: 0.2 } })
+    for (const version of [{ keras_version: '3.9.0' }, { keras_version: '10.0.0' }, {}])
+      expect(slope(version)).toMatchObject({ activation: 'hardSigmoid' })
+  })
+
   it('names everything that it cannot load', () => {
     const layer = (class_name: string, config: object) => ({
       class_name,

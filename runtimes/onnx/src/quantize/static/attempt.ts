@@ -1,5 +1,5 @@
 import type { Runtime, Signature, Tensors } from '@tideway/core'
-import type { Graph } from '../../generated/onnx_pb.js'
+import type { Graph, Node } from '../../generated/onnx_pb.js'
 import { type AffineScale } from '../reference.js'
 import { type GraphView, viewOf } from '../view.js'
 import { chooseRanges, outputError, rangesBy } from './choose.js'
@@ -9,11 +9,12 @@ import { momentsOf } from './moments.js'
 import { type Observed, observe } from './observe.js'
 import type { ResolvedInt8Options } from './options.js'
 import { type Plan, planOf } from './plan.js'
-import { type LayerReport, reportLayers } from './report.js'
+import { type LayerReport, reportLayers, reportStored } from './report.js'
 import { roundToMoments } from './round.js'
 import { type FloatTensor, runRows, someRows, using, type Whole, withOutputs } from './rows.js'
 import { rawOf, type Setting, Simulation } from './simulate.js'
 import type { Step } from './steps.js'
+import { type StoredWeights, storedWeights } from './stored.js'
 import { dequantizedWeights, type IntegerWeights, quantizeBias, quantizeWeights } from './weights.js'
 import type { Quantities } from './write.js'
 
@@ -126,11 +127,17 @@ class Workbench {
       const { plan, observed, model } = this
       return {
         model,
-        layers,
+        layers: [...layers, ...reportStored(this.stored())],
         error,
-        quantities: { plan, scales: setting.scales, weights: final, ranks: observed.ranks },
+        quantities: { plan, scales: setting.scales, weights: final, ranks: observed.ranks, stored: this.stored() },
       }
     })
+  }
+
+  /** Layers without an integer kernel, and tables: their weights are integers in the file alone. */
+  private stored(): StoredWeights[] {
+    const isForced = (node: Node): boolean => ['ConvTranspose', 'Gather'].includes(node.opType ?? '')
+    return this.model.graph.node.filter(isForced).flatMap((node) => storedWeights(node, this.view) ?? [])
   }
 
   private layers(): Step[] {

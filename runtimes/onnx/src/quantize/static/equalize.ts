@@ -7,7 +7,7 @@ import type { Plan } from './plan.js'
 import type { Step } from './steps.js'
 
 /** How far a channel is scaled at most. */
-const MOST = 16
+const MOST = 1024
 
 /** Two layers with nothing but activations and pooling between them, each reading the one before alone. */
 export interface Pair {

@@ -9,8 +9,13 @@ export interface LossGate {
 
 /** Everything has a default that is chosen by measurement where it can be. */
 export interface Int8Options {
-  /** How the file is written. `operators` is for ONNX Runtime alone, smaller and made ready faster. */
-  readonly form?: Form
+  /**
+   * What is computed on integers. `qdq`: all that can be, in standard operators; `operators`: the same in operators of ONNX
+   * Runtime, a smaller file that runs as fast. `stored`: nothing; weights are integers in the file and become float when
+   * it is loaded, so that it runs as the float model does, needs no calibration and hardly loses accuracy. `fastest`:
+   * `qdq` or `stored`, by what the runtime takes for one row, which makes the file depend on the machine.
+   */
+  readonly form?: Form | 'stored' | 'fastest'
   /** How ranges of activations are chosen; `auto` takes for each tensor what makes the least error in the outputs. */
   readonly ranges?: RangeMethod | 'auto'
   /** Cross-layer equalization; `auto` where it lowers the error in the outputs. */

@@ -68,6 +68,15 @@ function released(step: Step, tensors: ReadonlySet<string>): Step {
   return { ...others, nodes, outputs: [nodes.at(-1)?.output[0] ?? ''] }
 }
 
+/** A plan in which nothing is computed on integers. */
+export const NO_PLAN: Plan = {
+  steps: [],
+  kept: [],
+  tensors: new Set(),
+  groupOf: new Map(),
+  sources: new Map(),
+}
+
 function integerSteps(found: readonly Step[], view: GraphView): Step[] {
   const makers = new Map(found.flatMap((step) => step.outputs.map((name) => [name, step] as const)))
   const takers = new Map<string, Step[]>()
@@ -82,8 +91,10 @@ function integerSteps(found: readonly Step[], view: GraphView): Step[] {
     }
   const integer = new Set(found.filter(({ kind }) => kind === 'linear'))
   const fromIntegers = new Set<Step>(integer)
+  // What a layer takes is there as integers anyway, wherever it comes from.
+  const there = new Set([...integer].flatMap((step) => step.inputs))
   for (const step of found) {
-    const are = step.inputs.map((name) => fromIntegers.has(makers.get(name) as Step))
+    const are = step.inputs.map((name) => there.has(name) || fromIntegers.has(makers.get(name) as Step))
     // A product of two tensors is work enough to convert one of them for it.
     if (step.kind === 'product' ? are.some(Boolean) : are.every(Boolean)) fromIntegers.add(step)
   }

@@ -5,6 +5,7 @@ import type { RangeMethod } from './ranges.js'
 import type { FloatTensor } from './rows.js'
 import { rawOf, type Setting, type Simulation } from './simulate.js'
 import type { Step } from './steps.js'
+import type { StoredWeights } from './stored.js'
 import { dequantizedWeights, type IntegerWeights } from './weights.js'
 
 /** How far a layer's numbers moved, as plain JSON. Ratios of signal to noise are in decibels; null where nothing moved. */
@@ -16,8 +17,8 @@ export interface LayerReport {
   /** Of its weights alone. */
   readonly weightSnrDb: number | null
   readonly weights: number
-  /** Of the tensor that it takes. */
-  readonly input: { readonly range: RangeMethod; readonly scale: number; readonly zeroPoint: number }
+  /** Of the tensor that it takes; null where that is float. */
+  readonly input: { readonly range: RangeMethod; readonly scale: number; readonly zeroPoint: number } | null
 }
 
 interface Power {
@@ -72,6 +73,18 @@ export async function reportLayers(
       },
     ]
   })
+}
+
+/** What is known of layers whose weights alone are integers. */
+export function reportStored(stored: readonly StoredWeights[]): LayerReport[] {
+  return stored.map(({ label, node, real, rounded }) => ({
+    node: label,
+    operator: node.opType ?? '',
+    outputSnrDb: null,
+    weightSnrDb: decibels(weightPower(real, rounded)),
+    weights: real.length,
+    input: null,
+  }))
 }
 
 function weightPower(real: Float32Array, rounded: Float32Array): Power {

@@ -9,10 +9,11 @@ import { Names } from './names.js'
 import { movesIntegers, type Plan } from './plan.js'
 import type { Whole } from './rows.js'
 import type { Step } from './steps.js'
+import { emitStored, type StoredWeights } from './stored.js'
 import type { IntegerWeights } from './weights.js'
 import { MICROSOFT, Writer } from './writer.js'
 
-/** How integers are written: float operators between conversions, or operators on integers. */
+/** How integers are computed: float operators between conversions, or operators on integers. */
 export type Form = 'qdq' | 'operators'
 
 const FORMS: Readonly<Record<Form, Emit>> = { qdq: emitQdq, operators: emitOperators }
@@ -23,6 +24,8 @@ export interface Quantities {
   readonly scales: ReadonlyMap<string, AffineScale>
   readonly weights: ReadonlyMap<Step, IntegerWeights>
   readonly ranks: ReadonlyMap<string, number>
+  /** Weights of float nodes that are integers in the file alone. */
+  readonly stored: readonly StoredWeights[]
 }
 
 /**
@@ -31,7 +34,7 @@ export interface Quantities {
  */
 export function writeQuantized(model: Whole, quantities: Quantities, form: Form): Uint8Array {
   const { graph } = model
-  const { plan, scales, weights, ranks } = quantities
+  const { plan, scales, weights, ranks, stored } = quantities
   const scaleOf = (name: string): AffineScale => scales.get(plan.groupOf.get(name) ?? '') ?? { scale: 1, zeroPoint: 0 }
   const names = new Names(graph)
   const writer = new Writer(names, scaleOf)
@@ -39,6 +42,7 @@ export function writeQuantized(model: Whole, quantities: Quantities, form: Form)
   const last = new Map(plan.steps.map((step) => [step.nodes.at(-1), step]))
   const inside = new Set<Node>(plan.steps.flatMap((step) => step.nodes))
   for (const { name = '' } of [...graph.input, ...graph.initializer]) writer.gaveFloat(name)
+  const kept = new Map(stored.map((item) => [item.node, item]))
   for (const node of graph.node) {
     const step = last.get(node)
     if (step !== undefined) {
@@ -52,15 +56,16 @@ export function writeQuantized(model: Whole, quantities: Quantities, form: Form)
         rank: step.node.opType === 'Gemm' ? 2 : (ranks.get(input) ?? rankOf(input) ?? 0),
         isQuantized: plan.tensors.has(output),
       })
-    } else if (!inside.has(node)) copy(node, writer)
+    } else if (!inside.has(node)) copy(node, writer, kept.get(node))
   }
   for (const { name = '' } of graph.output) writer.floatOf(name)
   return finish(model, writer)
 }
 
-function copy(node: Node, writer: Writer): void {
+function copy(node: Node, writer: Writer, stored: StoredWeights | undefined): void {
   for (const name of capturedBy(node)) writer.floatOf(name)
   const input = node.input.map((name) => (name === '' ? '' : writer.floatOf(name)))
+  if (stored !== undefined) input[stored.place] = emitStored(writer, stored)
   const output = node.output.map((name) => (name === '' ? '' : writer.gaveFloat(name)))
   writer.nodes.push({ ...node, input, output, name: undefined, docString: undefined } as unknown as Node)
 }

@@ -3,8 +3,8 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { LayerConfig, LossConfig, Tensor } from '@tideway/core'
-import { createInt8Quantizer } from '@tideway/onnx'
+import { type LayerConfig, type LossConfig, type Recipe, SCHEMES, type Tensor } from '@tideway/core'
+import { createQuantizer } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxTrainer } from '@tideway/trainer-onnx'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -78,13 +78,20 @@ describe('the Python packages onnx and onnxruntime', () => {
     ],
   }
   for (const [name, [layers, loss, targets]] of Object.entries(cases)) {
-    it(`find nothing wrong with a ${name} and give its outputs, float and int8`, async () => {
+    it(`find nothing wrong with a ${name} and give its outputs, float and in every scheme`, async () => {
       const float = await trained(layers, loss, targets)
-      const { onnx: int8 } = await createInt8Quantizer().quantize(float, { x: inputs }, runtime, { precision: 'int8' })
-      for (const [precision, onnx] of Object.entries({ float, int8 })) {
-        const { theirs, ours } = await both(`${name}.${precision}`, onnx)
+      const made: Record<string, Uint8Array> = { float }
+      for (const scheme of SCHEMES) {
+        const recipe = {
+          scheme,
+          ...(scheme.startsWith('int') && scheme !== 'int8-static' && { minElements: 1 }),
+        } as Recipe
+        made[scheme] = (await createQuantizer().quantize(float, { x: inputs }, runtime, recipe)).onnx
+      }
+      for (const [form, onnx] of Object.entries(made)) {
+        const { theirs, ours } = await both(`${name}.${form}`, onnx)
         const worst = Math.max(...theirs.flat().map((value, i) => Math.abs(value - ours[i]!)))
-        expect(worst, precision).toBeLessThan(TOLERANCE)
+        expect(worst, form).toBeLessThan(TOLERANCE)
       }
     })
   }

@@ -1,5 +1,13 @@
 import { basename, extname } from 'node:path'
-import { type BaseModel, type FineTune, type JobSpec, type OptimizerConfig, type PipelineConfig } from '@tideway/core'
+import {
+  type BaseModel,
+  type FineTune,
+  type JobSpec,
+  type OptimizerConfig,
+  type PipelineConfig,
+  SCHEMES,
+  type Scheme,
+} from '@tideway/core'
 import { importModel } from '@tideway/onnx'
 import { type FineTuneOptions, importTrainable } from '@tideway/trainer-onnx'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -29,6 +37,7 @@ export interface FineTuneCommand extends ClientOptions {
   readonly target?: readonly string[]
   readonly scale?: number
   readonly precision: JobSpec['precision']
+  readonly recipe?: Scheme
   readonly progress?: ProgressForm
   readonly curves?: string
 }
@@ -51,6 +60,7 @@ export function addFinetune(program: Command): void {
     .option('--scale <x>', 'what inputs are multiplied with (default: 1/255 for bytes, else 1)', parsePositive)
     .addOption(new Option('--precision <form>', 'what devices run').choices(PRECISIONS).default('int8'))
     .option('--curves <file>', CURVES_HELP)
+    .addOption(new Option('--recipe <scheme>', 'how it gets there, in place of --precision').choices(SCHEMES))
     .addOption(new Option('--progress <form>', 'how progress is shown on standard error').choices(PROGRESS_FORMS))
     .addHelpText(
       'after',
@@ -113,7 +123,7 @@ export async function pipelineOf(
     )
   if (issues.length > 0) throw cloudErrors.DATA_INVALID({ issues })
   const base: BaseModel = { model: bytes, ...whole }
-  const { epochs, batchSize, seed, precision, optimizer: type, learningRate } = options
+  const { epochs, batchSize, seed, precision, recipe, optimizer: type, learningRate } = options
   return {
     notes: network.notes,
     pipeline: {
@@ -126,7 +136,7 @@ export async function pipelineOf(
           ? 'sigmoidCrossEntropy'
           : 'meanSquaredError',
       optimizer: { type, learningRate },
-      precision,
+      ...(recipe ? { recipe } : { precision }),
       ...(epochs !== undefined && { epochs }),
       ...(batchSize !== undefined && { batchSize }),
       ...(seed !== undefined && { seed }),

@@ -17,14 +17,18 @@ export async function otherEngines(): Promise<readonly OtherEngine[]> {
  * the optional package `onnxruntime-web` is not installed.
  */
 export async function wasmEngine(): Promise<OtherEngine | undefined> {
-  const ort = await import('onnxruntime-web').catch((error: unknown) => {
+  const name = 'onnx-wasm'
+  let ort: typeof import('onnxruntime-web')
+  try {
+    ort = await import('onnxruntime-web')
+  } catch (error) {
     if ((error as { code?: string }).code === 'ERR_MODULE_NOT_FOUND') return undefined
-    throw error
-  })
-  if (ort === undefined) return undefined
+    // One that is there and broken is said as an engine that runs nothing.
+    return { name, run: () => Promise.reject(error as Error) }
+  }
   ort.env.wasm.numThreads = 1
   return {
-    name: 'onnx-wasm',
+    name,
     async run(model, inputs) {
       const session = await ort.InferenceSession.create(model, { executionProviders: ['wasm'], logSeverityLevel: 4 })
       try {

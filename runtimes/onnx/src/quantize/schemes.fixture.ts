@@ -29,6 +29,8 @@ export function model(
 /** Quantizes, and reads the result's graph. */
 export async function quantizeWith(recipe: Recipe, bytes: Uint8Array, calibration: Tensors = {}) {
   const result = await createQuantizer().quantize(bytes, calibration, runtime, recipe)
+  // What a variant needs, the runtime that devices have must say that it has.
+  for (const need of result.requires ?? []) expect(runtime.flags.operators).toContain(need.replace('operator:', ''))
   const graph = graphOf(readModel(result.onnx))
   const operators = graph.node.map((node) => node.opType ?? '')
   const constants = new Map(graph.initializer.map((tensor) => [tensor.name ?? '', tensor]))

@@ -51,8 +51,8 @@ export function fromHalf(halves: Uint16Array): Float32Array {
 /** Relative error (of the L2 norm) up to which weights count as kept: eight times that of normal float16 numbers. */
 const MAX_RELATIVE_ERROR = 2 ** -9
 
-/** Why values cannot be float16, if they cannot. */
-export function halfIssue(values: Float32Array): string | undefined {
+/** Why values cannot be float16, if they cannot; losing small ones does not count where `small` says so. */
+export function halfIssue(values: Float32Array, small = false): string | undefined {
   const back = fromHalf(toHalf(values))
   let power = 0
   let error = 0
@@ -63,5 +63,5 @@ export function halfIssue(values: Float32Array): string | undefined {
     power += value ** 2
     error += ((back[i] ?? 0) - value) ** 2
   }
-  return error > MAX_RELATIVE_ERROR ** 2 * power ? 'its values are too small for float16' : undefined
+  return !small && error > MAX_RELATIVE_ERROR ** 2 * power ? 'its values are too small for float16' : undefined
 }

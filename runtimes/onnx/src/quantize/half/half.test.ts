@@ -184,6 +184,23 @@ describe('weights and activations as float16', () => {
     expect(answer.every(Number.isFinite)).toBe(true)
   })
 
+  it('take a bias that is next to nothing, but not a small number that keeps a divisor from zero', async () => {
+    const tiny = floats([8], new Float32Array(8).fill(1e-9))
+    const node = [
+      makeNode('Gemm', ['x', 'w', 'tiny'], ['a']),
+      makeNode('Add', ['a', 'tiny'], ['b']),
+      makeNode('Abs', ['b'], ['c']),
+      makeNode('Add', ['c', 'epsilon'], ['d']),
+      makeNode('Reciprocal', ['d'], ['y']),
+    ]
+    const bytes = small(node, { w, tiny, epsilon: floats([], [1e-9]) })
+    const { onnx, quantized, kept } = await quantizeWith({ scheme: 'fp16' }, bytes)
+    expect(quantized).toEqual(['Gemm:a', 'Add:b', 'Abs:c'])
+    expect(kept[0]).toEqual({ node: 'Add:d', reason: expect.stringContaining('too small') })
+    const answer = await run(onnx, floats([1, 8], new Float32Array(8)))
+    expect(answer.every(Number.isFinite)).toBe(true)
+  })
+
   it('are stored in recurrent layers, whose kernels are float32', async () => {
     const node = [
       makeNode('GRU', ['x', 'w', 'r'], ['g'], { hidden_size: 8n }),

@@ -94,8 +94,9 @@ class HalfPlan {
       return node.opType === 'Shape' ? '' : 'nothing next to it is float16'
     // The quotient grows without bounds as a divisor that is computed comes near zero.
     if (node.opType === 'Div' && computed.includes(node.input[1] ?? '')) return 'its divisor is computed'
-    for (const values of [attributeNumbers(node), ...numbers.map((name) => this.valuesOf(name))]) {
-      const issue = halfIssue(values)
+    const constants = numbers.map((name) => [this.valuesOf(name), isAdded(node, name)] as const)
+    for (const [values, added] of [...constants, [attributeNumbers(node), false] as const]) {
+      const issue = halfIssue(values, added && values.length > 1)
       if (issue !== undefined) return issue
     }
     const high = [...computed, ...node.output].find((name) => (this.peaks.get(name) ?? 0) * HEADROOM > MAX_HALF)
@@ -160,6 +161,15 @@ class HalfPlan {
     return [makeNode('Cast', [made], [name], { to: BigInt(ELEMENT_TYPE.float32) })]
   }
 }
+
+/**
+ * Whether a value is added to a result, so that what is lost of a small one does not count. A single number is no bias:
+ * it may be there to keep a divisor from zero.
+ */
+const isAdded = ({ opType = '', input }: Node, name: string) =>
+  opType === 'Add' || opType === 'Sub' || (LAYERS.has(opType) && input.indexOf(name) === 2)
+
+const LAYERS = new Set(['Conv', 'ConvTranspose', 'Gemm'])
 
 /** A look-up in a constant table of numbers. */
 const isTable = ({ opType }: Node, computed: readonly string[]) => opType === 'Gather' && computed.length === 0

@@ -67,35 +67,94 @@ const concat = (c: GradientContext, values: readonly Value[]): Value =>
   values.length === 1 ? (values[0] as Value) : c.op('Concat', values, { axis: 2n })
 
 /**
- * A product for each place of the kernel. With stride 1 the image is shifted along the last axis and the gradient along
- * the others, each once for a place on those axes, so that nothing is copied once for every place of the whole kernel.
+ * A product for each column of the kernel. The image is shifted along the last axis; along the one before it the gradient
+ * is gathered as every row of the kernel needs it, so that nothing is copied once for every place of the whole kernel.
+ * With a stride the image's rows are gathered instead. Axes before these two are taken a place at a time.
  */
-function byPlaces(c: GradientContext, { image, dy, window }: Convolution, counts: number[], weights: number[]): Value {
+function byPlaces(c: GradientContext, conv: Convolution, counts: number[], weights: number[]): Value {
+  const { window } = conv
+  const steady = window.strides.every((step) => step === 1)
+  const outer = window.kernel.slice(0, -2)
+  const [height, width] = [window.kernel.length > 1 ? (window.kernel.at(-2) ?? 1) : 1, window.kernel.at(-1) ?? 1]
+  const parts = positions([...outer, width]).map((place) =>
+    product(c, ...(steady ? steadyPair(c, conv, counts, place) : stridedPair(c, conv, counts, place))),
+  )
+  const rows = parts.map((part) => c.op('Reshape', [part, c.int64s([1, -1])]))
+  const all = rows.length === 1 ? (rows[0] as Value) : c.op('Concat', rows, { axis: 0n })
+  // [places of the outer axes and columns, filters, and rows of the kernel with channels] to [filters, channels, kernel]
+  const [filters = 1, each = 1] = weights
+  const inner = steady ? [height, each] : [each, height]
+  const split = c.op('Reshape', [all, c.int64s([...outer, width, filters, ...inner])])
+  const at = outer.length
+  const [rowAxis, channelAxis] = steady ? [at + 2, at + 3] : [at + 3, at + 2]
+  const perm = [at + 1, channelAxis, ...outer.map((_, axis) => axis), rowAxis, at]
+  return c.op('Reshape', [c.op('Transpose', [split], { perm: perm.map(BigInt) }), c.int64s(weights)])
+}
+
+/** How far a place of the kernel lies from a window's own place, along an axis. */
+const offsetOf = ({ dilations, begin }: Window, axis: number, place: number): number =>
+  place * (dilations[axis] ?? 1) - (begin[axis] ?? 0)
+
+type Pair = readonly [dy: Value, image: Value]
+
+/** Stride 1: gradients [N, group, filters · rows of the kernel, …] and the image as one column sees it. */
+function steadyPair(c: GradientContext, { image, dy, window }: Convolution, counts: number[], place: number[]): Pair {
   const last = counts.length - 1
-  const places = positions(window.kernel)
-  const steady = window.strides.every((stride) => stride === 1)
   const sizes = known(c, image.shape.slice(3))
-  const wide = steady ? image : padded(c, image, window, counts)
-  const offsets = (place: readonly number[]): number[] =>
-    place.map((at, axis) => at * (window.dilations[axis] ?? 1) - (window.begin[axis] ?? 0))
-  const pair = (place: readonly number[]): readonly [dy: Value, image: Value] => {
-    if (!steady) {
-      const column = seen(c, wide, window, counts, place, [last])
-      const outer = counts.slice(0, -1).map((_, axis) => axis)
-      return [dy, seen(c, column, window, counts, place, outer)]
-    }
-    const cuts = offsets(place).map((offset, axis) =>
-      axis === last
-        ? { axis: axis + 3, offset, count: counts[axis] ?? 1 }
-        : { axis: axis + 3, offset: -offset, count: sizes[axis] ?? 1 },
-    )
-    return [shifted(c, dy, cuts.slice(0, -1)), shifted(c, image, cuts.slice(-1))]
-  }
-  const taps = places.map((place) => product(c, ...pair(place)))
-  if (taps.length === 1) return c.op('Reshape', [taps[0] as Value, c.int64s(weights)])
-  const rows = taps.map((tap) => c.op('Reshape', [tap, c.int64s([1, -1])]))
-  const turned = c.op('Transpose', [c.op('Concat', rows, { axis: 0n })], { perm: [1n, 0n] })
-  return c.op('Reshape', [turned, c.int64s(weights)])
+  const column = { axis: last + 3, offset: offsetOf(window, last, place.at(-1) ?? 0), count: counts[last] ?? 1 }
+  const outer = place
+    .slice(0, -1)
+    .map((at, axis) => ({ axis: axis + 3, offset: -offsetOf(window, axis, at), count: sizes[axis] ?? 1 }))
+  const moved = shifted(c, dy, outer)
+  const right = shifted(c, image, [column])
+  if (last === 0) return [moved, right]
+  const axis = last - 1
+  const lines = Array.from({ length: window.kernel[axis] ?? 1 }, (_, at) =>
+    Array.from({ length: sizes[axis] ?? 1 }, (_line, line) => line - offsetOf(window, axis, at)),
+  )
+  return [gathered(c, moved, axis + 3, lines), right]
+}
+
+/** Gradients as they are, and the image [N, group, channels · rows of the kernel, …] as one column sees it. */
+function stridedPair(c: GradientContext, { image, dy, window }: Convolution, counts: number[], place: number[]): Pair {
+  const last = counts.length - 1
+  const outer = place.slice(0, -1)
+  const wide = padded(c, image, window, counts)
+  if (last === 0) return [dy, seen(c, wide, window, counts, place, [0])]
+  const axis = last - 1
+  const column = seen(c, wide, window, counts, [...outer, 0, place.at(-1) ?? 0], [...outer.map((_, at) => at), last])
+  const lines = Array.from({ length: window.kernel[axis] ?? 1 }, (_, at) =>
+    Array.from(
+      { length: counts[axis] ?? 1 },
+      (_line, line) => line * (window.strides[axis] ?? 1) + at * (window.dilations[axis] ?? 1),
+    ),
+  )
+  return [dy, gathered(c, column, axis + 3, lines)]
+}
+
+/** Lines of an axis, several times over, each time as more channels: [N, group, C · times, …]; zeros beyond its ends. */
+function gathered(c: GradientContext, value: Value, axis: number, lines: readonly number[][]): Value {
+  const size = Number(value.shape[axis])
+  const all = lines.flat()
+  const before = Math.max(0, -Math.min(...all))
+  const behind = Math.max(0, Math.max(...all) - (size - 1))
+  const wide = shifted(c, value, [{ axis, offset: -before, count: before + size + behind }])
+  if (lines.length === 1 && all.length === wide.shape[axis]) return wide
+  const taken = c.op('Gather', [wide, c.int64s(all.map((line) => line + before))], { axis: BigInt(axis) })
+  // The axis is the one before the last or the first of two: what lies between it and the channels is one line each.
+  const shape = known(c, value.shape.slice(1))
+  const [group = 1, channels = 1] = shape
+  const between = shape.slice(2, axis - 1)
+  const rest = shape.slice(axis)
+  const times = lines.length
+  const each = lines[0]?.length ?? 1
+  if (between.every((length) => length === 1))
+    return c.op('Reshape', [taken, c.int64s([0, group, channels * times, ...between, each, ...rest])])
+  const split = c.op('Reshape', [taken, c.int64s([0, group, channels, ...between, times, each, ...rest])])
+  const at = 3 + between.length
+  const perm = [0, 1, 2, at, ...between.map((_, place) => 3 + place), at + 1, ...rest.map((_, place) => at + 2 + place)]
+  const turned = c.op('Transpose', [split], { perm: perm.map(BigInt) })
+  return c.op('Reshape', [turned, c.int64s([0, group, channels * times, ...between, each, ...rest])])
 }
 
 /** [N, group, filters, …] by [N, group, K, …], summed over the batch: [group, filters, K]. */

@@ -1,12 +1,13 @@
 import { jetstreamManager } from '@nats-io/jetstream'
 import { connect } from '@nats-io/transport-node'
-import type { JobQueue } from '@tideway/core'
+import { type JobQueue, silentLogger } from '@tideway/core'
 import { jobQueueContract } from '@tideway/test/contract/job-queue'
 import { startNats, type TestNats } from '@tideway/test/support/nats'
 import { eventually } from '@tideway/test/support/process'
 import { startProxy, type TestProxy } from '@tideway/test/support/proxy'
 import { describeWithServer } from '@tideway/test/support/servers'
 import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startClaimKeeper } from './claim.js'
 import { connectJobQueue, type NatsJobQueue } from './jobs.js'
 import { jobSubject, streams } from './streams.js'
 
@@ -100,6 +101,77 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
     expect(queue.stats().deadLettered).toBe(0)
     await queue.close()
     await deleteStream()
+  })
+
+  /** As a long operator does: no timer and no answer is handled until it is over. */
+  const blockFor = (ms: number) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms)
+
+  it('leaves a job with a worker whose event loop is held for longer than its claim lasts', async () => {
+    const open = () => connectJobQueue({ url: nats.url, ackWaitMs: claimMs })
+    const queues = [await open(), await open()]
+    const starts: string[] = []
+    const signals: AbortSignal[] = []
+    for (const queue of queues)
+      await queue.work(async ({ id }, signal) => {
+        starts.push(id)
+        signals.push(signal)
+        for (let step = 0; id === 'heavy' && step < 2; step += 1) {
+          blockFor(3 * claimMs)
+          // What came in meanwhile is handled, and a timer or two.
+          await new Promise((resolve) => setTimeout(resolve, claimMs / 4))
+          expect(signal.aborted).toBe(false)
+        }
+      })
+    await queues[0]?.push({ id: 'heavy' })
+    await eventually('it started', () => starts.length === 1)
+    await queues[0]?.push({ id: 'after' })
+    await eventually('the next one was done', () => starts.includes('after'))
+    expect(starts).toEqual(['heavy', 'after'])
+    for (const queue of queues) {
+      expect(queue.stats().deadLettered).toBe(0)
+      await queue.close()
+    }
+    await deleteStream()
+  })
+
+  it('takes a job from a worker whose event loop is held for too long, though another thread renews its claim', async () => {
+    const queue = await connectJobQueue({ url: nats.url, ackWaitMs: claimMs, maxBlockedMs: claimMs })
+    const reasons: unknown[] = []
+    await queue.work(async (_job, signal) => {
+      if (reasons.length > 0) return
+      blockFor(4 * claimMs)
+      await new Promise((resolve) => signal.addEventListener('abort', resolve))
+      reasons.push(signal.reason)
+      throw signal.reason
+    })
+    await queue.push({ id: 'stuck' })
+    await eventually('the signal has fired', () => reasons.length > 0)
+    expect(reasons).toMatchObject([{ code: 'JOB_LOST' }])
+    await queue.close()
+    await deleteStream()
+  })
+
+  it('works on where no thread can be started, its claim as good as its event loop', async () => {
+    const lines: string[] = []
+    const logger = { ...silentLogger, warn: (message: string) => void lines.push(message) }
+    // A function, which no thread can be given.
+    const tls = { checkServerIdentity: () => undefined } as never
+    const keeper = await startClaimKeeper(
+      { address: { url: nats.url, tls }, everyMs: claimMs / 6, maxBlockedMs: claimMs },
+      logger,
+    )
+    keeper.hold('somewhere')
+    keeper.alive()
+    expect(keeper.renewedAt()).toBe(0)
+    keeper.release()
+    await keeper.close()
+    const nowhere = await startClaimKeeper(
+      { address: { url: 'nats://127.0.0.1:1' }, everyMs: claimMs / 6, maxBlockedMs: claimMs },
+      logger,
+    )
+    expect(nowhere.renewedAt()).toBe(0)
+    await nowhere.close()
+    expect(lines).toEqual(Array(2).fill('claims on jobs are renewed between steps only'))
   })
 
   it('drops what is no job, and goes on', async () => {

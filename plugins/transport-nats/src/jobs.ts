@@ -14,6 +14,7 @@ import {
   toJsonBytes,
 } from '@tideway/core'
 import { z } from 'zod'
+import { type ClaimKeeper, startClaimKeeper } from './claim.js'
 import { type NatsAddress, openNats, publicUrl } from './connection.js'
 import { sharedConsumer } from './consumers.js'
 import { isUnreachable } from './direct.js'
@@ -26,6 +27,11 @@ export interface JobQueueOptions extends NatsAddress {
   readonly logger?: Logger
   /** A worker silent for this long has lost its job to another. Default 30 s; signs of life go out at a sixth of it. */
   readonly ackWaitMs?: number
+  /**
+   * A worker whose event loop stands still for so long has lost its job as well, though its claim is renewed by another
+   * thread. Default 10 minutes.
+   */
+  readonly maxBlockedMs?: number
   /** Deliveries of one job before it is given up and counted; a worker that stops never uses up the last. Default 10. */
   readonly maxDeliveries?: number
   /** A job that failed waits before its next delivery: 0.8 s, doubling up to this. Default 60 s: 3 minutes for all. */
@@ -53,7 +59,8 @@ const MAX_JOB_BYTES = 64 * 1024
  */
 export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJobQueue> {
   const { logger = silentLogger, ackWaitMs = 30_000, maxDeliveries = 10, timeoutMs = 5_000 } = options
-  const { maxRetryMs = 60_000 } = options
+  const { maxRetryMs = 60_000, maxBlockedMs = 600_000 } = options
+  const { url: address, username, password, token, creds, tls } = options
   const url = publicUrl(options.url)
   const connection = await openNats(options, { name: 'tideway-jobs', maxBackoffMs: options.maxBackoffMs ?? 2_000 })
   const js = jetstream(connection, { timeout: timeoutMs })
@@ -77,12 +84,22 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
     logger.error('a job was given up', { job, deliveries, code: codeOf(why), error: String(why) })
   }
 
-  /** Keeps the claim on a job while `run` runs; fires its signal when the claim may have been lost. */
-  async function claimed(message: JsMsg, job: string, stop: AbortSignal, run: (signal: AbortSignal) => Promise<void>) {
+  /**
+   * Keeps the claim on a job while `run` runs; fires its signal when the claim may have been lost. Two renew it: this
+   * event loop, and the keeper's, which goes on while work holds this one.
+   */
+  async function claimed(
+    message: JsMsg,
+    job: string,
+    { stop, keeper }: { readonly stop: AbortSignal; readonly keeper: ClaimKeeper },
+    run: (signal: AbortSignal) => Promise<void>,
+  ) {
     const lost = new AbortController()
     let renewedAt = Date.now()
+    keeper.hold(replyOf(message))
     const heartbeat = setInterval(() => {
-      if (Date.now() - renewedAt > ackWaitMs) lost.abort(errors.JOB_LOST({ job }))
+      keeper.alive()
+      if (Date.now() - Math.max(renewedAt, keeper.renewedAt()) > ackWaitMs) lost.abort(errors.JOB_LOST({ job }))
       if (!state.connected()) return
       message.working()
       const sentAt = Date.now()
@@ -97,10 +114,15 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
       await run(AbortSignal.any([stop, lost.signal]))
     } finally {
       clearInterval(heartbeat)
+      keeper.release()
     }
   }
 
-  async function handle(message: JsMsg, handler: Parameters<JobQueue['work']>[0], stop: AbortSignal): Promise<void> {
+  async function handle(
+    message: JsMsg,
+    handler: Parameters<JobQueue['work']>[0],
+    worker: { readonly stop: AbortSignal; readonly keeper: ClaimKeeper },
+  ): Promise<void> {
     let job: QueuedJob
     try {
       job = parseJson(jobSchema, message.data, 'job', MAX_JOB_BYTES)
@@ -110,12 +132,12 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
     const { deliveryCount } = message.info
     if (deliveryCount > maxDeliveries) return giveUp(message, job.id, new Error('its workers ended without a word'))
     try {
-      await claimed(message, job.id, stop, (signal) => handler(job, signal))
+      await claimed(message, job.id, worker, (signal) => handler(job, signal))
       await message.ackAck({ timeout: timeoutMs })
     } catch (error) {
       logger.warn('a job failed', { job: job.id, delivery: deliveryCount, error: String(error) })
       // Whoever stops hands its job on at once; a failure waits.
-      if (stop.aborted) await handOn(message, job)
+      if (worker.stop.aborted) await handOn(message, job)
       else if (deliveryCount >= maxDeliveries) giveUp(message, job.id, error)
       else message.nak(backoffMs(deliveryCount + 1, maxRetryMs))
     }
@@ -152,6 +174,14 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
       const consumer = () =>
         sharedConsumer(js, { stream: streams.jobs, name: 'trainers', ackWaitMs, maxAckPending: 1_024 })
       await consumer()
+      const keeper = await startClaimKeeper(
+        {
+          address: { url: address, username, password, token, creds, tls },
+          everyMs: ackWaitMs / 6,
+          maxBlockedMs,
+        },
+        logger,
+      )
       const pulling = pullForever({
         following: state,
         consumer,
@@ -160,7 +190,7 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
           return 1
         },
         onMessage(message) {
-          busy = handle(message, handler, stopping.signal)
+          busy = handle(message, handler, { stop: stopping.signal, keeper })
         },
         signal: stopping.signal,
         logger,
@@ -169,6 +199,7 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
         stopping.abort()
         await pulling
         await busy
+        await keeper.close()
       }
       stops.add(stop)
       return async () => {
@@ -185,4 +216,9 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
       await connection.close()
     },
   }
+}
+
+/** The subject that acknowledges a message: the library's class tells it, its type does not. */
+function replyOf(message: JsMsg): string | undefined {
+  return 'reply' in message && typeof message.reply === 'string' ? message.reply : undefined
 }

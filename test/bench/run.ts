@@ -4,6 +4,7 @@ import type { Bench, BenchCheck, BenchResult } from './result.js'
 /** `npm run bench -- NAME [--json] [more]`: runs one benchmark; exits 1 when a check does not hold. */
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   train: async () => (await import('./train/index.js')).train,
+  quantize: async () => (await import('./quantize/index.js')).quantize,
   quickstart: async () => (await import('./quickstart.js')).quickstart,
   update: async () => (await import('./update.js')).update,
 }

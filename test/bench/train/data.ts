@@ -9,8 +9,8 @@ type Fit = (digit: Float32Array, row: Float32Array) => void
 
 /** Rows by their shape: as they are, cut to fewer pixels, or in the middle of a larger image, the same in each channel. */
 function fitOf(shape: readonly number[]): Fit {
-  const [height = 0, width = 0, channels = 1] = shape
-  if (shape.length === 1 || (height === SIDE && width === SIDE)) return (digit, row) => row.set(digit)
+  const [height = 0, width = 1, channels = 1] = shape
+  if (height * width === digitSize && channels === 1) return (digit, row) => row.set(digit)
   if (height * width < digitSize)
     return (digit, row) => row.set(digit.subarray((digitSize - row.length) / 2).subarray(0, row.length))
   const [top, left] = [(height - SIDE) / 2, (width - SIDE) / 2]

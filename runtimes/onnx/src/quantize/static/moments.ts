@@ -1,5 +1,6 @@
 import type { Runtime, Signature, Tensor, Tensors } from '@tideway/core'
 import { attributesOf } from '../../format/node.js'
+import { type Gram, withGram } from './gram.js'
 import type { Plan } from './plan.js'
 import { runRows, using, type Whole, withOutputs } from './rows.js'
 import type { Step } from './steps.js'
@@ -43,9 +44,12 @@ export async function momentsOf(
     await using(runtime, withOutputs(model, inner), async (session) => {
       for await (const tensors of runRows(session, signature, rows)) look(tensors)
     })
-  return new Map(
-    layers.map((step) => [step, momentsOfPatches(step, thinned(patches.get(step) ?? []), isCentred(step))]),
-  )
+  return withGram(runtime, async (gram) => {
+    const moments = new Map<Step, Moments>()
+    for (const step of layers)
+      moments.set(step, await momentsOfPatches(step, thinned(patches.get(step) ?? []), isCentred(step), gram))
+    return moments
+  })
 }
 
 const innerOf = ({ linear }: Step): number => (linear === undefined ? 0 : linear.weight.data.length / linear.outputs)
@@ -142,42 +146,40 @@ function coordinates(flat: number, shape: readonly number[]): number[] {
   return at
 }
 
-function momentsOfPatches(step: Step, patches: readonly Float32Array[], isCentred: boolean): Moments {
+async function momentsOfPatches(
+  step: Step,
+  patches: readonly Float32Array[],
+  isCentred: boolean,
+  gram: Gram,
+): Promise<Moments> {
   const size = innerOf(step)
   const groups = Math.max(1, (patches[0]?.length ?? size) / size)
   const outputs = (step.linear?.outputs ?? 1) / groups
-  const moments = Array.from({ length: groups }, (_, group) => {
+  const moments: Float64Array[] = []
+  for (let group = 0; group < groups; group++) {
     const rows = patches.map((patch) => patch.subarray(group * size, (group + 1) * size))
-    return secondMoment(rows, size, isCentred)
-  })
+    moments.push(await secondMoment(rows, size, isCentred, gram))
+  }
   return { moments, groupOf: (channel) => Math.floor(channel / outputs) }
 }
 
 /** The mean of x xᵀ, with a little on the diagonal for directions that the rows do not show. */
-function secondMoment(rows: readonly Float32Array[], size: number, isCentred: boolean): Float64Array {
+async function secondMoment(
+  rows: readonly Float32Array[],
+  size: number,
+  isCentred: boolean,
+  gram: Gram,
+): Promise<Float64Array> {
   const mean = new Float64Array(size)
   for (const row of isCentred ? rows : [])
     for (let i = 0; i < size; i++) mean[i] = (mean[i] ?? 0) + (row[i] ?? 0) / rows.length
-  const sums = new Float64Array(size * size)
-  const centred = new Float64Array(size)
-  for (const row of rows) {
-    for (let i = 0; i < size; i++) centred[i] = (row[i] ?? 0) - (mean[i] ?? 0)
-    for (let i = 0; i < size; i++) {
-      const x = centred[i] ?? 0
-      if (x === 0) continue
-      for (let j = i, at = i * size + i; j < size; j++, at++) sums[at] = (sums[at] ?? 0) + x * (centred[j] ?? 0)
-    }
-  }
+  const x = new Float32Array(rows.length * size)
+  for (const [at, row] of rows.entries())
+    for (let i = 0; i < size; i++) x[at * size + i] = (row[i] ?? 0) - (mean[i] ?? 0)
+  const moment = Float64Array.from(await gram(x, size), (sum) => sum / Math.max(1, rows.length))
   let trace = 0
-  for (let i = 0; i < size; i++) {
-    for (let j = i; j < size; j++) {
-      const value = (sums[i * size + j] ?? 0) / Math.max(1, rows.length)
-      sums[i * size + j] = value
-      sums[j * size + i] = value
-    }
-    trace += sums[i * size + i] ?? 0
-  }
+  for (let i = 0; i < size; i++) trace += moment[i * size + i] ?? 0
   const ridge = 0.01 * (trace / size)
-  for (let i = 0; i < size; i++) sums[i * size + i] = (sums[i * size + i] ?? 0) + ridge
-  return sums
+  for (let i = 0; i < size; i++) moment[i * size + i] = (moment[i * size + i] ?? 0) + ridge
+  return moment
 }

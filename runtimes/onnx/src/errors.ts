@@ -69,8 +69,8 @@ export const { entries, errors } = defineErrors({
   ),
   QUANTIZE_OPSET_TOO_OLD: entry<{ opset: number; minimum: number }>(
     422,
-    (d) => `the model imports operator set ${d.opset}; quantizing by channel needs ${d.minimum}`,
-    'Export the model again with a newer operator set.',
+    (d) => `the model imports operator set ${d.opset}; quantizing it in this form needs ${d.minimum}`,
+    'Export the model again with a newer operator set, or take another form or scheme.',
   ),
   QUANTIZE_NOTHING: entry<{ kept: readonly string[] }>(
     422,

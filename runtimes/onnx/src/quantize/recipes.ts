@@ -7,6 +7,7 @@ import {
   schemeOf,
   type Tensors,
 } from '@tideway/core'
+import { cleanUp } from '../cleanup/cleanup.js'
 import { errors } from '../errors.js'
 import { graphOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
@@ -28,7 +29,8 @@ import { int8Weights } from './weights/int8.js'
 /**
  * Every scheme behind one call: `{ scheme: 'int8-dynamic' }`, `{ scheme: 'int4-weights', blockSize: 64 }`, or a precision
  * alone. The result says which abilities a runtime needs for it (`requires`), which nodes became smaller, and which
- * layers stay in float, with the reason. The same model, rows and recipe give the same bytes.
+ * layers stay in float, with the reason. The graph is cleaned up first (`cleanUp`). The same model, rows and recipe give
+ * the same bytes.
  *
  * Throws, before work starts: `MODEL_INVALID`, `MODEL_ALREADY_QUANTIZED`, `QUANTIZE_OPSET_TOO_OLD`, `QUANTIZE_NOTHING`,
  * and `CALIBRATION_INVALID` for rows that are missing where the scheme needs them, or wrong where it does not.
@@ -43,14 +45,14 @@ export function createQuantizer(): Quantizer {
     async quantize(bytes, calibration, runtime, options) {
       const recipe = resolveRecipe(options.scheme === undefined ? schemeOf[options.precision] : options)
       const model = readModel(bytes)
-      const graph = graphOf(model)
-      const nodes = quantizedNodes(graph)
+      const nodes = quantizedNodes(graphOf(model))
       if (nodes.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes })
       if (recipe.scheme === 'int8-static')
         return { ...(await staticInt8.quantize(bytes, calibration, runtime, recipe)), scheme: recipe.scheme }
-      if (Object.keys(calibration).length > 0)
-        checkCalibration(signatureOf(model), calibration, missingIn(viewOf(graph)))
-      const work: Work = { model, view: viewOf(graph), edit: new GraphEdit(model), done: new Set() }
+      await cleanUp(model, runtime)
+      const view = viewOf(graphOf(model))
+      if (Object.keys(calibration).length > 0) checkCalibration(signatureOf(model), calibration, missingIn(view))
+      const work: Work = { model, view, edit: new GraphEdit(model), done: new Set() }
       const { quantized, kept, requires } = await run(work, recipe, calibration, runtime)
       if (quantized.length === 0)
         throw errors.QUANTIZE_NOTHING({ kept: kept.map(({ node, reason }) => `${node}: ${reason}`) })

@@ -340,6 +340,7 @@ describe('recurrent layers', () => {
 describe('a model with embeddings, normalization and convolution', () => {
   it('gets integer tables and dense layers; the rest stays in float, layers with the reason', async () => {
     const node = [
+      makeNode('ArgMax', ['x'], ['i'], { axis: 2n, keepdims: 0n }),
       makeNode('Gather', ['t', 'i'], ['e']),
       makeNode('Conv', ['x', 'k'], ['c'], { pads: [1n, 1n] }),
       makeNode('Add', ['e', 'c'], ['a']),
@@ -348,7 +349,6 @@ describe('a model with embeddings, normalization and convolution', () => {
     ]
     const constants = {
       t: values([50, 16], 1),
-      i: { dtype: 'int64', shape: [4], data: BigInt64Array.of(1n, 0n, 49n, 7n) } as const,
       k: values([4, 4, 3]),
       g: values([16]),
       h: values([16]),

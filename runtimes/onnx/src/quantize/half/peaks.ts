@@ -14,9 +14,10 @@ export async function peaksOf(
   const peaks = new Map<string, number>()
   const inner = [...names].filter((name) => calibration[name] === undefined)
   if (inner.length === 0 || Object.keys(calibration).length === 0) return peaks
-  await using(runtime, withOutputs({ ...model, graph: graphOf(model) }, inner), async (session) => {
-    for await (const values of runRows(session, signatureOf(model), calibration))
-      for (const [name, tensor] of Object.entries(values))
+  const probe = withOutputs({ ...model, graph: graphOf(model) }, inner)
+  await using(runtime, probe, async (session) => {
+    for await (const run of runRows(session, signatureOf(model), calibration))
+      for (const [name, tensor] of Object.entries(run))
         if (tensor.dtype === 'float32') peaks.set(name, Math.max(peaks.get(name) ?? 0, peakOf(tensor.data)))
   })
   return peaks

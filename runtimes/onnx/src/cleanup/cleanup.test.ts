@@ -220,6 +220,30 @@ describe('cleaning up a graph', () => {
     ).toEqual(['Reshape'])
   })
 
+  it('makes a matrix of a mean over all places by squeezing it', async () => {
+    const pooled = (last: Node): Node[] => [
+      makeNode('Conv', ['x', 'w'], ['c']),
+      makeNode('Add', ['c', 'x'], ['a']),
+      makeNode('Relu', ['a'], ['r']),
+      makeNode('GlobalAveragePool', ['r'], ['p']),
+      last,
+    ]
+    const run = (last: Node) =>
+      cleaned({
+        input: [2, 4, 3, 3],
+        rank: 2,
+        node: pooled(last),
+        constants: { w: tensor(4, 4, 1, 1), to: ints(-1, 4), from: ints(0, -1), other: ints(-1, 2) },
+      })
+    for (const last of [
+      makeNode('Flatten', ['p'], ['y']),
+      makeNode('Reshape', ['p', 'to'], ['y']),
+      makeNode('Reshape', ['p', 'from'], ['y']),
+    ])
+      expect((await run(last)).at(-1)).toBe('Squeeze')
+    expect((await run(makeNode('Reshape', ['p', 'other'], ['y']))).at(-1)).toBe('Reshape')
+  })
+
   it.each<[string, Node[], string[]]>([
     ['Relu, Relu', [makeNode('Relu', ['x'], ['a']), makeNode('Relu', ['a'], ['y'])], ['Relu']],
     ['Relu, Clip', [makeNode('Relu', ['x'], ['a']), makeNode('Clip', ['a', 'low', 'high'], ['y'])], ['Clip']],

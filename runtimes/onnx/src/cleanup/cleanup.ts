@@ -8,7 +8,7 @@ import { joinActivations } from './activations.js'
 import { foldConstants } from './constants.js'
 import { dropUnused, Edit, type Pass } from './edit.js'
 import { foldIntoConsumers, foldIntoProducer } from './fold-affine.js'
-import { joinTransposes, removeIdentities, reshapeToTranspose } from './identities.js'
+import { joinTransposes, removeIdentities, reshapeToTranspose, squeezePooled } from './identities.js'
 import { foldPads } from './pads.js'
 import { plainGemm } from './plain-gemm.js'
 
@@ -26,6 +26,9 @@ const PASSES: readonly Pass[] = [
 /** Before it Dropout, Clip and Pad had other forms, and batch normalization a mode of its own. */
 const MIN_OPSET = 9
 
+/** Since then the axes of Squeeze are an input. */
+const SQUEEZE_OPSET = 13
+
 /**
  * The same function in fewer nodes, for use: constants computed, dropout and other identities gone, batch normalization
  * and arithmetic with constants folded into the convolution or dense layer beside them, padding into convolutions, Relu
@@ -40,7 +43,8 @@ export async function cleanUp(model: Model, runtime: Runtime): Promise<Model> {
   if (opsetOf(model) < MIN_OPSET) return model
   dropUnused(graph)
   await foldConstants(Object.assign(model, { graph }), runtime)
-  while (PASSES.some((pass) => run(pass, graph))) dropUnused(graph)
+  const passes = opsetOf(model) < SQUEEZE_OPSET ? PASSES : [...PASSES, squeezePooled]
+  while (passes.some((pass) => run(pass, graph))) dropUnused(graph)
   await foldConstants(Object.assign(model, { graph }), runtime)
   dropUnused(graph)
   return model

@@ -1,7 +1,9 @@
 import { attributesOf, makeNode } from '../format/node.js'
 import type { Node } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
+import { limitsOf } from './activations.js'
 import type { Pass } from './edit.js'
+import { ranksOf } from './rank.js'
 
 /** Takes out nodes that give what they take. */
 export const removeIdentities: Pass = (view, edit) => {
@@ -37,6 +39,49 @@ function isIdentity(node: Node, view: GraphView): boolean {
     default:
       return false
   }
+}
+
+const POOLS_ALL = new Set(['GlobalAveragePool', 'GlobalMaxPool'])
+
+/**
+ * What makes a matrix of a mean over all places (a reshape, or a flattening) becomes a Squeeze of the dimensions that are
+ * one: engines that keep channels last see through it.
+ */
+export const squeezePooled: Pass = (view, edit) => {
+  const rankOf = ranksOf(view)
+  for (const node of view.graph.node) {
+    const pooled = view.producer(node.input[0])
+    const rank = rankOf(pooled?.input[0])
+    if (pooled === undefined || !POOLS_ALL.has(pooled.opType ?? '') || rank === undefined || rank < 3) continue
+    if (!makesMatrix(node, view) || !edit.claim(node)) continue
+    const data = BigInt64Array.from({ length: rank - 2 }, (_, at) => BigInt(at + 2))
+    const axes = edit.constant('axes', { dtype: 'int64', shape: [rank - 2], data })
+    edit.replace(node, makeNode('Squeeze', [node.input[0] ?? '', axes], node.output, {}, node.name))
+  }
+}
+
+/** Whether it keeps the first dimension and joins the others, where all but the second of them are one. */
+function makesMatrix(node: Node, view: GraphView): boolean {
+  if (node.opType === 'Flatten') return (attributesOf(node)['axis'] ?? 1n) === 1n
+  if (node.opType !== 'Reshape') return false
+  const sizes = Array.from((view.constant(node.input[1])?.data ?? []) as ArrayLike<unknown>, Number)
+  const [rows, columns] = sizes
+  if (sizes.length !== 2) return false
+  // Rows as they are, and columns that are what is left; or the reverse with as many columns as there are channels.
+  if (rows === 0) return columns === -1 || columns === channelsOf(node, view)
+  // One channel may have been spread over many by an Add.
+  return rows === -1 && columns !== 1 && columns === channelsOf(node, view)
+}
+
+/** The channels of a pooled value, where the convolution before it tells. */
+function channelsOf(node: Node, view: GraphView): number | undefined {
+  for (let maker = view.producer(node.input[0]); maker !== undefined; maker = view.producer(maker.input[0])) {
+    const shape = view.constant(maker.input[1])?.shape
+    if (maker.opType === 'Conv') return shape?.[0]
+    if (maker.opType === 'Add') continue
+    if (!POOLS_ALL.has(maker.opType ?? '') && limitsOf(maker, view) === undefined) return undefined
+  }
+  return undefined
 }
 
 /** Two transpositions in a row become one. */

@@ -1,5 +1,9 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import fc from 'fast-check'
+import { InferenceSession } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { readModel } from '../../format/read.js'
 import { runOnce } from '../models.fixture.js'
@@ -49,6 +53,34 @@ describe.each(Object.entries(NETWORKS))('%s, as integers', (_, network) => {
     const conversions = left.filter((name) => name === 'QuantizeLinear' || name === 'DequantizeLinear')
     if (!isAttention) expect(conversions).toEqual(['QuantizeLinear'])
     expect(left.filter((name) => ['Conv', 'Gemm', 'MatMul', 'Add', 'Relu', 'Clip', 'Mul'].includes(name))).toEqual([])
+  })
+})
+
+describe('a file in standard operators', () => {
+  it.each([
+    'two convolutions with pooling, and a dense layer',
+    'depthwise and pointwise convolutions',
+    'a residual block',
+    'joined branches with one range',
+    'a 1-D convolution',
+    'channels last outside, transposed inside',
+  ])('runs on integer kernels from the first layer to the last in ONNX Runtime: %s', async (name) => {
+    const g = (NETWORKS[name] as () => Network)()
+    const { onnx } = await quantize(g.bytes(), g, 'qdq')
+    const folder = await mkdtemp(join(tmpdir(), 'tideway-forms-'))
+    try {
+      const path = join(folder, 'optimized.onnx')
+      const session = await InferenceSession.create(onnx, { optimizedModelFilePath: path, logSeverityLevel: 3 })
+      await session.release()
+      const left = readModel(await readFile(path)).graph?.node.map(({ opType }) => opType ?? '') ?? []
+      const moves = ['Transpose', 'Reshape', 'Flatten', 'Squeeze', 'Concat', 'MaxPool', 'NhwcMaxPool']
+      const others = left.filter((operator) => !moves.includes(operator))
+      expect(others[0]).toBe('QuantizeLinear')
+      expect(others.slice(1).every((operator) => /^Q(Linear|Gemm)/.test(operator))).toBe(true)
+      expect(others.at(-1)).toBe('QGemm')
+    } finally {
+      await rm(folder, { recursive: true })
+    }
   })
 })
 

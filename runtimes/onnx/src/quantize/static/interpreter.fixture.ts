@@ -130,6 +130,11 @@ const OPERATORS: Readonly<Record<string, Operator>> = {
     const x = at(taken, 0)
     return { ...x, shape: [x.shape[0] ?? 1, x.data.length / (x.shape[0] ?? 1)] }
   },
+  Squeeze: (taken) => {
+    const x = at(taken, 0)
+    const axes = new Set(at(taken, 1).data)
+    return { ...x, shape: x.shape.filter((_, axis) => !axes.has(axis)) }
+  },
   Transpose: (taken, node) => {
     const x = at(taken, 0)
     const perm = (attributesOf(node)['perm'] as readonly bigint[]).map(Number)

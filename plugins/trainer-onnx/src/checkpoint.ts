@@ -1,14 +1,11 @@
 import { canonicalJson, sha256Hex, type TrainJob } from '@tideway/core'
-import { Packr } from 'msgpackr'
 import { errors } from './errors.js'
 import { elements } from './layout.js'
-import { freeing } from './release.js'
+import { type Packed, pack, unpack } from './pack.js'
 import type { Trainable } from './trainable.js'
 
 const FORMAT = 'tideway-checkpoint'
 const VERSION = 1
-const OPTIONS = { useRecords: false, moreTypes: true } as const
-const codec = new Packr(OPTIONS)
 
 /** Everything that a run needs to go on as if it had not stopped; random numbers have no state (see random.ts). */
 export interface Checkpoint {
@@ -36,28 +33,14 @@ export function jobDigest(job: TrainJob, base?: Uint8Array): string {
   return sha256Hex(canonicalJson({ ...job, ...from, epochs: null }))
 }
 
-/** Beside tensors: their names, the metrics of some hundred epochs. What does not fit makes the encoder take more. */
-const ROOM = 65_536
-
-/**
- * The bytes of a checkpoint. Of those tensors whose names are `spent`, the arrays are freed as they are encoded: behind
- * the last step a network would otherwise be in memory twice.
- */
-export function encodeCheckpoint(checkpoint: Checkpoint, spent: (name: string) => boolean = () => false): Uint8Array {
-  const { parameters, state, statistics, best } = checkpoint
-  const tensors = [parameters, state, statistics, best?.tensors ?? {}].flatMap((part) => Object.values(part))
-  // A buffer of its own, as large as it will be: the shared one of an encoder grows by half, and is then copied.
-  const codec = new Packr(OPTIONS)
-  codec.useBuffer(Buffer.allocUnsafeSlow(tensors.reduce((sum, { byteLength }) => sum + byteLength, 0) + ROOM))
-  const once = freeing({ parameters, state, statistics }, spent)
-  const bytes = codec.pack({ format: FORMAT, v: VERSION, ...checkpoint, ...once.parts })
-  once.end()
-  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+/** Packs a checkpoint; of `spent` tensors the arrays are freed (see `pack`). */
+export function encodeCheckpoint(checkpoint: Checkpoint, spent?: Iterable<Float32Array>): Packed {
+  return pack({ format: FORMAT, v: VERSION, ...checkpoint }, spent)
 }
 
 /** Throws `CHECKPOINT_MISMATCH` for bytes that are no checkpoint of this format and for one of another network. */
 export function decodeCheckpoint(bytes: Uint8Array, network: Trainable): Checkpoint {
-  const value = unpack(bytes)
+  const value = unpacked(bytes)
   const issues: string[] = []
   if (!isRecord(value) || value['format'] !== FORMAT)
     throw errors.CHECKPOINT_MISMATCH({ issues: ['it is not a Tideway checkpoint'] })
@@ -93,9 +76,9 @@ function networkIssues(network: Trainable, checkpoint: Checkpoint): string[] {
   return issues
 }
 
-function unpack(bytes: Uint8Array): unknown {
+function unpacked(bytes: Uint8Array): unknown {
   try {
-    return codec.unpack(bytes)
+    return unpack(bytes)
   } catch (cause) {
     throw errors.CHECKPOINT_MISMATCH({ issues: ['it cannot be decoded'] }, cause)
   }

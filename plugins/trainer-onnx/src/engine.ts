@@ -5,12 +5,12 @@ import { Batch, rowsOf } from './batch.js'
 import type { Feeder } from './batches/feeder.js'
 import type { Mask } from './graphs/context.js'
 import { evaluationGraph } from './graphs/inference.js'
-import { CORRECT, FEED, LOSS, nextOf, type RowsType, SCALE } from './graphs/names.js'
+import { CORRECT, FEED, factorOf, LOSS, nextOf, type RowsType, SCALE } from './graphs/names.js'
 import { type StepOrder, type StepPart, type TrainingStep, trainingGraph } from './graphs/training.js'
 import { elements } from './layout.js'
 import { fillMask } from './masks.js'
 import { release } from './release.js'
-import { pieceOf, Updater } from './updater.js'
+import { pieceOf, Updater, type UpdateStep } from './updater.js'
 import type { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
@@ -37,6 +37,8 @@ interface Stepper {
   /** Tensors that a run takes, and those of them that it changes. */
   readonly taken: readonly string[]
   readonly changed: readonly string[]
+  /** Slots whose gradients it gives as factors. */
+  readonly factored: ReadonlySet<string>
 }
 
 export interface EngineOptions extends Omit<StepOrder, 'frozen' | 'softTargets'> {
@@ -82,7 +84,7 @@ export class Engine {
     const { optimizer, batchSize, layout, weights } = options
     const piece = options.piece ?? pieceOf(layout)
     if (piece !== undefined)
-      this.updater = new Updater({ layout, optimizer, weights, piece, session: (model) => this.session(model) })
+      this.updater = new Updater({ layout, optimizer, weights, piece, session: (model) => this.session(model, true) })
     // What a step costs does not depend on how its batch is made.
     const { multiplications } = this.graph({ rows: batchSize, before: 0, last: true }, false)
     const together = isSmall(multiplications) && optimizer.accumulate === 1 && this.updater === undefined
@@ -115,8 +117,8 @@ export class Engine {
         for (const [place, mask] of masks.entries())
           fillMask(filled[place] as Float32Array, mask, { seed, step: step + at, part: before, place })
       }
-      const scale = await this.run(stepper)
-      if (last) await this.updater?.update({ rate: rate(step), number: step, scale, summed: before + 1 })
+      const given = await this.run(stepper)
+      if (last) await this.updater?.update({ rate: rate(step), number: step, ...given, summed: before + 1 })
       for (const [at, { loss }] of rounds.entries()) yield { loss: loss[0] as number, rows, step: step + at }
       if (last) step += steps
     }
@@ -153,23 +155,36 @@ export class Engine {
   async dispose(): Promise<void> {
     await this.feeder.close()
     for (const session of this.sessions.splice(0)) await session.release()
-    this.options.weights.finish()
+    this.options.weights.dropGradients()
   }
 
-  /** Runs a graph and makes current what it changed; returns what its gradients are still to be multiplied by. */
-  private async run({ session, fed, losses, taken, changed }: Stepper): Promise<Tensor | undefined> {
+  /** Runs a graph and makes current what it changed; returns what an update needs beside the gradients. */
+  private async run({
+    session,
+    fed,
+    losses,
+    taken,
+    changed,
+    factored,
+  }: Stepper): Promise<Pick<UpdateStep, 'scale' | 'factors'>> {
     const { weights } = this.options
-    const gradients = this.updater === undefined ? {} : weights.gradients()
+    const gradients = this.updater === undefined ? {} : weights.gradients(factored)
     const scale = session.outputNames.includes(SCALE) ? new Tensor('float32', new Float32Array(1), []) : undefined
     const written: Feeds = { ...losses, ...weights.written(changed), ...gradients, ...(scale && { [SCALE]: scale }) }
-    const out = await session.run({ ...fed, ...weights.taken(taken) }, written)
+    const sides = [...factored].flatMap((name) => [factorOf(name, 'left'), factorOf(name, 'right')])
+    const made = Object.fromEntries(sides.map((name) => [name, null]))
+    const out = await session.run({ ...fed, ...weights.taken(taken) }, { ...written, ...made })
     weights.swap(changed)
     // What was asked for in our arrays is in them, and came back once more in new ones.
     for (const [name, { data }] of Object.entries(gradients)) {
       const copy = out[name]?.data
       if (copy instanceof Float32Array && copy.buffer !== (data as Float32Array).buffer) release(copy)
     }
-    return scale
+    const factor = (name: string, side: 'left' | 'right') => out[factorOf(name, side)] as Tensor
+    const factors = [...factored].map(
+      (name) => [name, { left: factor(name, 'left'), right: factor(name, 'right') }] as const,
+    )
+    return { scale, factors: new Map(factors) }
   }
 
   private graph(part: StepPart, softTargets: boolean): TrainingStep {
@@ -184,13 +199,13 @@ export class Engine {
     const key = JSON.stringify([part, steps])
     const known = this.steppers.get(key)
     if (known !== undefined) return known
-    const { model, carried, kept, masks } = this.graph(part, this.feeder.targets.dtype === 'float32')
+    const { model, carried, kept, masks, factored } = this.graph(part, this.feeder.targets.dtype === 'float32')
     const session = await this.session(
       writeModel(steps === 1 ? model : unroll(model, { times: steps, carried, shared: kept })),
     )
     const names = new Set(session.inputNames)
     // Those for the updater stay in one place.
-    const gradients = new Set(apart ? Object.keys(this.options.weights.gradients()) : [])
+    const gradients = new Set(apart ? Object.keys(this.options.weights.gradients(factored)) : [])
     const rounds = Array.from(
       { length: steps },
       (): Round => ({
@@ -217,20 +232,22 @@ export class Engine {
       losses: merged(rounds, ({ loss }) => ({ [LOSS]: new Tensor('float32', loss, []) })),
       taken: session.inputNames.filter((name) => !(name in fed)),
       changed: [...carried.keys()].filter((name) => !gradients.has(nextOf(name))),
+      factored,
     }
     this.steppers.set(key, stepper)
     return stepper
   }
 
-  private async session(model: Uint8Array): Promise<InferenceSession> {
+  private async session(model: Uint8Array, arena = this.updater === undefined): Promise<InferenceSession> {
     const session = await InferenceSession.create(model, {
       executionProviders: ['cpu'],
       graphOptimizationLevel: 'all',
       executionMode: 'sequential',
       interOpNumThreads: 1,
       intraOpNumThreads: this.threads,
-      // An arena grows by powers of two and keeps what it has: a large network's is as large as its gradients.
-      enableCpuMemArena: this.updater === undefined,
+      // An arena grows by powers of two and keeps what it has: a large network's is as large as its gradients. That of an
+      // update has room for a piece, over and over: without it the C library's heap is in ruins after some thousand.
+      enableCpuMemArena: arena,
       // A thread that sleeps takes longer to wake than a small operator takes; one that spins without end takes the
       // core from everything else (a busy machine trained four times slower). 50 µs: 147,000 rows a second of
       // 784-128-10 on two idle cores, where sleeping gave 107,000 and one thread 102,000.

@@ -9,7 +9,10 @@ export interface ParameterSpec {
   readonly trainable: boolean
   /** Weight decay leaves biases and the scales of normalization alone (`false`). */
   readonly decays: boolean
-  /** The values that a fresh run begins with. `random` gives uniform numbers in [0, 1), the parameter's own sequence. */
+  /**
+   * The values that a fresh run begins with, in a new array where they are trained. `random` gives uniform numbers in
+   * [0, 1), the parameter's own sequence.
+   */
   initial(random: () => number): Float32Array
 }
 

@@ -76,6 +76,12 @@ export function parameterShapes({ network }: Pick<NetworkJob, 'network'>): Recor
   return Object.fromEntries(trainableOf(network).parameters.map(({ name, shape }) => [name, shape]))
 }
 
+/** A checkpoint's bytes, and where in them the weights lie that are shipped. */
+interface Written {
+  readonly bytes: Uint8Array
+  readonly stored: Readonly<Record<string, Uint8Array>>
+}
+
 class Run {
   private readonly digest: string
   private readonly rows: number
@@ -140,7 +146,7 @@ class Run {
     let { epoch, step } = this.start
     const history = [...this.start.history]
     const { onCheckpoint } = this.context
-    let last: Uint8Array | undefined
+    let last: Written | undefined
     const isDone = (): boolean => epoch >= epochs || (stopping !== undefined && earlyStopping(stopping, history).stop)
     try {
       while (!isDone()) {
@@ -153,23 +159,23 @@ class Run {
         this.progress.endOfEpoch(epoch, step, metrics)
         if (onCheckpoint === undefined) continue
         last = this.checkpoint(epoch, step, history)
-        await onCheckpoint(last, epoch)
+        await onCheckpoint(last.bytes, epoch)
         // The garbage collector would come to it when there are two or three.
-        if (!isDone()) release(last)
+        if (!isDone()) release(last.bytes)
       }
     } finally {
       await this.engine.dispose()
     }
     const restored = stopping !== undefined && resolveEarlyStopping(stopping).restoreBest ? this.best : undefined
-    const shipped = restored?.tensors ?? this.weights.shipped(step)
-    // Beside the bytes of model and checkpoint the weights are there no longer than they have to.
-    if (last !== undefined) this.weights.dropState()
-    const onnx = inferenceModel(this.network, shipped)
+    const averages = restored === undefined ? this.weights.averages(step) : {}
+    // The model is written from the checkpoint: weights, checkpoint and model would be too much at a time.
+    const { bytes, stored } = last ?? this.checkpoint(epoch, step, history, true)
+    this.weights.drop()
     return {
-      onnx,
+      onnx: inferenceModel(this.network, restored?.tensors ?? { ...stored, ...averages }),
       metrics: history[(restored?.epoch ?? history.length) - 1] ?? {},
       history,
-      checkpoint: last ?? this.checkpoint(epoch, step, history, (name) => !this.weights.isFrozen(name)),
+      checkpoint: bytes,
       epochs: epoch,
       steps: step,
       seconds: this.progress.seconds,
@@ -219,26 +225,29 @@ class Run {
     }
   }
 
-  /** What a run goes on from; tensors whose names are `spent` are freed. */
-  private checkpoint(
-    epoch: number,
-    step: number,
-    history: Checkpoint['history'],
-    spent?: (name: string) => boolean,
-  ): Uint8Array {
+  /** What a run goes on from. `spent`: the weights are not needed any more, and are freed as they are copied. */
+  private checkpoint(epoch: number, step: number, history: Checkpoint['history'], spent = false): Written {
+    const [parameters, statistics] = [this.weights.parameters(), this.weights.statistics()]
     const checkpoint: Checkpoint = {
       job: this.digest,
       epoch,
       step,
       rows: this.rows,
-      parameters: this.weights.parameters(),
+      parameters,
       state: this.weights.state(),
-      statistics: this.weights.statistics(),
+      statistics,
       history,
       ...(this.best && { best: this.best }),
       environment: this.environment,
     }
-    return encodeCheckpoint(checkpoint, spent)
+    const ours = Object.entries({ ...parameters, ...checkpoint.state, ...statistics })
+    const free = ours.filter(([name]) => spent && !this.weights.isFrozen(name)).map(([, values]) => values)
+    const { bytes, placed } = encodeCheckpoint(checkpoint, free)
+    const stored = Object.entries({ ...parameters, ...statistics }).flatMap(([name, values]) => {
+      const place = placed.get(values)
+      return place === undefined ? [] : [[name, place] as const]
+    })
+    return { bytes, stored: Object.fromEntries(stored) }
   }
 
   private resumable(bytes: Uint8Array): Checkpoint {

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { openFeeder } from './batches/feeder.js'
 import { feederOptions } from './batches/job.js'
 import { Engine } from './engine.js'
+import { trainingGraph } from './graphs/training.js'
 import { trainableOf } from './layers/index.js'
 import { layoutOf } from './layout.js'
 import { release } from './release.js'
@@ -11,19 +12,19 @@ import { pieceOf } from './updater.js'
 import { initialValues, Weights } from './weights.js'
 
 const data = cornersData(90, 1)
-const network: NetworkConfig = {
+const networkOf = (units: number): NetworkConfig => ({
   ...cornersJob.network,
   layers: [
-    { type: 'dense', units: 70, activation: 'tanh' },
+    { type: 'dense', units, activation: 'tanh' },
     { type: 'batchNormalization' },
-    { type: 'dense', units: 70, activation: 'relu' },
+    { type: 'dense', units, activation: 'relu', name: 'middle' },
     { type: 'dropout', rate: 0.2 },
     { type: 'dense', units: 3, activation: 'softmax' },
   ],
-}
+})
 
 /** Everything that two epochs leave, the last batch of each smaller. */
-async function trained(optimizerConfig: OptimizerConfig, piece?: number) {
+async function trained(optimizerConfig: OptimizerConfig, piece?: number, network = networkOf(70)) {
   const job: NetworkJob = { ...cornersJob, network, optimizer: optimizerConfig, batchSize: 16 }
   const { batchSize, seed, loss } = job
   const trainable = trainableOf(network)
@@ -49,6 +50,25 @@ async function trained(optimizerConfig: OptimizerConfig, piece?: number) {
     for await (const { loss: one } of engine.epoch(epoch, 1 + epoch * engine.steps, () => 0.02)) losses.push(one)
   await engine.dispose()
   return { losses, parameters: weights.parameters(), state: weights.state(), statistics: weights.statistics() }
+}
+
+/** Slots whose gradients the last batch of a step gives as factors. */
+function factoredBy(optimizerConfig: OptimizerConfig, network = networkOf(300), before = 0): string[] {
+  const optimizer = resolveOptimizer(optimizerConfig)
+  const trainable = trainableOf(network)
+  const layout = layoutOf(optimizer, trainable)
+  const frozen = () => new Float32Array(0)
+  const { loss } = cornersJob
+  const order = {
+    loss,
+    optimizer,
+    network: trainable,
+    layout,
+    rowsType: 'float32',
+    softTargets: false,
+    frozen,
+  } as const
+  return [...trainingGraph(order, { rows: 16, before, last: true, apart: true }).factored]
 }
 
 describe('an update in pieces', () => {
@@ -82,12 +102,29 @@ describe('an update in pieces', () => {
       expect(await trained(optimizer, 367)).toEqual(await trained(optimizer))
     })
 
+  // Each element is the same sum over the batch, in the same order, in whichever piece it is.
+  it('is bit for bit that of one graph where a gradient is given as its factors', async () => {
+    const network = networkOf(300)
+    const optimizer = { type: 'adam', learningRate: 0.02 } as const
+    expect(factoredBy(optimizer, network)).toEqual(['middle/kernel'])
+    const whole = await trained(optimizer, undefined, network)
+    // 300 rows: 23 pieces of 13 and a row that is left, or each by itself.
+    expect(await trained(optimizer, 4001, network)).toEqual(whole)
+    expect(await trained(optimizer, 301, network)).toEqual(whole)
+  })
+
+  it('is given gradients as a whole where they are clipped or added to', () => {
+    expect(factoredBy({ type: 'sgd', learningRate: 1 })).toHaveLength(1)
+    expect(factoredBy({ type: 'sgd', learningRate: 1, accumulate: 2 }, networkOf(300), 1)).toHaveLength(0)
+    expect(factoredBy({ type: 'sgd', learningRate: 1, globalClipNorm: 1 })).toHaveLength(0)
+  })
+
   it('is for networks of more than four million trained parameters', () => {
     const layout = (units: number) => {
       const layers = [{ type: 'dense', units, useBias: false }] as const
       return layoutOf(
         resolveOptimizer({ type: 'sgd', learningRate: 1 }),
-        trainableOf({ ...network, input: { name: 'x', shape: [1024] }, layers }),
+        trainableOf({ ...cornersJob.network, input: { name: 'x', shape: [1024] }, layers }),
       )
     }
     expect(pieceOf(layout(4096))).toBeUndefined()

@@ -1,7 +1,7 @@
 import type { ResolvedOptimizer } from '@tideway/core'
 import { ACCUMULATED } from '@tideway/onnx'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { FEED, nextOf, SCALE, stateOf } from './graphs/names.js'
+import { FACTOR, FEED, nextOf, SCALE, stateOf } from './graphs/names.js'
 import { GRADIENT, UPDATED, updateGraph } from './graphs/update.js'
 import { elements, type Layout, type Slot } from './layout.js'
 import { release } from './release.js'
@@ -34,8 +34,15 @@ export interface UpdateStep {
   readonly rate: number
   /** Counts from 1. */
   readonly number: number
-  readonly scale?: Tensor | undefined
+  readonly scale: Tensor | undefined
   readonly summed: number
+  /** By slot, the gradients that are a product leftᵀ right; they are free afterwards. */
+  readonly factors: ReadonlyMap<string, Factors>
+}
+
+interface Factors {
+  readonly left: Tensor
+  readonly right: Tensor
 }
 
 /** Takes optimizer steps on parameters and state where they lie, with the gradients that a run has left. */
@@ -44,43 +51,70 @@ export class Updater {
 
   constructor(private readonly options: UpdaterOptions) {}
 
-  async update({ rate, number, scale, summed }: UpdateStep): Promise<void> {
-    const { layout, weights, piece } = this.options
+  async update({ rate, number, scale, summed, factors }: UpdateStep): Promise<void> {
+    const { layout, weights } = this.options
     const scalars = {
       [FEED.learningRate]: new Tensor('float32', Float32Array.of(rate), []),
       [FEED.step]: new Tensor('int64', BigInt64Array.of(BigInt(number)), []),
       ...(scale === undefined ? {} : { [SCALE]: scale }),
     }
     for (const slot of layout.slots) {
-      const session = await this.session(slot, scale !== undefined, summed)
-      const gradient = weights.values(stateOf(slot.name, ACCUMULATED))
+      const product = factors.get(slot.name)
+      const session = await this.session(slot, scale !== undefined, summed, product !== undefined)
       const changed = ['', ...layout.states].map(
         (state) => [stateOf(UPDATED, state), weights.values(stateOf(slot.name, state))] as const,
       )
-      for (let begin = 0; begin < gradient.length; begin += piece) {
-        const arrays = [...changed, [GRADIENT, gradient] as const]
-        const pieces = arrays.map(([name, whole]) => [name, whole.subarray(begin, begin + piece)] as const)
-        await updatePiece(session, pieces, scalars)
+      for (const { begin, end, gradient } of this.pieces(slot, product)) {
+        const pieces = changed.map(([name, whole]) => [name, whole.subarray(begin, end)] as const)
+        await updatePiece(session, pieces, { ...scalars, ...gradient })
+      }
+      for (const factor of Object.values(product ?? {})) release(factor.data as Float32Array)
+    }
+  }
+
+  /** The pieces of a slot, each with what the update is given for its gradient. */
+  private *pieces({ name, shape }: Slot, product?: Factors): Generator<Piece> {
+    const { weights, piece } = this.options
+    const count = elements(shape)
+    // A product is made of whole rows.
+    const width = product === undefined ? 1 : (shape[1] ?? 1)
+    const length = Math.max(1, Math.floor(piece / width)) * width
+    const whole = product === undefined ? weights.values(stateOf(name, ACCUMULATED)) : undefined
+    for (let begin = 0; begin < count; begin += length) {
+      const end = Math.min(begin + length, count)
+      yield {
+        begin,
+        end,
+        gradient: whole
+          ? { [GRADIENT]: rowOf(whole.subarray(begin, end)) }
+          : { ...product, [FACTOR.begin]: indexOf(begin / width), [FACTOR.end]: indexOf(end / width) },
       }
     }
   }
 
-  private session({ members }: Slot, scaled: boolean, summed: number): Promise<InferenceSession> {
+  private session({ members }: Slot, scaled: boolean, summed: number, factored: boolean): Promise<InferenceSession> {
     const { layout, optimizer, session } = this.options
-    const order = { step: optimizer.step, states: layout.states, decays: members[0]?.decays ?? true, scaled, summed }
-    const key = JSON.stringify([order.decays, scaled, summed])
+    const { step } = optimizer
+    const order = { step, states: layout.states, decays: members[0]?.decays ?? true, scaled, summed, factored }
+    const key = JSON.stringify([order.decays, scaled, summed, factored])
     const known = this.sessions.get(key) ?? session(updateGraph(order))
     this.sessions.set(key, known)
     return known
   }
 }
 
+interface Piece {
+  readonly begin: number
+  readonly end: number
+  readonly gradient: Readonly<Record<string, Tensor>>
+}
+
 async function updatePiece(
   session: InferenceSession,
   pieces: readonly (readonly [name: string, piece: Float32Array])[],
-  scalars: Readonly<Record<string, Tensor>>,
+  others: Readonly<Record<string, Tensor>>,
 ): Promise<void> {
-  const given = { ...scalars, ...Object.fromEntries(pieces.map(([name, piece]) => [name, rowOf(piece)])) }
+  const given = { ...others, ...Object.fromEntries(pieces.map(([name, piece]) => [name, rowOf(piece)])) }
   const used = session.inputNames.map((name) => [name, given[name] as Tensor])
   const out = await session.run(Object.fromEntries(used))
   for (const [name, piece] of pieces) {
@@ -93,3 +127,5 @@ async function updatePiece(
 }
 
 const rowOf = (piece: Float32Array): Tensor => new Tensor('float32', piece, [piece.length])
+
+const indexOf = (row: number): Tensor => new Tensor('int64', BigInt64Array.of(BigInt(row)), [1])

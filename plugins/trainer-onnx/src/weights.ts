@@ -10,7 +10,7 @@ import type { Trainable } from './trainable.js'
 export type Arrays = Readonly<Record<string, Float32Array>>
 type Feeds = Record<string, Tensor>
 
-/** What a run is begun with, by name. */
+/** What a run is begun with, by name: given away, as the arrays of trained parameters and of state are freed. */
 export interface InitialTensors {
   readonly parameters: Arrays
   readonly state: Arrays
@@ -24,7 +24,6 @@ export interface InitialTensors {
 export class Weights {
   private readonly sets: readonly [Feeds, Feeds] = [{}, {}]
   private readonly shapes: ReadonlyMap<string, readonly number[]>
-  private finished = false
   private readonly sides = new Map<string, 0 | 1>()
   private readonly frozen: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>
 
@@ -44,7 +43,12 @@ export class Weights {
       ...layout.slots.flatMap(({ name, shape }) => states.map((state) => [stateOf(name, state), shape] as const)),
       ...layout.statistics.map(({ name, shape }) => [name, shape] as const),
     ])
-    for (const [name, view] of this.views(['', ...layout.states])) view.set(parameters[name] ?? state[name] ?? [])
+    for (const [name, view] of this.views(['', ...layout.states])) {
+      const given = parameters[name] ?? state[name]
+      if (given === undefined) continue
+      view.set(given)
+      if (given.byteLength === given.buffer.byteLength) release(given)
+    }
     for (const { name } of layout.statistics) this.values(name).set(statistics[name] ?? [])
   }
 
@@ -59,8 +63,9 @@ export class Weights {
   }
 
   /** Where a run writes the gradients of a step: it reads each element, if at all, before it writes it. */
-  gradients(): Feeds {
-    const names = this.layout.slots.map(({ name }) => stateOf(name, ACCUMULATED))
+  gradients(but: ReadonlySet<string>): Feeds {
+    const slots = this.layout.slots.filter(({ name }) => !but.has(name))
+    const names = slots.map(({ name }) => stateOf(name, ACCUMULATED))
     return this.tensors(names, (name) => [nextOf(name), this.side(name)])
   }
 
@@ -74,15 +79,9 @@ export class Weights {
       }
   }
 
-  /** No step is to come: what is shipped needs no copies any more. */
-  finish(): void {
-    this.dropGradients()
-    this.finished = true
-  }
-
-  /** Frees the memory of the optimizer's state, behind the last step. */
-  dropState(): void {
-    for (const values of Object.values(this.state())) release(values)
+  /** Frees everything but frozen parameters, when a copy is all that is needed: the weights are done. */
+  drop(): void {
+    for (const set of this.sets) for (const { data } of Object.values(set)) release(data as Float32Array)
   }
 
   /** The current values themselves: of a slot, of its state or of a statistic. */
@@ -113,17 +112,14 @@ export class Weights {
   }
 
   /**
-   * The parameters that are shipped after so many steps, the frozen ones too, and the statistics: copies, but for
-   * tensors that no step writes. Where an average of the weights is kept, it stands in their place.
+   * The parameters that are shipped after so many steps, the frozen ones too, and the statistics: copies of those that a
+   * step writes. Where an average of the weights is kept, it stands in their place.
    */
   shipped(steps: number): Record<string, Float32Array> {
     const averages = this.averages(steps)
     const now = Object.entries({ ...this.parameters(), ...this.statistics() })
     return Object.fromEntries(
-      now.map(([name, values]) => [
-        name,
-        averages[name] ?? (this.finished || this.isFrozen(name) ? values : values.slice()),
-      ]),
+      now.map(([name, values]) => [name, averages[name] ?? (this.isFrozen(name) ? values : values.slice())]),
     )
   }
 

@@ -1,5 +1,5 @@
 import type { TrainJob } from '@tideway/core'
-import { GraphBuilder, type Value, writeModel } from '@tideway/onnx'
+import { GraphBuilder, graphOf, type Value, writeModel } from '@tideway/onnx'
 import type { ForwardContext, Trainable } from '../trainable.js'
 import { addCorrect, addLoss } from './loss.js'
 import { CORRECT, LOSS, type RowsType } from './names.js'
@@ -36,14 +36,23 @@ export function evaluationGraph(job: Pick<TrainJob, 'loss'>, network: Trainable,
   return writeModel(g.build())
 }
 
+/** Float32 values, or their bytes wherever they lie. */
+export type Stored = Float32Array | Uint8Array
+
 /** The network alone, with its weights, as it is shipped: float32 rows in, any number of them. */
-export function inferenceModel(network: Trainable, weights: Readonly<Record<string, Float32Array>>): Uint8Array {
+export function inferenceModel(network: Trainable, weights: Readonly<Record<string, Stored>>): Uint8Array {
   const g = new GraphBuilder('network')
   const x = g.input(network.input.name, 'float32', [null, ...network.input.shape])
   const context = using(network, (name, shape) =>
-    g.initializer(name, { dtype: 'float32', shape, data: weights[name] ?? new Float32Array(0) }),
+    // What a graph is does not depend on its weights.
+    g.initializer(name, { dtype: 'float32', shape, data: new Float32Array(0) }),
   )
   const { output } = network.forward(g, x, context, network.output.name)
   g.output(network.output.name, output)
-  return writeModel(g.build())
+  const model = g.build()
+  for (const tensor of graphOf(model).initializer) {
+    const { buffer, byteOffset, byteLength } = weights[tensor.name ?? ''] ?? tensor.rawData ?? new Uint8Array(0)
+    tensor.rawData = new Uint8Array(buffer, byteOffset, byteLength)
+  }
+  return writeModel(model)
 }

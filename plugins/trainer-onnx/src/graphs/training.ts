@@ -12,8 +12,9 @@ import {
 import type { Layout } from '../layout.js'
 import type { Trainable } from '../trainable.js'
 import { type Frozen, type Mask, TrainingContext } from './context.js'
+import { type Factors, factorsOf } from './factors.js'
 import { addLoss } from './loss.js'
-import { FEED, LOSS, nextOf, type RowsType, SCALE, stateOf } from './names.js'
+import { FEED, factorOf, LOSS, nextOf, type RowsType, SCALE, stateOf } from './names.js'
 import { multiplications } from './size.js'
 import { clipSlots, pack, unpack } from './slots.js'
 
@@ -36,7 +37,10 @@ export interface StepPart {
   readonly rows: number
   readonly before: number
   readonly last: boolean
-  /** Whether the optimizer is a graph of its own (see `updateGraph`): the last batch's ends with clipped gradients. */
+  /**
+   * Whether the optimizer is a graph of its own (see `updateGraph`): the last batch's ends with clipped gradients, or
+   * with the factors of those that are products.
+   */
   readonly apart?: boolean
 }
 
@@ -45,6 +49,8 @@ export interface TrainingStep {
   readonly model: Model
   /** Tensors that it takes and changes: input name to output name. */
   readonly carried: ReadonlyMap<string, string>
+  /** Slots whose gradients it gives as factors. */
+  readonly factored: ReadonlySet<string>
   /** Whether it gives what its gradients are still to be multiplied by. */
   readonly scaled: boolean
   /** Statistics that it takes and leaves as they are. */
@@ -79,6 +85,9 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last, apa
   const names = slots.map(({ name }) => name)
   const sums = before === 0 ? undefined : accumulatedInputs(g, layout)
   const changed = [...context.updates.keys()]
+  // A gradient that is clipped or added to is needed as a whole.
+  const whole = !apart || !last || before > 0 || optimizer.clipping !== undefined
+  const factored = new Map<string, Factors>()
   let scale: Value | undefined
   const clipped = (): Clipped => {
     const summed =
@@ -106,15 +115,27 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last, apa
     changed.push(...names.flatMap((name) => ['', ...states].map((state) => stateOf(name, state))))
   } else {
     const given: Clipped = last ? clipped() : { gradients: accumulateGradients(g, names, packed, sums) }
-    for (const [at, gradient] of given.gradients.entries())
-      g.output(nextOf(stateOf(names[at] as string, ACCUMULATED)), gradient)
+    for (const [at, gradient] of given.gradients.entries()) {
+      const name = names[at] as string
+      const factors = whole ? undefined : factorsOf(g.nodes, gradient)
+      if (factors === undefined) {
+        g.output(nextOf(stateOf(name, ACCUMULATED)), gradient)
+        changed.push(stateOf(name, ACCUMULATED))
+      } else {
+        factored.set(name, factors)
+      }
+    }
     scale = given.scale
     if (scale !== undefined) g.output(SCALE, scale)
-    changed.push(...names.map((name) => stateOf(name, ACCUMULATED)))
+    for (const [name, { left, right }] of factored) {
+      g.output(factorOf(name, 'left'), left)
+      g.output(factorOf(name, 'right'), right)
+    }
   }
   return {
     model: g.build(),
     carried: new Map(changed.map((name) => [name, nextOf(name)])),
+    factored: new Set(factored.keys()),
     scaled: scale !== undefined,
     kept: new Set([...context.statistics.keys()].filter((name) => !context.updates.has(name))),
     masks: context.masks,

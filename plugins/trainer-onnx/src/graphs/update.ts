@@ -1,5 +1,6 @@
 import type { ResolvedOptimizer } from '@tideway/core'
 import { GraphBuilder, optimizerStep, writeModel } from '@tideway/onnx'
+import { productPiece } from './factors.js'
 import { FEED, SCALE, stateOf } from './names.js'
 
 /** What the tensors of an update graph are called, whichever parameter they are of. */
@@ -14,19 +15,21 @@ export interface UpdateOrder {
   readonly scaled: boolean
   /** Batches that gradients are the sum of. */
   readonly summed: number
+  /** Whether gradients come as two factors, whose product is then in no memory as a whole. */
+  readonly factored: boolean
 }
 
 /**
  * The optimizer step alone, on any number of a parameter's elements: every optimizer changes an element by its own
  * gradient and state only, so that a parameter can be updated piece by piece.
  */
-export function updateGraph({ step, states, decays, scaled, summed }: UpdateOrder): Uint8Array {
+export function updateGraph({ step, states, decays, scaled, summed, factored }: UpdateOrder): Uint8Array {
   const g = new GraphBuilder('update')
   const piece = (name: string) => g.input(name, 'float32', [null])
   const inputs = {
     name: UPDATED,
     parameter: piece(UPDATED),
-    gradient: piece(GRADIENT),
+    gradient: factored ? productPiece(g) : piece(GRADIENT),
     state: Object.fromEntries(states.map((state) => [state, piece(stateOf(UPDATED, state))])),
     decays,
   }

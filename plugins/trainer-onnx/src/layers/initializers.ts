@@ -12,7 +12,13 @@ type Rules = {
 }
 
 const count = (shape: Shape): number => shape.reduce((product, size) => product * size, 1)
-const fill = (shape: Shape, value: () => number): Float32Array => Float32Array.from({ length: count(shape) }, value)
+
+/** A loop: `Float32Array.from` makes an object of every number. */
+function fill(shape: Shape, value: () => number): Float32Array {
+  const out = new Float32Array(count(shape))
+  for (let at = 0; at < out.length; at++) out[at] = value()
+  return out
+}
 
 /** Keras's fans: of a convolution's kernel [...window, in, out] the window counts for both. */
 export function fansOf(shape: Shape): { readonly fanIn: number; readonly fanOut: number } {

@@ -82,7 +82,10 @@ class Workbench {
     const observed = await observe(model, plan, signature, rows, runtime)
     const wantedRows = Math.floor(TRIAL_VALUES / Math.max(1, observed.perRow))
     const trial = someRows(signature, rows, Math.max(MIN_TRIAL_ROWS, Math.min(MAX_TRIAL_ROWS, wantedRows)))
-    const outputs = measuredAt(model.graph, view)
+    const measured = measuredAt(model.graph, view)
+    // A model that answers classes is measured at its last layer.
+    const last = plan.steps.findLast((step) => step.linear !== undefined)
+    const outputs = measured.length > 0 || last === undefined ? measured : [rawOf(last)]
     const wanted = await gather(runtime, model, signature, trial, outputs)
     return new Workbench(source, model, view, plan, observed, trial, outputs, wanted)
   }

@@ -5,8 +5,11 @@ import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import fc from 'fast-check'
 import { InferenceSession } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
+import { graphOf, makeNode } from '../../format/node.js'
 import { readModel } from '../../format/read.js'
-import { runOnce } from '../models.fixture.js'
+import { ELEMENT_TYPE } from '../../format/types.js'
+import { writeModel } from '../../format/write.js'
+import { floats, modelOf, runOnce } from '../models.fixture.js'
 import { createInt8Quantizer } from '../quantizer.js'
 import { interpret } from './interpreter.fixture.js'
 import { NETWORKS, Network } from './networks.fixture.js'
@@ -53,6 +56,77 @@ describe.each(Object.entries(NETWORKS))('%s, as integers', (_, network) => {
     const conversions = left.filter((name) => name === 'QuantizeLinear' || name === 'DequantizeLinear')
     if (!isAttention) expect(conversions).toEqual(['QuantizeLinear'])
     expect(left.filter((name) => ['Conv', 'Gemm', 'MatMul', 'Add', 'Relu', 'Clip', 'Mul'].includes(name))).toEqual([])
+  })
+})
+
+describe('models of other shapes', () => {
+  it('that answer classes are measured at their last layer', async () => {
+    const g = new Network([1, 6], 3)
+    const a = g.op('Relu', [g.dense('x', 6, 8)])
+    g.op('ArgMax', [g.dense(a, 8, 4)], { axis: 1n, keepdims: 0n }, 'y')
+    const read = readModel(g.bytes([null]))
+    const tensor = read.graph?.output[0]?.type?.value
+    if (tensor?.case === 'tensorType') tensor.value.elemType = ELEMENT_TYPE.int64
+    const { onnx, layers } = await quantize(writeModel(read), g, 'qdq')
+    expect(layers.map(({ outputSnrDb }) => (outputSnrDb ?? 0) > 25)).toEqual([true, true])
+    const session = await runtime.load(onnx)
+    const { y } = await session.run({ x: g.rows(8) })
+    await session.dispose()
+    expect(y?.dtype).toBe('int64')
+  })
+
+  it('keep names that a branch reads from outside, also of what is carried as integers', async () => {
+    const g = new Network([1, 6], 4)
+    const a = g.op('Relu', [g.dense('x', 6, 6)])
+    const b = g.op('Relu', [g.dense(a, 6, 6)])
+    const branch = (factor: number) =>
+      graphOf(
+        readModel(
+          modelOf({
+            output: { name: `b${factor}`, dtype: 'float32', shape: [null, 6] },
+            node: [makeNode('Mul', [a, `f${factor}`], [`b${factor}`])],
+            constants: { [`f${factor}`]: floats([], [factor]) },
+          }),
+        ),
+      )
+    const condition = g.op('Greater', [
+      g.op('ReduceMax', [b], { keepdims: 0n }),
+      g.op('Constant', [], { value: floats([], [0.5]) }),
+    ])
+    for (let i = 0; i < 2; i++)
+      g.op('If', [condition], { then_branch: branch(2 + 2 * i), else_branch: branch(3 + 2 * i) }, `if${i}`)
+    g.op('Add', [g.op('Add', ['if0', 'if1']), b], {}, 'y')
+    const bytes = g.bytes()
+    for (const form of ['qdq', 'operators'] as const) {
+      const { onnx, quantized } = await quantize(bytes, g, form)
+      expect(quantized).toHaveLength(2)
+      const x = g.rows(32, 5)
+      expect(decibels(await runOnce(runtime, onnx, { x }), await runOnce(runtime, bytes, { x }))).toBeGreaterThan(25)
+    }
+  })
+
+  it('move integers by every operator that only moves', async () => {
+    const moves: [string, (g: Network, x: string) => string][] = [
+      ['DepthToSpace', (g, x) => g.op('DepthToSpace', [x], { blocksize: 2n })],
+      ['SpaceToDepth', (g, x) => g.op('SpaceToDepth', [x], { blocksize: 2n })],
+      ['Slice', (g, x) => g.op('Slice', [x, g.sizes(1), g.sizes(4), g.sizes(2)])],
+      ['Resize', (g, x) => g.op('Resize', [x, '', g.scales(1, 1, 2, 2)], { mode: 'nearest' })],
+      ['Unsqueeze', (g, x) => g.op('Squeeze', [g.op('Unsqueeze', [x, g.sizes(1)]), g.sizes(1)])],
+    ]
+    for (const [name, move] of moves) {
+      const g = new Network([1, 4, 6, 6], 6)
+      const a = move(g, g.op('Relu', [g.conv('x', [4, 4, 1, 1])]))
+      const channels = { DepthToSpace: 1, SpaceToDepth: 16 }[name] ?? 4
+      const c = g.conv(a, [4, channels, 1, 1])
+      g.dense(g.op('Flatten', [g.op('GlobalAveragePool', [c])]), 4, 3, 'y')
+      const bytes = g.bytes()
+      const { onnx, kept } = await quantize(bytes, g, 'operators')
+      expect(kept, name).toEqual([])
+      const x = g.rows(8, 9)
+      expect(decibels(await runOnce(runtime, onnx, { x }), await runOnce(runtime, bytes, { x })), name).toBeGreaterThan(
+        22,
+      )
+    }
   })
 })
 

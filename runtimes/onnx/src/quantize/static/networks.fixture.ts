@@ -32,6 +32,12 @@ export class Network {
     return name
   }
 
+  scales(...values: number[]): string {
+    const name = `k${this.next++}`
+    this.constants[name] = floats([values.length], values)
+    return name
+  }
+
   op(opType: string, inputs: string[], attributes: Parameters<typeof makeNode>[3] = {}, name?: string): string {
     const output = name ?? `v${this.next++}`
     this.node.push(makeNode(opType, inputs, [output], attributes))

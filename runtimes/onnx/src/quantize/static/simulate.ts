@@ -116,12 +116,19 @@ function simulated(
   }
   const float = (name: string): string => (made.has(name) && plan.tensors.has(name) ? grid(name) : name)
 
+  /** Gives the result of an absorbed activation, which a branch reads, under its name. */
+  const restored = new Set<string>()
+  const restore = (name: string): void => {
+    if (made.get(name)?.limits === undefined || restored.has(name)) return
+    restored.add(name)
+    node.push(makeNode('Identity', [grid(name)], [name]))
+  }
+
   for (const item of graph.node) {
     const step = last.get(item)
     if (step === undefined) {
       if (!inside.has(item)) {
-        const captured = [...capturedBy(item)]
-        for (const name of captured) if (float(name) !== name) node.push(makeNode('Identity', [float(name)], [name]))
+        for (const name of capturedBy(item)) restore(name)
         node.push({ ...item, input: item.input.map(float) })
       }
       continue

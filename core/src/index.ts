@@ -136,6 +136,12 @@ export {
   type Balance,
   balanceSchema,
 } from './pipeline/augment.js'
+export {
+  type QuantizationAware,
+  quantizationAwareSchema,
+  type ResolvedQuantizationAware,
+  resolveQuantizationAware,
+} from './pipeline/aware.js'
 export { type ClassCounts, checkDataset, classCounts } from './pipeline/check-dataset.js'
 export {
   type CategoryColumn,

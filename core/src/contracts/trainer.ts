@@ -1,5 +1,6 @@
 import type { Activation, LayerConfig, NetworkConfig } from '../network/schema.js'
 import type { Augment, Balance } from '../pipeline/augment.js'
+import type { QuantizationAware } from '../pipeline/aware.js'
 import type { FineTune } from '../pipeline/finetune.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from '../pipeline/training.js'
 import type { Tensor } from './tensor.js'
@@ -20,6 +21,8 @@ export interface TrainJob {
   /** Initialisation, shuffling. The same seed, machine, provider and thread count give the same bits. */
   readonly seed: number
   readonly earlyStopping?: EarlyStoppingConfig | undefined
+  /** The last epochs are trained with the rounding of int8. */
+  readonly quantizationAware?: QuantizationAware | undefined
   /** What is done to training rows, anew in each epoch; validation rows stay as they are. */
   readonly augment?: Augment | undefined
   /** What is done about classes of unequal size. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
 import { augmentSchema, balanceSchema } from './augment.js'
+import { quantizationAwareSchema } from './aware.js'
 import { baseSchema } from './finetune.js'
 import { precisionOf, recipeSchema } from './recipe.js'
 import { earlyStoppingSchema, lossSchema, optimizerSchema } from './training.js'
@@ -49,6 +50,7 @@ export const jobSpecSchema = z
     epochs: z.int().positive().max(100_000),
     seed: z.int(),
     earlyStopping: earlyStoppingSchema.optional(),
+    quantizationAware: quantizationAwareSchema.optional(),
     augment: augmentSchema.optional(),
     balance: balanceSchema.optional(),
     gates: gatesSchema,

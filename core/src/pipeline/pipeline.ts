@@ -2,6 +2,7 @@ import { errors } from '../errors.js'
 import type { NetworkConfig } from '../network/schema.js'
 import { narrow } from '../wire/parse.js'
 import type { Augment, Balance } from './augment.js'
+import type { QuantizationAware } from './aware.js'
 import type { Dataset } from './dataset.js'
 import type { BaseModel } from './finetune.js'
 import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
@@ -23,6 +24,7 @@ export interface PipelineConfig {
   readonly epochs?: number
   readonly seed?: number
   readonly earlyStopping?: EarlyStoppingConfig
+  readonly quantizationAware?: QuantizationAware
   readonly augment?: Augment
   readonly balance?: Balance
   /** Rows (whole numbers) or shares (below 1) of the data. */
@@ -107,6 +109,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
       epochs: run.epochs ?? config.epochs ?? pipelineDefaults.epochs,
       seed,
       earlyStopping: config.earlyStopping,
+      quantizationAware: config.quantizationAware,
       augment: config.augment,
       balance: config.balance,
       gates: { ...pipelineDefaults.gates, ...config.gates },

@@ -24,6 +24,18 @@ export interface Checkpoint {
   /** What is shipped of the best epoch (counted from 1), where early stopping looks for one. */
   readonly best?: { readonly epoch: number; readonly tensors: Readonly<Record<string, Float32Array>> }
   readonly environment: Readonly<Record<string, string | number>>
+  /** What came before epochs that are aware of quantization, in a checkpoint of those: epochs and steps above are theirs. */
+  readonly aware?: FloatPart
+}
+
+/** Epochs trained in float, behind which rounding began. */
+export interface FloatPart {
+  /** The float model that they gave. */
+  readonly model: Uint8Array
+  /** How many there were to be. */
+  readonly planned: number
+  readonly steps: number
+  readonly history: Checkpoint['history']
 }
 
 /** What makes two runs the same but for their length. */
@@ -57,6 +69,18 @@ export function decodeCheckpoint(bytes: Uint8Array, network: Trainable): Checkpo
   if (issues.length === 0) issues.push(...networkIssues(network, value as unknown as Checkpoint))
   if (issues.length > 0) throw errors.CHECKPOINT_MISMATCH({ issues })
   return value as unknown as Checkpoint
+}
+
+/** The float part that came before a checkpoint; undefined for one of such a part, and for what is none at all. */
+export function floatPartOf(bytes: Uint8Array): FloatPart | undefined {
+  const value = unpack(bytes)
+  const part = isRecord(value) ? value['aware'] : undefined
+  if (!isRecord(part)) return undefined
+  const { model, planned, steps, history } = part
+  const whole = Number.isSafeInteger(planned) && Number.isSafeInteger(steps)
+  if (!(model instanceof Uint8Array) || !whole || !Array.isArray(history) || !history.every(isRecord))
+    throw errors.CHECKPOINT_MISMATCH({ issues: ['what came before rounding is missing'] })
+  return part as unknown as FloatPart
 }
 
 function networkIssues(network: Trainable, checkpoint: Checkpoint): string[] {

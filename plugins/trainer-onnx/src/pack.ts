@@ -43,7 +43,7 @@ function* chunksOf(value: unknown): Generator<Uint8Array | Float32Array> {
   if (value instanceof Float32Array) {
     yield header(0xc9, value.byteLength + 1, ...FLOAT32)
     yield value
-  } else if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+  } else if (typeof value === 'object' && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
     const entries = Object.entries(value)
     yield header(0xdf, entries.length)
     for (const [key, item] of entries) {

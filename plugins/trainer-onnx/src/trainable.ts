@@ -60,6 +60,8 @@ export interface Trainable {
   readonly mayMiss?: (place: number) => boolean
   /** Values of statistics that are fitted on the training rows before the first step (Keras's `adapt`), by name. */
   fit?(inputs: Tensor): ReadonlyMap<string, Float32Array>
+  /** The float file that is shipped, of parameters and statistics, where it is not what `forward` builds for use. */
+  write?(tensors: Readonly<Record<string, Float32Array>>): Uint8Array
   /**
    * Adds the forward pass to a graph. `rows` is float32 [batch, ...input.shape], where batch may be a free size.
    * Node names are the layers', the same in every graph; the output value is named `outputName`.

@@ -10,6 +10,7 @@ import {
   type Trainer,
   type TrainJob,
 } from '@tideway/core'
+import { fitAware, type Phase } from './aware/phases.js'
 import { type Feeder, openFeeder } from './batches/feeder.js'
 import { balancedLoss, feederOptions } from './batches/job.js'
 import { channelBlock } from './block.js'
@@ -51,6 +52,7 @@ export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
     fit: async (job, context) => {
       const { network, notes } = trainableIn(job, context.base)
       checkData(job, network, context.train, context.validation)
+      const digest = jobDigest(job, context.base)
       const asked = context.threads ?? options.threads
       const fitting = (multiplications: number): number =>
         Math.min(availableParallelism(), MAX_THREADS[isSmall(multiplications) ? 'small' : 'other'])
@@ -58,7 +60,7 @@ export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
         threads: (multiplications: number): number => asked ?? fitting(multiplications),
         block: await channelBlock(),
       }
-      return new Run(job, network, notes, context, machine).fit()
+      return fitAware({ job, network, notes, context }, (phase) => new Run(phase, digest, machine).fit())
     },
   }
 }
@@ -83,7 +85,9 @@ interface Written {
 }
 
 class Run {
-  private readonly digest: string
+  private readonly job: TrainJob
+  private readonly network: Trainable
+  private readonly context: TrainContext
   private readonly rows: number
   private readonly stepsPerEpoch: number
   private readonly environment: Checkpoint['environment']
@@ -95,15 +99,16 @@ class Run {
   private best: Checkpoint['best']
 
   constructor(
-    private readonly job: TrainJob,
-    private readonly network: Trainable,
-    private readonly notes: readonly string[],
-    private readonly context: TrainContext,
+    private readonly phase: Phase,
+    private readonly digest: string,
     machine: Pick<EngineOptions, 'threads' | 'block'>,
   ) {
+    const { job, network, context } = phase
+    this.job = job
+    this.network = network
+    this.context = context
     const { train } = context
     const optimizer = resolveOptimizer(job.optimizer)
-    this.digest = jobDigest(job, context.base)
     this.rows = train.inputs.shape[0] ?? 0
     this.rate = learningRateOf(job.optimizer.learningRate)
     const resumed = context.resumeFrom === undefined ? undefined : this.resumable(context.resumeFrom)
@@ -171,8 +176,9 @@ class Run {
     // The model is written from the checkpoint: weights, checkpoint and model would be too much at a time.
     const { bytes, stored } = last ?? this.checkpoint(epoch, step, history, true)
     this.weights.drop()
+    const tensors = restored?.tensors ?? { ...stored, ...averages }
     return {
-      onnx: inferenceModel(this.network, restored?.tensors ?? { ...stored, ...averages }),
+      onnx: this.network.write?.(floatsOf(tensors)) ?? inferenceModel(this.network, tensors),
       metrics: history[(restored?.epoch ?? history.length) - 1] ?? {},
       history,
       checkpoint: bytes,
@@ -181,7 +187,7 @@ class Run {
       seconds: this.progress.seconds,
       samplesPerSecond: this.progress.samplesPerSecond,
       environment: this.environment,
-      notes: this.notes,
+      notes: this.phase.notes,
     }
   }
 
@@ -239,6 +245,7 @@ class Run {
       history,
       ...(this.best && { best: this.best }),
       environment: this.environment,
+      ...(this.phase.before && { aware: this.phase.before }),
     }
     const ours = Object.entries({ ...parameters, ...checkpoint.state, ...statistics })
     const free = ours.filter(([name]) => spent && !this.weights.isFrozen(name)).map(([, values]) => values)
@@ -261,6 +268,16 @@ class Run {
     if (issues.length > 0) throw errors.CHECKPOINT_MISMATCH({ issues })
     return checkpoint
   }
+}
+
+/** Tensors as arrays of their own, where they are bytes of a checkpoint. */
+function floatsOf(tensors: Readonly<Record<string, Float32Array | Uint8Array>>): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, values]) => [
+      name,
+      values instanceof Float32Array ? values : new Float32Array(values.slice().buffer),
+    ]),
+  )
 }
 
 /** What bit-identity depends on. */

@@ -6,6 +6,7 @@ import {
   type LossConfig,
   lossSchema,
   optimizerSchema,
+  quantizationAwareSchema,
   type ResolvedLoss,
   resolveEarlyStopping,
   resolveLoss,
@@ -46,8 +47,16 @@ export function trainableIn(job: TrainJob, base: Uint8Array | undefined): Subjec
   else if (subject !== undefined) issues.push(...lossIssues(loss.data, subject))
   const stopping = earlyStoppingSchema.optional().safeParse(job.earlyStopping)
   if (!stopping.success) issues.push(...issuesOf(stopping.error).map((issue) => `earlyStopping.${issue}`))
+  issues.push(...awareIssues(job))
   if (issues.length > 0 || subject === undefined) throw errors.TRAIN_CONFIG_INVALID({ issues })
   return subject
+}
+
+function awareIssues({ quantizationAware, epochs }: TrainJob): string[] {
+  if (quantizationAware === undefined) return []
+  const aware = quantizationAwareSchema.safeParse(quantizationAware)
+  if (!aware.success) return issuesOf(aware.error).map((issue) => `quantizationAware.${issue}`)
+  return aware.data.epochs <= epochs ? [] : [`quantizationAware.epochs: ${aware.data.epochs} of a job of ${epochs}`]
 }
 
 /** A subject with what losses need to know of how it ends, and where a job says so. */

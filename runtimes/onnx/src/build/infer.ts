@@ -1,4 +1,5 @@
 import type { InferRule } from './context.js'
+import { FAKE_QUANTIZE, inferFakeQuantize } from './fake-quantize.js'
 import { inferEinsum } from './infer-einsum.js'
 import { inferElementwise } from './infer-elementwise.js'
 import { inferIndex } from './infer-index.js'
@@ -21,4 +22,5 @@ export const INFER: Readonly<Record<string, InferRule>> = {
   ...inferRecurrent,
   ...inferReduce,
   ...inferSpatial,
+  [FAKE_QUANTIZE]: inferFakeQuantize,
 }

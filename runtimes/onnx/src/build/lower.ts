@@ -1,5 +1,6 @@
 import type { Attributes } from '../format/node.js'
 import type { NodeContext } from './context.js'
+import { FAKE_QUANTIZE, lowerFakeQuantize } from './fake-quantize.js'
 import type { GraphBuilder } from './graph-builder.js'
 import { lowerConv } from './lower-conv.js'
 import { lowerBatchNormalization } from './lower-normalization.js'
@@ -96,4 +97,5 @@ export const LOWER: Readonly<Record<string, Lowering>> = {
   LSTM: lowerRecurrent,
   RNN: lowerRecurrent,
   SoftmaxCrossEntropyLoss: crossEntropy,
+  [FAKE_QUANTIZE]: lowerFakeQuantize,
 }

@@ -9,6 +9,7 @@ import { lossRules } from './rules-loss.js'
 import { normRules } from './rules-norm.js'
 import { poolRules } from './rules-pool.js'
 import { productRules } from './rules-product.js'
+import { quantizeRules } from './rules-quantize.js'
 import { recurrentRules } from './rules-recurrent.js'
 import { reduceRules } from './rules-reduce.js'
 import { resizeRules } from './rules-resize.js'
@@ -32,6 +33,7 @@ export const GRADIENTS: Rules = {
   ...normRules,
   ...poolRules,
   ...productRules,
+  ...quantizeRules,
   ...recurrentRules,
   ...reduceRules,
   ...resizeRules,

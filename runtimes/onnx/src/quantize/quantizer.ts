@@ -4,16 +4,17 @@ import { errors } from '../errors.js'
 import { graphOf, opsetOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { signatureOf } from '../format/signature.js'
-import type { Graph } from '../generated/onnx_pb.js'
+import type { Graph, Model } from '../generated/onnx_pb.js'
 import { checkCalibration } from './calibrate.js'
 import { missingIn } from './missing.js'
 import { type Attempt, attempt, type Source } from './static/attempt.js'
 import { medians } from './static/latency.js'
-import { DEFAULT_INT8_OPTIONS, type Int8Options, type ResolvedInt8Options } from './static/options.js'
+import { type Int8Options, withTrained } from './static/options.js'
 import { type Kept, NO_PLAN, type Plan, planOf } from './static/plan.js'
 import { type LayerReport, reportStored } from './static/report.js'
 import { someRows, type Whole } from './static/rows.js'
 import { storedWeights } from './static/stored.js'
+import { takeRounding } from './static/trained.js'
 import { writeQuantized } from './static/write.js'
 import { labelOf, subgraphsOf, viewOf } from './view.js'
 
@@ -52,15 +53,12 @@ export interface Int8Quantizer extends Quantizer {
  * const { onnx, layers } = await createInt8Quantizer().quantize(bytes, calibration, runtime, { precision: 'int8' })
  */
 export function createInt8Quantizer(options: Int8Options = {}): Int8Quantizer {
-  const resolved: ResolvedInt8Options = { ...DEFAULT_INT8_OPTIONS, ...options }
   return {
     name: 'onnx-int8',
     async quantize(bytes, calibration, runtime) {
       const model = readModel(bytes)
-      const quantized = [...integerNodes(graphOf(model))]
-      if (quantized.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes: quantized })
-      const opset = opsetOf(model)
-      if (opset < MIN_OPSET) throw errors.QUANTIZE_OPSET_TOO_OLD({ opset, minimum: MIN_OPSET })
+      refuseUnfit(model)
+      const resolved = withTrained(options, takeRounding(model))
       await cleanUp(model, runtime)
       const graph = graphOf(model)
       const signature = signatureOf(model)
@@ -137,7 +135,15 @@ async function finite(source: Source, float: Map<string, string>): Promise<Attem
   }
 }
 
-function refuseNothing(plan: Plan): void {
+/** Throws for a model that is quantized already, or of too old an operator set. */
+export function refuseUnfit(model: Model): void {
+  const nodes = [...integerNodes(graphOf(model))]
+  if (nodes.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes })
+  const opset = opsetOf(model)
+  if (opset < MIN_OPSET) throw errors.QUANTIZE_OPSET_TOO_OLD({ opset, minimum: MIN_OPSET })
+}
+
+export function refuseNothing(plan: Plan): void {
   if (!plan.steps.some(({ linear }) => linear !== undefined)) throw nothing(plan)
 }
 

@@ -5,6 +5,7 @@ import { indexCases } from './index-operators.fixture.js'
 import { layoutCases } from './layout.fixture.js'
 import { lossCases } from './loss.fixture.js'
 import { productCases } from './product.fixture.js'
+import { quantizeCases } from './quantize.fixture.js'
 import { recurrentCases } from './recurrent.fixture.js'
 import { reduceCases } from './reduce.fixture.js'
 import { spatialCases } from './spatial.fixture.js'
@@ -17,6 +18,7 @@ export const CASES: Cases = {
   ...layoutCases,
   ...lossCases,
   ...productCases,
+  ...quantizeCases,
   ...recurrentCases,
   ...reduceCases,
   ...spatialCases,

@@ -2,7 +2,7 @@ import type { Runtime, Signature, Tensors } from '@tideway/core'
 import type { Graph, Node } from '../../generated/onnx_pb.js'
 import { type AffineScale } from '../reference.js'
 import { type GraphView, viewOf } from '../view.js'
-import { chooseRanges, outputError, rangesBy } from './choose.js'
+import { chooseRanges, givenRanges, outputError, rangesBy } from './choose.js'
 import { channelMeans, correctBiases, hasBias } from './correct.js'
 import { equalized, pairsOf, peaksOf } from './equalize.js'
 import { momentsOf } from './moments.js'
@@ -101,7 +101,11 @@ class Workbench {
 
   async finish(): Promise<Attempt> {
     const { options } = this.source
-    const start = rangesBy(options.ranges === 'auto' ? 'mse' : options.ranges, this.observed.histograms)
+    const { ranges } = options
+    const start =
+      typeof ranges === 'object'
+        ? givenRanges(ranges, this.observed.histograms, this.plan)
+        : rangesBy(ranges === 'auto' ? 'mse' : ranges, this.observed.histograms)
     const weights = await this.rounded(this.nearest(start.scales))
     const measured = (simulation: Simulation, setting: Setting): Promise<number> =>
       outputError(simulation, this.trial, this.wanted, setting)
@@ -155,10 +159,15 @@ class Workbench {
     return scales.get(this.plan.groupOf.get(step.inputs[0] ?? '') ?? '')?.scale ?? 1
   }
 
+  /** The largest integer of a weight. */
+  private get most(): number {
+    return 2 ** (this.source.options.weightBits - 1) - 1
+  }
+
   private nearest(scales: ReadonlyMap<string, AffineScale>): Map<Step, IntegerWeights> {
     return new Map(
       this.layers().flatMap((step) =>
-        step.linear === undefined ? [] : [[step, quantizeWeights(step.linear, this.scaleOf(step, scales))]],
+        step.linear === undefined ? [] : [[step, quantizeWeights(step.linear, this.scaleOf(step, scales), this.most)]],
       ),
     )
   }

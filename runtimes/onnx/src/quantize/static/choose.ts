@@ -1,6 +1,8 @@
 import type { Tensors } from '@tideway/core'
 import { type AffineScale, affineScale, UINT8 } from '../reference.js'
 import type { Histogram } from './histogram.js'
+import type { GivenRanges } from './options.js'
+import type { Plan } from './plan.js'
 import { RANGES, type RangeMethod } from './ranges.js'
 import type { FloatTensor } from './rows.js'
 import type { Setting, Simulation } from './simulate.js'
@@ -10,13 +12,34 @@ export const METHODS = Object.keys(RANGES) as RangeMethod[]
 /** By group of tensors with one scale. */
 export interface ChosenRanges {
   readonly scales: ReadonlyMap<string, AffineScale>
-  readonly methods: ReadonlyMap<string, RangeMethod>
+  readonly methods: ReadonlyMap<string, RangeMethod | 'given'>
 }
 
 /** The scale of each group by one method. */
 export function rangesBy(method: RangeMethod, histograms: ReadonlyMap<string, Histogram>): ChosenRanges {
   const scales = new Map([...histograms].map(([group, seen]) => [group, scaleBy(method, seen)]))
   return { scales, methods: new Map([...histograms.keys()].map((group) => [group, method])) }
+}
+
+/** The scales of ranges that are given; groups without one get that of least squared error. */
+export function givenRanges(
+  given: GivenRanges,
+  histograms: ReadonlyMap<string, Histogram>,
+  { sources }: Pick<Plan, 'sources'>,
+): ChosenRanges {
+  const { scales, methods } = rangesBy('mse', histograms)
+  const chosen: { scales: Map<string, AffineScale>; methods: Map<string, RangeMethod | 'given'> } = {
+    scales: new Map(scales),
+    methods: new Map(methods),
+  }
+  for (const group of histograms.keys()) {
+    const name = [group, ...(sources.get(group) ?? [])].find((item) => Object.hasOwn(given, item))
+    const range = name === undefined ? undefined : given[name]
+    if (range === undefined) continue
+    chosen.scales.set(group, affineScale(range.min, range.max, UINT8))
+    chosen.methods.set(group, 'given')
+  }
+  return chosen
 }
 
 function scaleBy(method: RangeMethod, seen: Histogram): AffineScale {

@@ -1,10 +1,19 @@
-import type { RangeMethod } from './ranges.js'
+import type { RangeMethod, ValueRange } from './ranges.js'
 import type { Form } from './write.js'
 
 /** Tells how good a quantized file is: its loss against the float model by whatever measure, 0 for none. */
 export interface LossGate {
   readonly maxLoss: number
   measure(onnx: Uint8Array): Promise<number>
+}
+
+/** Ranges by the tensor that a group is called by, or by any of those that hold its values. */
+export type GivenRanges = Readonly<Record<string, ValueRange>>
+
+/** How a file was rounded while it was trained. */
+export interface Trained {
+  readonly weightBits: number
+  readonly ranges: GivenRanges
 }
 
 /** Everything has a default that is chosen by measurement where it can be. */
@@ -16,13 +25,20 @@ export interface Int8Options {
    * `qdq` or `stored`, by what the runtime takes for one row, which makes the file depend on the machine.
    */
   readonly form?: Form | 'stored' | 'fastest'
-  /** How ranges of activations are chosen; `auto` takes for each tensor what makes the least error in the outputs. */
-  readonly ranges?: RangeMethod | 'auto'
+  /**
+   * How ranges of activations are chosen; `auto` takes those that the file was trained with (see `writeRounding`), else
+   * for each tensor what makes the least error in the outputs. Or the ranges themselves, by tensor: as with those of a
+   * file, nothing else is changed then either, unless options ask for it (no equalization, weights rounded to the nearest
+   * integers, biases as they are), since that is what was trained.
+   */
+  readonly ranges?: RangeMethod | 'auto' | GivenRanges
   /** Cross-layer equalization; `auto` where it lowers the error in the outputs. */
   readonly equalize?: boolean | 'auto'
   /** How weights are rounded: each to the nearest integer, or all of a layer together so that its result is nearest. */
   readonly rounding?: 'nearest' | 'layer'
   readonly correctBias?: boolean
+  /** Fewer than 8 leave int8 weights on so many levels: coarser, and files that compress better; 2 to 8. */
+  readonly weightBits?: number
   /** When the loss is above its limit, layers go back to float, those that hurt most first, until it is not. */
   readonly gate?: LossGate
 }
@@ -35,4 +51,22 @@ export const DEFAULT_INT8_OPTIONS: Required<Omit<Int8Options, 'gate'>> = Object.
   equalize: 'auto',
   rounding: 'layer',
   correctBias: true,
+  weightBits: 8,
 } as const)
+
+/** What the options do not say, for a model that was trained with rounding: it is to be rounded in the same way. */
+const TRAINED = Object.freeze({ equalize: false, rounding: 'nearest', correctBias: false } as const)
+
+/** The options with nothing left out, for a file that was trained so. */
+export function withTrained(options: Int8Options, own: Trained | undefined): ResolvedInt8Options {
+  const asked = options.ranges ?? DEFAULT_INT8_OPTIONS.ranges
+  const isOwn = asked === 'auto' && own !== undefined
+  const ranges = isOwn ? own.ranges : asked
+  return {
+    ...DEFAULT_INT8_OPTIONS,
+    ...(typeof ranges === 'object' && TRAINED),
+    ...(isOwn && { weightBits: own.weightBits }),
+    ...options,
+    ranges,
+  }
+}

@@ -18,7 +18,7 @@ export interface LayerReport {
   readonly weightSnrDb: number | null
   readonly weights: number
   /** Of the tensor that it takes; null where that is float. */
-  readonly input: { readonly range: RangeMethod; readonly scale: number; readonly zeroPoint: number } | null
+  readonly input: { readonly range: RangeMethod | 'given'; readonly scale: number; readonly zeroPoint: number } | null
 }
 
 interface Power {
@@ -35,7 +35,7 @@ export async function reportLayers(
   parts: {
     readonly wanted: ReadonlyMap<string, FloatTensor>
     readonly weights: ReadonlyMap<Step, IntegerWeights>
-    readonly methods: ReadonlyMap<string, RangeMethod>
+    readonly methods: ReadonlyMap<string, RangeMethod | 'given'>
   },
 ): Promise<LayerReport[]> {
   const powers = new Map<string, Power>()

@@ -1,6 +1,6 @@
 import type { Linear } from '../../cleanup/linear.js'
 import { saturate } from '../reference.js'
-import { type IntegerWeights, sumOrders, WEIGHT } from './weights.js'
+import { type IntegerWeights, sumOrders } from './weights.js'
 
 /** Passes over a channel's weights; most end with the second, in which nothing changes any more. */
 const MAX_PASSES = 8
@@ -31,7 +31,7 @@ export function roundToMoments(
     const moment = moments[groupOf(channel)]
     const scale = nearest.scales[channel] ?? 1
     if (moment === undefined || moment.length !== places.length ** 2) continue
-    roundChannel(layer.weight.data, weight, places, scale, moment, beside)
+    roundChannel(layer.weight.data, weight, places, scale, moment, beside, nearest.most)
   }
   return { ...nearest, weight }
 }
@@ -43,6 +43,7 @@ function roundChannel(
   scale: number,
   moment: Float64Array,
   beside: readonly (readonly number[])[],
+  most: number,
 ): void {
   const size = places.length
   const error = Float64Array.from(places, (place) => (weight[place] ?? 0) - (real[place] ?? 0) / scale)
@@ -64,7 +65,7 @@ function roundChannel(
       const gain = 2 * step * (slope[i] ?? 0) + (moment[i * size + i] ?? 0)
       if (gain >= -1e-12) continue
       const value = (weight[place] ?? 0) + step
-      if (saturate(value, WEIGHT) !== value || !fits(value, weight, beside[place] ?? [])) continue
+      if (saturate(value, { min: -most, max: most }) !== value || !fits(value, weight, beside[place] ?? [])) continue
       weight[place] = value
       error[i] = e + step
       for (let j = 0; j < size; j++) slope[j] = (slope[j] ?? 0) + step * (moment[i * size + j] ?? 0)

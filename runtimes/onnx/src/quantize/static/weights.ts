@@ -17,6 +17,8 @@ export interface IntegerWeights {
   readonly bias: Int32Array | undefined
   /** The bias's scale, which is that of the integer sums: activation scale · weight scale. */
   readonly biasScales: Float32Array
+  /** The largest integer that a weight may become. */
+  readonly most: number
 }
 
 export const WEIGHT: IntegerRange = { min: -127, max: 127 }
@@ -54,7 +56,7 @@ export function sumOrders({ node, weight, outputs, channelOf }: Linear): Int32Ar
  * stay below 32,768 for neighbours of one sign. Seven bits always do (2 · 64); most channels have no two large weights
  * side by side and take nearly all of eight. The neighbours are those of every order in `sumOrders`.
  */
-export function weightScales(layer: Linear): Float32Array {
+export function weightScales(layer: Linear, most = WEIGHT.max): Float32Array {
   const { data } = layer.weight
   const scales = new Float32Array(layer.outputs)
   for (const order of sumOrders(layer)) {
@@ -69,7 +71,8 @@ export function weightScales(layer: Linear): Float32Array {
         before = value
       }
       // Rounding moves each of the two by half a step at most: 127 + 1 = 128.
-      const scale = Math.min(peak / ALWAYS, Math.max(peak, pair) / WEIGHT.max)
+      // With few bits nothing can saturate.
+      const scale = most <= ALWAYS ? peak / most : Math.min(peak / ALWAYS, Math.max(peak, pair) / most)
       scales[channel] = Math.max(scales[channel] ?? 0, above32(scale))
     }
   }
@@ -101,16 +104,16 @@ export function canSaturate(layer: Linear, weight: ArrayLike<number>): boolean {
  * Rounds a layer's weights to the nearest integers. A channel whose bias would not fit beside its sums (its weights are
  * next to nothing) gets coarser weights, which then hardly count against its bias.
  */
-export function quantizeWeights(layer: Linear, activation: number): IntegerWeights {
-  const scales = weightScales(layer).map((scale, channel) => {
+export function quantizeWeights(layer: Linear, activation: number, most = WEIGHT.max): IntegerWeights {
+  const scales = weightScales(layer, most).map((scale, channel) => {
     const room = Math.abs(layer.bias?.[channel] ?? 0) / (activation * MAX_BIAS)
     return room > scale ? above32(room) : scale
   })
   const weight = Int8Array.from(layer.weight.data, (value, place) => {
     const scale = scales[layer.channelOf(place)] ?? 1
-    return saturate(roundHalfToEven(Math.fround(value / scale)), WEIGHT)
+    return saturate(roundHalfToEven(Math.fround(value / scale)), { min: -most, max: most })
   })
-  return { weight, scales, ...quantizeBias(layer.bias, scales, activation) }
+  return { weight, scales, most, ...quantizeBias(layer.bias, scales, activation) }
 }
 
 /** A bias in the units of the integer sums. */

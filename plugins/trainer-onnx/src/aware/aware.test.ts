@@ -1,0 +1,185 @@
+import type { NetworkConfig, TrainContext, TrainData, TrainJob } from '@tideway/core'
+import {
+  createInt8Quantizer,
+  createQuantizer,
+  graphOf,
+  type Int8Model,
+  readModel,
+  signatureOf,
+  takeRounding,
+  toTensor,
+} from '@tideway/onnx'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { backbone, bitsOf, patterns, SIDE } from '@tideway/test/support/backbone'
+import { describe, expect, it } from 'vitest'
+import { createOnnxTrainer } from '../trainer.js'
+
+const runtime = createOnnxNodeRuntime()
+
+function rows(count: number, seed: number, shape: readonly number[]): TrainData {
+  const { pixels, labels } = patterns(count, seed)
+  const data = Float32Array.from(pixels, (value) => value / 255)
+  return {
+    inputs: { dtype: 'float32', shape: [count, ...shape], data },
+    targets: { dtype: 'int32', shape: [count], data: labels },
+  }
+}
+
+/** Everything that has a rule of its own: normalization, depthwise, a residual sum, joined branches, pooling. */
+const network: NetworkConfig = {
+  input: { name: 'image', shape: [SIDE, SIDE, 1] },
+  output: { name: 'p' },
+  layers: [
+    { type: 'conv2d', filters: 6, kernelSize: 3, padding: 'same', useBias: false },
+    { type: 'batchNormalization' },
+    { type: 'activation', activation: 'relu', name: 'stem' },
+    { type: 'depthwiseConv2d', kernelSize: 3, padding: 'same' },
+    { type: 'batchNormalization', name: 'side' },
+    { type: 'add', inputs: ['stem', 'side'] },
+    { type: 'maxPooling2d', name: 'half' },
+    { type: 'conv2d', filters: 4, kernelSize: 1, activation: 'relu6', name: 'a', inputs: ['half'] },
+    { type: 'conv2d', filters: 4, kernelSize: 3, padding: 'same', name: 'b', inputs: ['half'] },
+    { type: 'concatenate', inputs: ['a', 'b'] },
+    { type: 'globalAveragePooling2d' },
+    { type: 'dropout', rate: 0.1 },
+    { type: 'dense', units: 3, activation: 'softmax' },
+  ],
+}
+
+const train = rows(96, 1, network.input.shape)
+const validation = rows(64, 2, network.input.shape)
+const job: TrainJob = {
+  network,
+  loss: 'softmaxCrossEntropy',
+  optimizer: { type: 'adam', learningRate: 0.02 },
+  batchSize: 16,
+  epochs: 5,
+  seed: 3,
+  quantizationAware: { epochs: 2 },
+}
+const fit = (changes: Partial<TrainJob> = {}, context: Partial<TrainContext> = {}) =>
+  createOnnxTrainer({ threads: 1 }).fit({ ...job, ...changes }, { train, ...context })
+
+const quantize = (onnx: Uint8Array, { inputs }: TrainData): Promise<Int8Model> => {
+  const [input] = signatureOf(readModel(onnx)).inputs
+  return createInt8Quantizer().quantize(onnx, { [input?.name ?? '']: inputs }, runtime, { precision: 'int8' })
+}
+
+/** Mean loss and accuracy of a file. */
+async function measure(onnx: Uint8Array, { inputs, targets }: TrainData) {
+  const session = await runtime.load(onnx)
+  const [input] = session.signature.inputs
+  const [output] = Object.values(await session.run({ [input?.name ?? '']: inputs }))
+  await session.dispose()
+  const shares = output?.data as Float32Array
+  const labels = Array.from(targets.data as Int32Array)
+  const loss = labels.reduce((sum, label, row) => sum - Math.log(shares[row * 3 + label] ?? 0), 0) / labels.length
+  return { loss }
+}
+
+describe('quantization-aware training', () => {
+  for (const weightBits of [8, 4]) {
+    it(`measures in every epoch what the int8 file will do, with weights of ${weightBits} bits`, async () => {
+      const { onnx, metrics, history, epochs } = await fit(
+        { quantizationAware: { epochs: 2, weightBits } },
+        { validation },
+      )
+      expect([history.length, epochs]).toEqual([5, 5])
+      const float = await measure(onnx, validation)
+      const { onnx: int8, layers } = await quantize(onnx, train)
+      const integer = await measure(int8, validation)
+      // Values that lie on a half of a step, or nearly, go one way here and the other there.
+      expect(Math.abs(integer.loss - (metrics['valLoss'] ?? 0))).toBeLessThan(2e-3)
+      // Which is not what the float file does: it has the same weights without the rounding.
+      if (weightBits === 4)
+        expect(Math.abs(float.loss - (metrics['valLoss'] ?? 0))).toBeGreaterThan(
+          2 * Math.abs(integer.loss - (metrics['valLoss'] ?? 0)),
+        )
+      expect(layers.filter(({ input }) => input !== null).every(({ input }) => input?.range === 'given')).toBe(true)
+      const largest = graphOf(readModel(int8))
+        .initializer.map(toTensor)
+        .filter(({ dtype }) => dtype === 'int8')
+        .flatMap(({ data }) => Array.from(data as Int8Array, Math.abs))
+      expect(Math.max(...largest)).toBeLessThanOrEqual(2 ** (weightBits - 1) - 1)
+    })
+  }
+
+  it('ends in a float file that says the ranges it was trained with, and no int8 file still does', async () => {
+    const { onnx } = await fit()
+    const rounding = takeRounding(readModel(onnx))
+    expect(rounding?.weightBits).toBe(8)
+    const recipe = await createQuantizer().quantize(onnx, { image: train.inputs }, runtime, { scheme: 'int8-static' })
+    const { onnx: int8 } = await quantize(onnx, train)
+    expect(Buffer.compare(recipe.onnx, int8)).toBe(0)
+    expect(takeRounding(readModel(int8))).toBeUndefined()
+    // Scales of uint8 are those of the ranges, one for each.
+    const scales = Object.values(rounding?.ranges ?? {}).map(({ min, max }) =>
+      Math.fround(Math.max(0, max) / 255 - Math.min(0, min) / 255),
+    )
+    const written = new Set(
+      graphOf(readModel(int8)).initializer.flatMap((tensor) => {
+        const { dtype, shape, data } = toTensor(tensor)
+        return dtype === 'float32' && shape.length === 0 ? [Number(data[0])] : []
+      }),
+    )
+    expect(scales.length).toBeGreaterThan(4)
+    for (const scale of scales) expect(written.has(scale), `${scale}`).toBe(true)
+  })
+
+  it('goes on from any epoch of either part as if it had not stopped', async () => {
+    const checkpoints: [number, Uint8Array][] = []
+    const onCheckpoint = async (bytes: Uint8Array, at: number) => void checkpoints.push([at, bytes.slice()])
+    const whole = await fit({ epochs: 4 }, { onCheckpoint })
+    expect(checkpoints.map(([at]) => at)).toEqual([1, 2, 3, 4])
+    for (const [, resumeFrom] of checkpoints) {
+      const resumed = await fit({ epochs: 4 }, { resumeFrom })
+      expect(Buffer.compare(resumed.onnx, whole.onnx)).toBe(0)
+      expect(resumed.history).toEqual(whole.history)
+      expect([resumed.epochs, resumed.steps]).toEqual([whole.epochs, whole.steps])
+    }
+    const other = checkpoints.at(-1)?.[1] as Uint8Array
+    await expect(fit({ epochs: 4, quantizationAware: { epochs: 3 } }, { resumeFrom: other })).rejects.toMatchObject({
+      code: 'CHECKPOINT_MISMATCH',
+    })
+  })
+
+  it('trains an ONNX file, with rounding from the first epoch, and its frozen weights stay', async () => {
+    const base = backbone()
+    const given = { train: rows(120, 1, [1, SIDE, SIDE]), validation: rows(60, 2, [1, SIDE, SIDE]), base }
+    const { onnx, metrics, history } = await fit(
+      {
+        network: undefined,
+        base: { freeze: ['backbone.*'], head: { classes: 3 } },
+        quantizationAware: { epochs: 5, learningRate: 0.02 },
+      },
+      given,
+    )
+    expect(history).toHaveLength(5)
+    expect(metrics['valAccuracy']).toBeGreaterThan(0.95)
+    for (const name of ['backbone.conv.weight', 'backbone.conv.bias'])
+      expect(bitsOf(onnx, name)).toEqual(bitsOf(base, name))
+    const { onnx: int8 } = await quantize(onnx, given.train)
+    expect(Math.abs((await measure(int8, given.validation)).loss - (metrics['valLoss'] ?? 0))).toBeLessThan(2e-3)
+  })
+
+  it('begins a version trained further from a rounded one with rounding', async () => {
+    const { checkpoint } = await fit()
+    const { history, onnx } = await fit({ epochs: 3 }, { initializeFrom: checkpoint })
+    expect(history).toHaveLength(3)
+    expect(takeRounding(readModel(onnx))).toBeDefined()
+  })
+
+  it.each([
+    [
+      'more epochs than the job has',
+      { quantizationAware: { epochs: 6 } },
+      /quantizationAware\.epochs: 6 of a job of 5/,
+    ],
+    ['no epochs in float', { quantizationAware: { epochs: 5 } }, /begins with random weights needs epochs in float/],
+    ['too few bits', { quantizationAware: { epochs: 1, weightBits: 1 } }, /quantizationAware\.weightBits/],
+  ] as const)('refuses %s', async (_name, changes, message) => {
+    const refused = fit(changes)
+    await expect(refused).rejects.toMatchObject({ code: 'TRAIN_CONFIG_INVALID' })
+    await expect(refused).rejects.toThrow(message)
+  })
+})

@@ -1,0 +1,165 @@
+import {
+  type ResolvedQuantizationAware,
+  resolveQuantizationAware,
+  type Tensors,
+  type TrainContext,
+  type TrainedModel,
+  type TrainJob,
+  type TrainProgress,
+} from '@tideway/core'
+import { type AwareModel, awareModel, readModel, signatureOf } from '@tideway/onnx'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { decodeCheckpoint, type FloatPart, floatPartOf } from '../checkpoint.js'
+import { errors } from '../errors.js'
+import { inferenceModel } from '../graphs/inference.js'
+import type { Trainable } from '../trainable.js'
+import { initialStatistics, initialValues } from '../weights.js'
+import { awareTrainable } from './network.js'
+
+/** One part of a job's epochs, on one network. */
+export interface Phase {
+  readonly job: TrainJob
+  readonly network: Trainable
+  readonly notes: readonly string[]
+  readonly context: TrainContext
+  /** What checkpoints keep of the part before. */
+  readonly before?: FloatPart
+}
+
+type FitPhase = (phase: Phase) => Promise<TrainedModel>
+
+/** Rows that ranges begin with; they go on with every batch. */
+const CALIBRATION_ROWS = 256
+
+/**
+ * Trains a job in two parts: in float, and then, on the float file with everything folded, with the rounding of int8. The
+ * second part's optimizer starts afresh. A checkpoint of the second part holds the first one's file, so that a run goes
+ * on from either to the same bits.
+ *
+ * Throws what `awareModel` throws for a network that has nothing to quantize, before the second part, and
+ * `TRAIN_CONFIG_INVALID`.
+ */
+export async function fitAware({ job, network, notes, context }: Phase, fit: FitPhase): Promise<TrainedModel> {
+  const { quantizationAware, ...plain } = job
+  if (quantizationAware === undefined) return fit({ job, network, notes, context })
+  const resolved = resolveQuantizationAware(quantizationAware, job.optimizer.learningRate)
+  const { resumeFrom, initializeFrom, ...rest } = context
+  const resumed = resumeFrom && floatPartOf(resumeFrom)
+  const parent = resumeFrom || !initializeFrom ? undefined : floatPartOf(initializeFrom)
+  // A version trained further from one that was rounded is rounded from the start.
+  const planned = parent === undefined ? job.epochs - resolved.epochs : 0
+  if (resumed !== undefined && resumed.planned !== planned && resumed.planned !== 0)
+    throw errors.CHECKPOINT_MISMATCH({
+      issues: [`${resumed.planned} epochs came before rounding, in the job ${planned} do`],
+    })
+  const before =
+    resumed ??
+    parent ??
+    (planned === 0
+      ? { model: untrained({ job, network, notes, context }), planned, steps: 0, history: [] }
+      : floatPart(
+          await fit({
+            job: { ...plain, epochs: planned },
+            network,
+            notes,
+            context: { ...context, ...reporting(context, job.epochs, { epochs: 0, steps: 0 }) },
+          }),
+          planned,
+        ))
+  const part: FloatPart = parent === undefined ? before : { ...before, planned: 0, steps: 0, history: [] }
+  const aware = await awareModel(before.model, rowsFor(before.model, network, context), createOnnxNodeRuntime())
+  const rounded = awareTrainable(aware, network, resolved)
+  // Nothing came before in float: all epochs are these.
+  const epochs = part.planned === 0 ? job.epochs : resolved.epochs
+  const done = { epochs: part.history.length, steps: part.steps }
+  const trained = await fit({
+    job: second(plain, resolved, epochs),
+    network: rounded,
+    notes: [...notes, ...notesOn(aware, network, rounded)],
+    context: {
+      ...rest,
+      ...(resumed && resumeFrom && { resumeFrom }),
+      ...(parent && initializeFrom && { initializeFrom }),
+      ...reporting(context, done.epochs + epochs, done),
+    },
+    before: part,
+  })
+  return {
+    ...trained,
+    history: [...part.history, ...trained.history],
+    epochs: done.epochs + trained.epochs,
+    steps: done.steps + trained.steps,
+  }
+}
+
+const floatPart = ({ onnx, steps, history }: TrainedModel, planned: number): FloatPart => ({
+  model: onnx,
+  planned,
+  steps,
+  history,
+})
+
+function second(job: TrainJob, { learningRate }: ResolvedQuantizationAware, epochs: number): TrainJob {
+  return { ...job, optimizer: { ...job.optimizer, learningRate }, epochs }
+}
+
+/** The file of a network before any epoch. */
+function untrained({ job, network, context }: Phase): Uint8Array {
+  if (job.base === undefined && context.initializeFrom === undefined)
+    throw errors.TRAIN_CONFIG_INVALID({
+      issues: [
+        'quantizationAware.epochs: a network that begins with random weights needs epochs in float before these',
+      ],
+    })
+  const from = context.initializeFrom && decodeCheckpoint(context.initializeFrom, network)
+  const parameters = from?.parameters ?? initialValues(network, job.seed)
+  const statistics = from?.statistics ?? initialStatistics(network, context.train.inputs)
+  return inferenceModel(network, { ...parameters, ...statistics })
+}
+
+/** Some training rows, spread over all, as the model takes them. */
+function rowsFor(model: Uint8Array, network: Trainable, { train: { inputs } }: TrainContext): Tensors {
+  const [spec] = signatureOf(readModel(model)).inputs
+  const all = inputs.shape[0] ?? 0
+  const count = Math.min(all, CALIBRATION_ROWS)
+  const width = network.input.shape.reduce((product, size) => product * size, 1)
+  const data = new Float32Array(count * width)
+  for (let row = 0; row < count; row++) {
+    const from = Math.floor((row * all) / count) * width
+    // Bytes, too: the graph widens them in the same way.
+    data.set((inputs.data as Float32Array).subarray(from, from + width), row * width)
+  }
+  return { [spec?.name ?? '']: { dtype: 'float32', shape: [count, ...network.input.shape], data } }
+}
+
+/** Progress and checkpoints counted from the job's first epoch. */
+function reporting(
+  { onProgress, onCheckpoint }: TrainContext,
+  epochs: number,
+  done: { readonly epochs: number; readonly steps: number },
+): Pick<TrainContext, 'onProgress' | 'onCheckpoint'> {
+  const shifted = (progress: TrainProgress): TrainProgress => ({
+    ...progress,
+    epoch: progress.epoch + done.epochs,
+    epochs,
+    step: progress.step + done.steps,
+    steps: progress.steps + done.steps,
+  })
+  return {
+    ...(onProgress && { onProgress: (progress: TrainProgress) => onProgress(shifted(progress)) }),
+    ...(onCheckpoint && {
+      onCheckpoint: (bytes: Uint8Array, epoch: number) => onCheckpoint(bytes, epoch + done.epochs),
+    }),
+  }
+}
+
+function notesOn({ tensors, weights, kept }: AwareModel, plain: Trainable, rounded: Trainable): string[] {
+  const left = new Set(rounded.parameters.flatMap(({ name, trainable }) => (trainable ? [] : [name])))
+  const folded = plain.parameters.filter(({ name, trainable }) => !trainable && !left.has(name))
+  return [
+    `${weights.length} weights and ${tensors.length} tensors were rounded as int8 will round them; ${kept.length} nodes stay in float`,
+    ...(folded.length > 0
+      ? [`${folded.length} frozen tensors became others by folding, and were trained: ${folded[0]?.name}, …`]
+      : []),
+  ]
+}

@@ -5,6 +5,7 @@ import { addDown } from './commands/down.js'
 import { addFinetune } from './commands/finetune.js'
 import { addFleet } from './commands/fleet.js'
 import { addJobs } from './commands/jobs.js'
+import { addQuantize } from './commands/quantize.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addTrain } from './commands/train.js'
 import { addTrainer } from './commands/trainer.js'
@@ -31,6 +32,7 @@ addUp(program)
 addDown(program)
 addTrain(program)
 addFinetune(program)
+addQuantize(program)
 addTrainer(program)
 addJobs(program)
 addFleet(program)

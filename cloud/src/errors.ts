@@ -22,6 +22,21 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     (d) => `${d.file} could not be loaded: ${d.reason}`,
     'Check its path and its imports: it must be where the packages that it imports are installed.',
   ),
+  FILE_NOT_WRITTEN: entry<{ file: string; reason: string }>(
+    500,
+    (d) => `${d.file} could not be written: ${d.reason}`,
+    'Check that its folder is there, is writable and has room.',
+  ),
+  QUANTIZE_ORDER_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the order to quantize cannot be carried out: ${d.issues.join('; ')}`,
+    'Correct the options named.',
+  ),
+  QUANTIZE_LOSS_TOO_HIGH: entry<{ maxLoss: number; best: string; loss: number | null; tries: readonly unknown[] }>(
+    422,
+    (d) => `no recipe holds the limits: ${d.best}`,
+    'Nothing was written. Allow more with --max-loss or --max-slowdown, or give more calibration rows.',
+  ),
   CONFIG_INVALID: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} is no configuration: ${d.reason}`,

@@ -17,7 +17,7 @@ import type { ImageShape } from '../finetune/rows.js'
 import { print } from '../view/output.js'
 import { PROGRESS_FORMS, type ProgressForm } from '../view/progress.js'
 import { type ClientOptions, connect, withClient } from './context.js'
-import { CURVES_HELP, keepCurves, parseWhole, resultTable, trainPipeline } from './train.js'
+import { CURVES_HELP, keepCurves, keepReport, parseWhole, REPORT_HELP, resultTable, trainPipeline } from './train.js'
 
 const PRECISIONS: readonly JobSpec['precision'][] = ['int8', 'int4', 'fp16', 'fp32']
 const OPTIMIZERS: readonly OptimizerConfig['type'][] = ['adam', 'adamw', 'sgd', 'rmsprop', 'lion']
@@ -40,6 +40,7 @@ export interface FineTuneCommand extends ClientOptions {
   readonly recipe?: Scheme
   readonly progress?: ProgressForm
   readonly curves?: string
+  readonly report?: readonly string[]
 }
 
 export function addFinetune(program: Command): void {
@@ -60,6 +61,7 @@ export function addFinetune(program: Command): void {
     .option('--scale <x>', 'what inputs are multiplied with (default: 1/255 for bytes, else 1)', parsePositive)
     .addOption(new Option('--precision <form>', 'what devices run').choices(PRECISIONS).default('int8'))
     .option('--curves <file>', CURVES_HELP)
+    .option('--report <file...>', REPORT_HELP)
     .addOption(new Option('--recipe <scheme>', 'how it gets there, in place of --precision').choices(SCHEMES))
     .addOption(new Option('--progress <form>', 'how progress is shown on standard error').choices(PROGRESS_FORMS))
     .addHelpText(
@@ -79,9 +81,10 @@ Examples:
       const client = await connect(options)
       const { pipeline, notes } = await pipelineOf(file, options)
       for (const note of notes) process.stderr.write(`${note}\n`)
-      const { epochs, seed, progress, curves } = options
+      const { epochs, seed, progress, curves, report } = options
       const job = await trainPipeline(client, pipeline, { epochs, seed, progress })
       await keepCurves(client, job.result, curves)
+      await keepReport(client, job.result, report)
       print(options.json, { job: job.id, model: job.model, ...job.result }, () => resultTable(job))
     })
 }
@@ -150,13 +153,13 @@ function parseHead(text: string): FineTune['head'] {
   return { [kind]: Number(size) }
 }
 
-function parseImage(text: string): ImageShape {
+export function parseImage(text: string): ImageShape {
   const [, height, width, channels] = /^([1-9]\d{0,4})x([1-9]\d{0,4})x([13])$/.exec(text) ?? []
   if (channels === undefined) throw new InvalidArgumentError('HEIGHTxWIDTHxCHANNELS, with 1 or 3 channels')
   return [Number(height), Number(width), Number(channels)]
 }
 
-function parsePositive(text: string): number {
+export function parsePositive(text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (!(value > 0 && Number.isFinite(value))) throw new InvalidArgumentError('a number above 0')
   return value

@@ -24,6 +24,7 @@ interface TrainOptions extends ClientOptions {
   readonly epochs?: number
   readonly progress?: ProgressForm
   readonly curves?: string
+  readonly report?: readonly string[]
 }
 
 export function addTrain(program: Command): void {
@@ -33,6 +34,7 @@ export function addTrain(program: Command): void {
     .option('--seed <n>', 'seed of initialisation, split and shuffling', parseWhole)
     .option('--epochs <n>', 'epochs to train', parseWhole)
     .option('--curves <file>', CURVES_HELP)
+    .option('--report <file...>', REPORT_HELP)
     .addOption(
       new Option(
         '--progress <form>',
@@ -60,6 +62,7 @@ are those of the last epoch that ended.`,
         progress: options.progress,
       })
       await keepCurves(client, job.result, options.curves)
+      await keepReport(client, job.result, options.report)
       // A trainer node of an earlier version says no notes.
       const notes: readonly string[] = (job.result as Partial<PipelineResult>).notes ?? []
       print(options.json, { job: job.id, model: job.model, ...job.result }, () =>
@@ -73,6 +76,19 @@ export const CURVES_HELP = 'write the learning curves there, an SVG'
 /** Writes the learning curves of a job to a file, where one was asked for. */
 export async function keepCurves(client: Client, { curves }: PipelineResult, file: string | undefined): Promise<void> {
   if (file !== undefined) await writeFile(file, await client.getBlob(curves))
+}
+
+export const REPORT_HELP = 'write what quantizing cost there, .html, .json or both'
+
+/** Writes the report of a job to files, where some were asked for; a float model has none. */
+export async function keepReport(
+  client: Client,
+  { report }: PipelineResult,
+  files: readonly string[] = [],
+): Promise<void> {
+  if (report === undefined) return
+  for (const file of files)
+    await writeFile(file, await client.getBlob(file.toLowerCase().endsWith('.json') ? report.json : report.html))
 }
 
 export interface TrainOrder {

@@ -21,8 +21,10 @@ export interface DataOrder {
   readonly target?: readonly string[] | undefined
   /** What bytes are multiplied with; 1/255 when left out. */
   readonly scale?: number | undefined
-  /** Targets are classes, not values. */
-  readonly classes: boolean
+  /** Targets are classes, not values; `either`: whatever they are. */
+  readonly classes: boolean | 'either'
+  /** Without targets (no --target, no array of them) there are none: float32 [rows, 0]. */
+  readonly unlabelled?: boolean | undefined
 }
 
 const invalid = (...issues: string[]): Error => cloudErrors.DATA_INVALID({ issues })
@@ -42,7 +44,8 @@ export async function loadRows(order: DataOrder): Promise<Dataset> {
   if (load === undefined) issues.push(`${path}: neither a folder of images nor .csv, .parquet or .npz`)
   if (image !== undefined && load !== undefined && load !== loadImages) issues.push('--image is for a folder of images')
   if (target !== undefined && load !== undefined && load !== loadTable) issues.push('--target is for .csv and .parquet')
-  if (target === undefined && load === loadTable) issues.push(`${path}: name the column to predict with --target`)
+  if (target === undefined && load === loadTable && !order.unlabelled)
+    issues.push(`${path}: name the column to predict with --target`)
   if (load === undefined || issues.length > 0) throw invalid(...issues)
   const dataset = await load(order)
   const [rows = 0, ...have] = dataset.inputs.shape
@@ -59,7 +62,8 @@ async function loadImages({ path, row, image, classes }: DataOrder): Promise<Dat
   const [height, width, channels] = input.shape
   if (channels !== 1 && channels !== 3) throw invalid(`--image: ${channels} channels, but images have 1 or 3`)
   const { report: _, ...dataset } = await readImageFolder(path, { size: { height, width }, channels })
-  const rows = rowsFor(dataset, input.row)
+  // Folders that are called 0, 1, 2 name the classes of a model that is there; a head of its own has any order.
+  const rows = rowsFor(classes === 'either' ? numbered(dataset) : dataset, input.row)
   if (typeof rows === 'string') throw invalid(`${path}: ${rows}`)
   return rows
 }
@@ -77,9 +81,19 @@ async function loadTable({ path, target = [], classes }: DataOrder): Promise<Dat
     features: names.filter((name) => !target.includes(name)),
   }
   const table = await (extname(path).toLowerCase() === '.parquet' ? readParquet : readCsv)(path, { schema })
+  if (target.length === 0) {
+    const columns = names.map((name) => table.columns[name] ?? [])
+    const data = Float32Array.from({ length: table.rows * names.length }, (_, at) =>
+      Number(columns[at % names.length]![Math.floor(at / names.length)]),
+    )
+    const inputs: Tensor = { dtype: 'float32', shape: [table.rows, names.length], data }
+    return { inputs, targets: noTargets(table.rows), features: names }
+  }
   const { schema: _, ...dataset } = toDataset(table)
   return numbered(dataset)
 }
+
+const noTargets = (rows: number): Tensor => ({ dtype: 'float32', shape: [rows, 0], data: new Float32Array(0) })
 
 /** Classes that are called 0, 1, 2 are these indices; others are numbered in the order of their names. */
 function numbered(dataset: Dataset): Dataset {
@@ -95,8 +109,16 @@ const ARRAYS = [
   ['x', 'y'],
 ] as const
 
-async function loadArrays({ path, classes }: DataOrder): Promise<Dataset> {
+async function loadArrays({ path, classes, unlabelled }: DataOrder): Promise<Dataset> {
   const arrays = await readNpz(path)
+  const alone = ARRAYS.find(([x, y]) => arrays[x] !== undefined && arrays[y] === undefined)
+  if (unlabelled && alone !== undefined) {
+    const array = arrays[alone[0]] as Tensor
+    const rows = array.shape[0] ?? 0
+    const none = { dtype: 'int32', shape: [rows], data: new Int32Array(rows) } as const
+    const { targets: _, ...dataset } = tensorDataset(array, none, array.dtype === 'uint8' ? { scale: 1 / 255 } : {})
+    return { ...dataset, targets: noTargets(rows) }
+  }
   const names = ARRAYS.find(([x, y]) => arrays[x] !== undefined && arrays[y] !== undefined)
   if (names === undefined) {
     const found = Object.keys(arrays).join(', ')
@@ -105,7 +127,8 @@ async function loadArrays({ path, classes }: DataOrder): Promise<Dataset> {
   const inputs = arrays[names[0]] as Tensor
   const dataset = tensorDataset(inputs, arrays[names[1]] as Tensor, inputs.dtype === 'uint8' ? { scale: 1 / 255 } : {})
   const { dtype, shape, data } = dataset.targets
-  if (classes && dtype !== 'int32') throw invalid(`${path}: ${names[1]} are no whole numbers [rows], but classes are`)
+  if (classes === true && dtype !== 'int32')
+    throw invalid(`${path}: ${names[1]} are no whole numbers [rows], but classes are`)
   if (classes || dtype === 'float32') return dataset
   const values = Float32Array.from(data as Int32Array)
   return { ...dataset, targets: { dtype: 'float32', shape: [shape[0] ?? 0, 1], data: values } }

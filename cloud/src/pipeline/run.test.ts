@@ -1,6 +1,7 @@
 import { type ColumnsConfig, decodeTensors, type PipelineConfig, type Profile } from '@tideway/core'
 import { graphOf, readModel } from '@tideway/onnx'
 import { describe, expect, it } from 'vitest'
+import type { QuantizationReport } from '../quantize/report.js'
 import { ranPipeline } from './pipeline.fixture.js'
 
 const ROWS = 300
@@ -76,6 +77,18 @@ describe('a pipeline of columns with missing values', () => {
     expect(int8.node.filter(({ opType }) => opType === 'QuantizeLinear').length).toBeGreaterThan(0)
     const readers = int8.node.filter(({ input: names }) => names.includes('readings')).map(({ opType }) => opType)
     expect(new Set(readers)).toEqual(new Set(['Gather']))
+
+    // What quantizing cost, for programs and as a page.
+    const report = JSON.parse(Buffer.from(blobs.get(result.report!.json)!).toString()) as QuantizationReport
+    expect(report).toMatchObject({
+      model: 'pumps',
+      judged: { measure: 'classes', float: result.evaluation['fp32']!.accuracy },
+    })
+    expect(report.judged!.small).toBeCloseTo(result.evaluation['int8']!.accuracy!, 12)
+    expect(report.files.small.sha256).toBe(result.variantDigests['int8'])
+    expect(report.classes?.map(({ name }) => name)).toEqual(['fine', 'fails'])
+    expect(report.layers.filter(({ outputSnrDb }) => (outputSnrDb ?? 0) > 10)).toHaveLength(2)
+    expect(Buffer.from(blobs.get(result.report!.html)!).toString()).toMatch(/^<!doctype html>[\s\S]*pumps/)
 
     // What devices compare with: how often each column is missing, and its mean of the values that are there.
     const baseline: Profile = JSON.parse(Buffer.from(blobs.get(manifest.baseline!.sha256)!).toString())

@@ -4,6 +4,7 @@ import {
   HOST_VERSION,
   type JobSpec,
   type Manifest,
+  type QuantizedModel,
   type QuantizeOptions,
   type Quantizer,
   type Runtime,
@@ -24,6 +25,7 @@ import type { OtherEngine } from './engines.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { checkGates } from './gates.js'
 import { storeKnownAnswers } from './known-answers.js'
+import { type StoredReport, storeReport } from './report.js'
 import { type Part, type Parts, splitDataset } from './split.js'
 
 export type Stage = 'loading' | 'training' | 'quantizing' | 'evaluating' | 'publishing'
@@ -56,6 +58,8 @@ export interface PipelineResult {
   readonly checkpoint: string
   /** Blob of the learning curves, an SVG. */
   readonly curves: string
+  /** Blobs of the report of what quantizing cost; none for float alone. */
+  readonly report?: StoredReport
   /** What a person should know of how the model was trained, in plain words. */
   readonly notes: readonly string[]
 }
@@ -115,6 +119,19 @@ export async function runPipeline(
       const form = { precision, ...(scheme && { scheme }), requires: [...requires] }
       variants.push({ id: `onnx-${precision}`, format: 'onnx', ...form, files, knownAnswers })
     }
+    const small = made[0]!
+    const report =
+      small === float
+        ? undefined
+        : await storeReport({
+            spec,
+            runtime: workshop.runtime,
+            artifacts,
+            float: { onnx: float.onnx, session: floatSession },
+            small: { made: small as QuantizedModel, session: sessions[0]! },
+            test: judgedBy(spec, parts.test),
+            calibrationRows: parts.validation.inputs.shape[0] ?? 0,
+          })
     const profile = profileSchemaFor(spec, sessions[0]!, parts.train.inputs)
     const checkpoint = await artifacts.putBlob(trained.checkpoint)
     const curves = await artifacts.putBlob(Buffer.from(learningCurves(trained.history)))
@@ -146,6 +163,7 @@ export async function runPipeline(
       variantDigests: Object.fromEntries(variants.map(({ precision, files }) => [precision, files[0]!.sha256])),
       checkpoint: checkpoint.sha256,
       curves: curves.sha256,
+      ...(report && { report }),
       notes,
     }
   } finally {

@@ -73,10 +73,18 @@ export type { RmspropStep } from './optimize/optimizers/rmsprop.js'
 export type { StepInputs, StepOutputs } from './optimize/optimizers/rule.js'
 export type { SgdStep } from './optimize/optimizers/sgd.js'
 export { type OptimizerStep, optimizerStep, type StepOptions, stateNames } from './optimize/step.js'
+
 export { type AwareModel, awareModel, type RoundedTensor, type RoundedWeight } from './quantize/aware.js'
+
+export { checkCalibration } from './quantize/calibrate.js'
+export { missingIn } from './quantize/missing.js'
+
 export { createInt8Quantizer, type Int8Model, type Int8Quantizer } from './quantize/quantizer.js'
 export { createQuantizer } from './quantize/recipes.js'
 export type { GivenRanges, Int8Options, LossGate, Trained } from './quantize/static/options.js'
 export type { ValueRange } from './quantize/static/ranges.js'
 export type { LayerReport } from './quantize/static/report.js'
+
 export { takeRounding, writeRounding } from './quantize/static/trained.js'
+
+export { labelOf, viewOf } from './quantize/view.js'

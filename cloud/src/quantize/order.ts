@@ -1,0 +1,148 @@
+import { basename, extname } from 'node:path'
+import type { Scheme } from '@tideway/core'
+import { checkCalibration, graphOf, missingIn, readModel, signatureOf, viewOf } from '@tideway/onnx'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { modelBytes } from '../config/model-file.js'
+import { cloudErrors } from '../errors.js'
+import type { ImageShape } from '../finetune/rows.js'
+import { rowCount } from './batches.js'
+import { type Aim, LADDERS, type Made, type Rung, rungOf } from './ladder.js'
+import { machine } from './latency.js'
+import { layerErrors } from './layers.js'
+import { type QuantizationReport, reportOf } from './report.js'
+import { fewestRows, partsOf, type QuantizeParts, type Rows, readRows } from './rows.js'
+import { contest, type Try } from './search.js'
+
+/** The gate of `auto`: as much of the score may be lost. */
+export const DEFAULT_MAX_LOSS = 0.005
+/** As many times the float model's latency a run may take with `auto`: where others work, timing is not finer. */
+const MAX_SLOWDOWN = 1.1
+
+export interface QuantizeOrder {
+  readonly file: string
+  readonly recipe: Scheme | 'auto'
+  readonly calibrate?: string | undefined
+  readonly data?: string | undefined
+  readonly aim: Aim
+  readonly maxLoss?: number | undefined
+  readonly maxSlowdown?: number | undefined
+  readonly image?: ImageShape | undefined
+  readonly target?: readonly string[] | undefined
+  readonly scale?: number | undefined
+  readonly labels: boolean
+  readonly calibrationRows: number
+  readonly heldOutRows: number
+  readonly seed: number
+  readonly during: (line: string, work: () => Promise<Try>) => Promise<Try>
+}
+
+export interface QuantizedFile {
+  readonly made: Made
+  readonly report: QuantizationReport
+}
+
+/**
+ * Makes a model of a file smaller and measures what that cost. Throws `QUANTIZE_LOSS_TOO_HIGH` when no recipe holds the
+ * gate, `QUANTIZE_ORDER_INVALID`, `DATA_INVALID`, and what reading and quantizing throw.
+ */
+export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile> {
+  const { file } = order
+  const float = await modelBytes(file)
+  const model = readModel(float)
+  const signature = signatureOf(model)
+  if (order.calibrate === undefined && order.data === undefined) return unjudged(order, float)
+  const given = await readRows({ ...order, path: (order.calibrate ?? order.data)!, signature })
+  const held =
+    order.calibrate === undefined || order.data === undefined
+      ? undefined
+      : await readRows({ ...order, path: order.data, signature })
+  const mayMiss = missingIn(viewOf(graphOf(model)))
+  // Every row, the held-out ones too, before any work starts.
+  for (const rows of [given, held]) if (rows !== undefined) checkCalibration(signature, rows.inputs, mayMiss)
+  const sizes = { calibration: order.calibrationRows, heldOut: order.heldOutRows }
+  const parts = partsOf(given, held, sizes, order.seed, fewestRows(signature))
+  return judged(order, float, parts, held ?? given)
+}
+
+/** Weights alone, without rows: what it costs is not known, and the report says so. */
+async function unjudged({ file, recipe, maxLoss }: QuantizeOrder, float: Uint8Array): Promise<QuantizedFile> {
+  const issues: string[] = []
+  if (recipe === 'auto' || recipe === 'int8-static')
+    issues.push(
+      `--recipe ${recipe} needs rows: name them with --calibrate, or take one of weights alone, as int8-weights`,
+    )
+  if (maxLoss !== undefined) issues.push('--max-loss needs rows to judge by: name them with --calibrate or --data')
+  if (issues.length > 0) throw cloudErrors.QUANTIZE_ORDER_INVALID({ issues })
+  const rung = rungOf(recipe as Scheme)
+  const runtime = createOnnxNodeRuntime()
+  const unused = { maxLoss: 0, measure: () => Promise.resolve(0) }
+  const made = await rung.make({ float, calibration: {}, runtime, gate: unused })
+  // What no engine can load is not written.
+  await (await runtime.load(made.onnx)).dispose()
+  const notes = ['No rows were given: what the recipe costs was not measured']
+  return { made, report: reportOf({ model: nameOf(file), recipe: rung.id, float, made, layers: [], notes }) }
+}
+
+async function judged(
+  order: QuantizeOrder,
+  float: Uint8Array,
+  parts: QuantizeParts,
+  from: Rows,
+): Promise<QuantizedFile> {
+  const { recipe, aim, file } = order
+  const runtime = createOnnxNodeRuntime()
+  const isAuto = recipe === 'auto'
+  const maxLoss = order.maxLoss ?? (isAuto ? DEFAULT_MAX_LOSS : Number.POSITIVE_INFINITY)
+  const maxSlowdown = order.maxSlowdown ?? (isAuto && aim === 'speed' ? MAX_SLOWDOWN : undefined)
+  const rungs: readonly Rung[] = isAuto ? LADDERS[aim] : [rungOf(recipe)]
+  const { during } = order
+  const { judge, tries, winner, best } = await contest({
+    float,
+    parts,
+    runtime,
+    rungs,
+    limits: { maxLoss, maxSlowdown },
+    during,
+  })
+  // A recipe that a person names, and sets no limits to, is what they get.
+  const chosen = winner ?? (isAuto || Number.isFinite(maxLoss) || order.maxSlowdown !== undefined ? undefined : best)
+  if (chosen === undefined) {
+    const loss = best?.judgement.loss
+    const isKnown = loss !== undefined && Number.isFinite(loss)
+    throw cloudErrors.QUANTIZE_LOSS_TOO_HIGH({
+      maxLoss,
+      best: bestOf(tries, best?.entry),
+      loss: isKnown ? loss : null,
+      tries,
+    })
+  }
+  const { made, judgement, entry, rung } = chosen
+  const layers = made.layers ?? (await layerErrors(float, made.onnx, parts.heldOut.inputs, runtime))
+  const limit = Number.isFinite(maxLoss) ? { maxLoss } : {}
+  const report = reportOf({
+    model: nameOf(file),
+    recipe: rung.id,
+    float,
+    made,
+    judged: { judge, judgement, calibrationRows: rowCount(parts.calibration.inputs), ...limit },
+    classNames: from.classes,
+    latency: {
+      float: entry.floatLatency!,
+      small: entry.latency!,
+      ratio: entry.slowdown!,
+      machine: machine(),
+      engine: `${runtime.name} (cpu)`,
+    },
+    layers,
+    tries,
+    notes: from.notes,
+  })
+  return { made, report }
+}
+
+const nameOf = (file: string): string => basename(file, extname(file))
+
+function bestOf(tries: readonly Try[], best: Try | undefined): string {
+  if (best !== undefined) return `the best is ${best.recipe}, and ${best.reason}`
+  return tries[0] === undefined ? 'there is none' : `${tries[0].recipe}: ${tries[0].reason}`
+}

@@ -1,4 +1,5 @@
 export { entries as trainerOnnxErrorEntries, errors as trainerOnnxErrors } from './errors.js'
+export { type ImportanceOptions, weightImportance } from './importance.js'
 export { type FineTuneOptions, type HeadOptions, type ImportedTrainable, importTrainable } from './imported/index.js'
 export { fromKerasFile, type KerasFileOptions } from './keras/file.js'
 export { fromKeras, type KerasImport } from './keras/index.js'

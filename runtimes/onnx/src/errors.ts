@@ -77,6 +77,22 @@ export const { entries, errors } = defineErrors({
     (d) => `no node of the model can be quantized: ${d.kept.slice(0, 8).join('; ') || 'it has none'}`,
     'Ship the float model, or change the layers named.',
   ),
+  PRUNE_OPTIONS_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the model cannot be pruned so: ${d.issues.join('; ')}`,
+    'Correct the named options.',
+  ),
+  PRUNE_NOTHING: entry<{ kept: readonly string[] }>(
+    422,
+    (d) =>
+      `no channel of the model can be removed: ${d.kept.slice(0, 8).join('; ') || 'it has no layers but the last'}`,
+    'Change the layers named, or make the model smaller by another way.',
+  ),
+  PRUNE_TARGET_UNREACHABLE: entry<{ parameters: number; least: number }>(
+    422,
+    (d) => `${d.parameters} parameters cannot be reached: with one channel left in each layer there are ${d.least}`,
+    'Ask for more parameters, or train a smaller network on the outputs of this one (distillation).',
+  ),
   CALIBRATION_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the calibration rows cannot be used: ${d.issues.join('; ')}`,

@@ -74,6 +74,7 @@ export type { StepInputs, StepOutputs } from './optimize/optimizers/rule.js'
 export type { SgdStep } from './optimize/optimizers/sgd.js'
 export { type OptimizerStep, optimizerStep, type StepOptions, stateNames } from './optimize/step.js'
 
+export { type Pruned, type PruneOptions, pruneModel } from './prune/prune.js'
 export { type AwareModel, awareModel, type RoundedTensor, type RoundedWeight } from './quantize/aware.js'
 
 export { checkCalibration } from './quantize/calibrate.js'

@@ -46,5 +46,9 @@ describe('rows for a model', () => {
   it('are refused where sizes differ, or axes would be mixed up', () => {
     expect(rowsFor(dataset, [2, 2, 3])).toBe('rows of [1, 2, 3], but the model takes [2, 2, 3]')
     expect(rowsFor(dataset, [2, 1, 3])).toMatch(/rows of/)
+    const plane: Dataset = { ...dataset, inputs: { ...pixels, shape: [2, 2, 3, 1] } }
+    expect(rowsFor(plane, [1, 2, 3])).toMatchObject({ inputs: { shape: [2, 1, 2, 3] } })
+    expect(rowsFor(plane, [2, 3])).toMatchObject({ inputs: { shape: [2, 2, 3] } })
+    expect(rowsFor(plane, [3, 2, 1])).toMatch(/rows of \[2, 3, 1\]/)
   })
 })

@@ -69,7 +69,9 @@ export function rowsFor(dataset: Dataset, row: readonly number[]): Dataset | str
   if (same(have)) return dataset
   const [height = 0, width = 0, channels = 0] = have
   if (have.length === 3 && same([channels, height, width])) return { ...dataset, inputs: channelsFirst(inputs) }
-  if (elementCount(have) === elementCount(row) && (have.length === 1 || row.length === 1 || channels === 1))
+  const places = (shape: readonly number[]): string => shape.filter((size) => size !== 1).join()
+  const isOnePlane = channels === 1 && places(have) === places(row)
+  if (elementCount(have) === elementCount(row) && (have.length === 1 || row.length === 1 || isOnePlane))
     return { ...dataset, inputs: { ...inputs, shape: [inputs.shape[0] ?? 0, ...row] } as Tensor }
   return `rows of [${have.join(', ')}], but the model takes [${row.join(', ')}]`
 }

@@ -19,6 +19,8 @@ export interface Rung {
   readonly what: string
   /** Rungs of one family run the same operators: what is too slow once is too slow again. */
   readonly family: Scheme
+  /** Takes value ranges from calibration rows. */
+  readonly calibrates: boolean
   make(ground: Ground): Promise<Made>
 }
 
@@ -26,6 +28,7 @@ const byRecipe = (id: string, what: string, recipe: Recipe): Rung => ({
   id,
   what,
   family: recipe.scheme,
+  calibrates: recipe.scheme === 'fp16',
   make: ({ float, calibration, runtime }) =>
     createQuantizer().quantize(float, recipe.scheme === 'fp16' ? calibration : {}, runtime, recipe),
 })
@@ -35,6 +38,7 @@ const static8: readonly Rung[] = [
     id: 'int8-static',
     what: 'integers throughout, weights to the nearest',
     family: 'int8-static',
+    calibrates: true,
     make: ({ float, calibration, runtime }) =>
       createInt8Quantizer({ equalize: false, rounding: 'nearest', correctBias: false }).quantize(
         float,
@@ -47,6 +51,7 @@ const static8: readonly Rung[] = [
     id: 'int8-static-refined',
     what: 'with equalized channels, corrected biases, layers rounded as a whole',
     family: 'int8-static',
+    calibrates: true,
     make: ({ float, calibration, runtime }) =>
       createInt8Quantizer().quantize(float, calibration, runtime, { precision: 'int8' }),
   },
@@ -54,6 +59,7 @@ const static8: readonly Rung[] = [
     id: 'int8-static-mixed',
     what: 'the same, the layers that hurt most left in float',
     family: 'int8-static',
+    calibrates: true,
     make: ({ float, calibration, runtime, gate }) =>
       createInt8Quantizer({ gate }).quantize(float, calibration, runtime, { precision: 'int8' }),
   },

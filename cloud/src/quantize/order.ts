@@ -1,11 +1,11 @@
 import { basename, extname } from 'node:path'
-import type { Scheme } from '@tideway/core'
+import type { Runtime, Scheme } from '@tideway/core'
 import { checkCalibration, graphOf, missingIn, readModel, signatureOf, viewOf } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { modelBytes } from '../config/model-file.js'
 import { cloudErrors } from '../errors.js'
 import type { ImageShape } from '../finetune/rows.js'
-import { rowCount } from './batches.js'
+import { answersOf, pickRows, rowCount } from './batches.js'
 import { type Aim, LADDERS, type Made, type Rung, rungOf } from './ladder.js'
 import { machine } from './latency.js'
 import { layerErrors } from './layers.js'
@@ -17,6 +17,9 @@ import { contest, type Try } from './search.js'
 export const DEFAULT_MAX_LOSS = 0.005
 /** As many times the float model's latency a run may take with `auto`: where others work, timing is not finer. */
 const MAX_SLOWDOWN = 1.1
+
+/** Numbers that the answers to the held-out rows may be, 256 MiB. */
+const MAX_HELD_NUMBERS = 2 ** 25
 
 export interface QuantizeOrder {
   readonly file: string
@@ -59,9 +62,14 @@ export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile>
   const mayMiss = missingIn(viewOf(graphOf(model)))
   // Every row, the held-out ones too, before any work starts.
   for (const rows of [given, held]) if (rows !== undefined) checkCalibration(signature, rows.inputs, mayMiss)
-  const sizes = { calibration: order.calibrationRows, heldOut: order.heldOutRows }
-  const parts = partsOf(given, held, sizes, order.seed, fewestRows(signature))
-  return judged(order, float, parts, held ?? given)
+  const runtime = createOnnxNodeRuntime()
+  const fixed = fewestRows(signature)
+  const heldOut = Math.min(order.heldOutRows, await rowsHeld(float, given, fixed, runtime))
+  const sizes = { calibration: order.calibrationRows, heldOut }
+  // Where nothing calibrates, all rows may judge.
+  const spare = order.recipe !== 'auto' && !rungOf(order.recipe).calibrates ? given : undefined
+  const parts = partsOf(given, held ?? spare, sizes, order.seed, fixed)
+  return judged(order, float, { parts, runtime, from: held ?? given })
 }
 
 /** Weights alone, without rows: what it costs is not known, and the report says so. */
@@ -83,14 +91,32 @@ async function unjudged({ file, recipe, maxLoss }: QuantizeOrder, float: Uint8Ar
   return { made, report: reportOf({ model: nameOf(file), recipe: rung.id, float, made, layers: [], notes }) }
 }
 
+/** As many rows as have outputs that fit into memory; the model runs here for the first time. */
+async function rowsHeld(float: Uint8Array, { inputs }: Rows, fixed: number, runtime: Runtime): Promise<number> {
+  const session = await runtime.load(float)
+  try {
+    const places = Array.from({ length: fixed }, (_, at) => at % Math.max(1, rowCount(inputs)))
+    const answers = await answersOf(session, pickRows(inputs, places))
+    const perRow = answers.reduce((sum, { width }) => sum + width, 0)
+    return Math.max(1, Math.floor(MAX_HELD_NUMBERS / Math.max(1, perRow)))
+  } finally {
+    await session.dispose()
+  }
+}
+
+interface Bench {
+  readonly parts: QuantizeParts
+  readonly runtime: Runtime
+  /** What names the classes. */
+  readonly from: Rows
+}
+
 async function judged(
   order: QuantizeOrder,
   float: Uint8Array,
-  parts: QuantizeParts,
-  from: Rows,
+  { parts, runtime, from }: Bench,
 ): Promise<QuantizedFile> {
   const { recipe, aim, file } = order
-  const runtime = createOnnxNodeRuntime()
   const isAuto = recipe === 'auto'
   const maxLoss = order.maxLoss ?? (isAuto ? DEFAULT_MAX_LOSS : Number.POSITIVE_INFINITY)
   const maxSlowdown = order.maxSlowdown ?? (isAuto && aim === 'speed' ? MAX_SLOWDOWN : undefined)
@@ -124,7 +150,12 @@ async function judged(
     recipe: rung.id,
     float,
     made,
-    judged: { judge, judgement, calibrationRows: rowCount(parts.calibration.inputs), ...limit },
+    judged: {
+      judge,
+      judgement,
+      ...(rung.calibrates && { calibrationRows: rowCount(parts.calibration.inputs) }),
+      ...limit,
+    },
     classNames: from.classes,
     latency: {
       float: entry.floatLatency!,

@@ -31,6 +31,7 @@ const rung = (id: string, make: (ground: Ground) => Promise<Made>, family: Rung[
   id,
   what: id,
   family,
+  calibrates: false,
   make,
 })
 const file = (onnx: Uint8Array): Promise<Made> =>
@@ -81,6 +82,9 @@ describe('a contest of recipes', () => {
     )
     expect(tries.map(({ outcome }) => outcome)).toEqual(['slow', 'skipped', 'slow'])
     expect(tries[0]?.slowdown).toBeGreaterThan(0)
+    // Slow ones are not refined, whether they lose or not.
+    const losing = await run([broken, rung('again', () => file(backbone()))], { maxLoss: 0.02, maxSlowdown: 1e-6 })
+    expect(losing.tries.map(({ outcome }) => outcome)).toEqual(['loses', 'skipped'])
   })
 
   it('lets a recipe measure its loss, and ends one that goes on for ever', async () => {
@@ -95,6 +99,15 @@ describe('a contest of recipes', () => {
     })
     expect(losses.length).toBeGreaterThan(3)
     for (const loss of losses) expect(loss).toBeGreaterThan(0.02)
+  })
+
+  it('says of a recipe that measured and ended with nothing that it lost', async () => {
+    const exhausted = rung('exhausted', async ({ float, gate }) => {
+      await gate.measure(spoiled(float))
+      throw onnxErrors.QUANTIZE_NOTHING({ kept: ['fc: its error is the largest'] })
+    })
+    const { tries } = await run([exhausted, weights], { maxLoss: 0.02 })
+    expect(tries[0]).toMatchObject({ outcome: 'loses', reason: expect.stringMatching(/every layer but one/) })
   })
 
   it('lets the error of one recipe alone through, and every other error of several', async () => {

@@ -1,4 +1,4 @@
-import { codeOf, type Runtime, type Session } from '@tideway/core'
+import { codeOf, type Runtime, type Session, type TidewayError } from '@tideway/core'
 import type { LossGate } from '@tideway/onnx'
 import { type Answer, answersOf, fixedRows, pickRows } from './batches.js'
 import { createJudge, type Judge, type Judgement } from './judge.js'
@@ -94,7 +94,7 @@ export async function contest(order: ContestOrder): Promise<Contest> {
         return entry
       })
       tries.push(entry)
-      if (entry.outcome === 'slow') slow.add(rung.family)
+      if ((entry.slowdown ?? 0) > (limits.maxSlowdown ?? Number.POSITIVE_INFINITY)) slow.add(rung.family)
       if (entry.outcome === 'holds') break
     }
     const winner = found.find(({ entry }) => entry.outcome === 'holds')
@@ -123,16 +123,24 @@ class Abandoned extends Error {
   override readonly name = 'Abandoned'
 }
 
+interface CountedGate extends LossGate {
+  /** How often the loss was measured. */
+  readonly choices: number
+}
+
 /** The gate of a rung that chooses layers: on rows of its own, and not for ever. */
 function gateOf(
   session: Session,
   { choosing }: QuantizeParts,
   { runtime, limits }: Pick<ContestOrder, 'runtime' | 'limits'>,
-): LossGate {
+): CountedGate {
   let judge: Judge | undefined
   let choices = 0
   return {
     maxLoss: limits.maxLoss,
+    get choices() {
+      return choices
+    },
     async measure(onnx) {
       choices += 1
       if (choices > MAX_CHOICES) throw new Abandoned(`${MAX_CHOICES - 1} layers in float were not enough`)
@@ -153,7 +161,7 @@ type Attempted =
 
 const HAS_NO_FORM = new Set(['QUANTIZE_NOTHING', 'QUANTIZE_OPSET_TOO_OLD'])
 
-async function attempt(rung: Rung, order: ContestOrder, judge: Judge, gate: LossGate): Promise<Attempted> {
+async function attempt(rung: Rung, order: ContestOrder, judge: Judge, gate: CountedGate): Promise<Attempted> {
   const { float, parts, runtime } = order
   try {
     const made = await rung.make({ float, calibration: parts.calibration.inputs, runtime, gate })
@@ -171,8 +179,18 @@ async function attempt(rung: Rung, order: ContestOrder, judge: Judge, gate: Loss
     if (error instanceof Abandoned) return { made: undefined, said: { outcome: 'loses', reason: error.message } }
     // Of one recipe alone the error itself says more.
     if (order.rungs.length === 1 || !HAS_NO_FORM.has(codeOf(error) ?? '')) throw error
-    return { made: undefined, said: { outcome: 'impossible', reason: (error as Error).message } }
+    const nothing = 'even with every layer but one in float it loses too much'
+    if (gate.choices > 0) return { made: undefined, said: { outcome: 'loses', reason: nothing } }
+    return { made: undefined, said: { outcome: 'impossible', reason: whyNot(error as TidewayError) } }
   }
+}
+
+/** Why a model has no form of a kind: the first reason of many. */
+function whyNot({ message, data }: TidewayError): string {
+  const { kept } = data as { kept?: readonly string[] }
+  const [first, ...others] = kept ?? []
+  if (first === undefined) return message
+  return `no layer can be: ${first}${others.length > 0 ? `; and ${others.length} more nodes` : ''}`
 }
 
 /** One run of the fewest rows that the model takes. */

@@ -1,5 +1,6 @@
 import { TidewayError } from '@tideway/core'
 import Table from 'cli-table3'
+import { visible } from '../quantize/page/text.js'
 
 /** One JSON document for programs, as the last line of standard output; or text for people. */
 export function print(json: boolean | undefined, data: unknown, text: () => string): void {
@@ -21,7 +22,9 @@ export function fail(error: unknown, json: boolean): void {
     const { code, message, data } = error
     const causes = causesOf(error)
     if (json) process.stdout.write(`${JSON.stringify({ error: { code, message, data, causes } })}\n`)
-    process.stderr.write(`${[`${code}: ${message}`, ...causes.map((cause) => `  because ${cause}`)].join('\n')}\n`)
+    const text = [`${code}: ${message}`, ...causes.map((cause) => `  because ${cause}`)].join('\n')
+    // Names that a message quotes may come from a file: they must not steer the terminal.
+    process.stderr.write(`${text.split('\n').map(visible).join('\n')}\n`)
     process.exitCode = 1
     return
   }

@@ -155,6 +155,13 @@ export {
   type TimeColumn,
 } from './pipeline/columns.js'
 export type { Dataset } from './pipeline/dataset.js'
+export {
+  type Distillation,
+  distillationSchema,
+  type ResolvedDistillation,
+  resolveDistillation,
+  type Teacher,
+} from './pipeline/distill.js'
 export { type BaseModel, type FineTune, fineTuneSchema } from './pipeline/finetune.js'
 export {
   type Gates,

@@ -113,11 +113,13 @@ export async function trainPipeline(
     encodeTensors({ data: { inputs: dataset.inputs, targets: dataset.targets } }),
   )
   const base = pipeline.base && (await client.putBlob(await modelBytes(pipeline.base.model)))
+  const teacher = pipeline.distillation && (await client.putBlob(await modelBytes(pipeline.distillation.model)))
   const spec = resolvePipeline(pipeline, {
     ...order,
     dataset,
     data: { sha256, size },
     ...(base && { base: { sha256: base.sha256, size: base.size } }),
+    ...(teacher && { teacher: { sha256: teacher.sha256, size: teacher.size } }),
   })
   const submitted = await client.submitJob(spec)
   const view = createJobView(order.progress)

@@ -43,9 +43,14 @@ export async function loadPipeline(file: string): Promise<PipelineConfig> {
     ...subjectIssues(fields),
   ].filter((issue) => issue !== false)
   if (issues.length > 0) throw cloudErrors.PIPELINE_INVALID({ file, reason: issues.join('; ') })
-  const { base } = fields
-  if (typeof base?.model !== 'string') return fields as PipelineConfig
-  return { ...fields, base: { ...base, model: resolve(dirname(file), base.model) } } as PipelineConfig
+  const { base, distillation } = fields
+  const beside = <T extends { readonly model: string | Uint8Array }>(given: T): T =>
+    typeof given.model === 'string' ? { ...given, model: resolve(dirname(file), given.model) } : given
+  return {
+    ...fields,
+    ...(base && { base: beside(base) }),
+    ...(distillation && { distillation: beside(distillation) }),
+  } as PipelineConfig
 }
 
 /** Exactly one of network and base is there. */

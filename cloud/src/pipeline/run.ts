@@ -182,6 +182,7 @@ async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Par
   const { spec } = job
   const initializeFrom = spec.from && !job.resumeFrom ? await workshop.artifacts.blob(spec.from.checkpoint) : undefined
   const base = spec.base && (await workshop.artifacts.blob(spec.base.sha256))
+  const teacher = spec.distillation && (await workshop.artifacts.blob(spec.distillation.sha256))
   return workshop.trainer.fit(spec, {
     train: parts.train,
     validation: parts.validation,
@@ -189,6 +190,7 @@ async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Par
     onProgress: workshop.onProgress,
     onCheckpoint: workshop.onCheckpoint,
     ...(base && { base }),
+    ...(teacher && { teacher }),
     ...(job.resumeFrom && { resumeFrom: job.resumeFrom }),
     ...(initializeFrom && { initializeFrom }),
   })

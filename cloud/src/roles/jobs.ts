@@ -90,7 +90,7 @@ function createJobs(scope: Scope, events: EventEmitter): Jobs {
     async submit(raw, actor) {
       const spec = narrow(jobSpecSchema, raw, 'job')
       const chunks = scope.get(tokens.chunkStore)
-      const needed = [spec.data.sha256, spec.from?.checkpoint, spec.base?.sha256]
+      const needed = [spec.data.sha256, spec.from?.checkpoint, spec.base?.sha256, spec.distillation?.sha256]
       for (const sha256 of needed.filter((digest) => digest !== undefined))
         if (!(await chunks.blob(sha256))) throw errors.BLOB_NOT_FOUND({ sha256 })
       const id = newId()

@@ -1,6 +1,7 @@
 import type { Activation, LayerConfig, NetworkConfig } from '../network/schema.js'
 import type { Augment, Balance } from '../pipeline/augment.js'
 import type { QuantizationAware } from '../pipeline/aware.js'
+import type { Distillation } from '../pipeline/distill.js'
 import type { FineTune } from '../pipeline/finetune.js'
 import type { EarlyStoppingConfig, LossConfig, OptimizerConfig } from '../pipeline/training.js'
 import type { Tensor } from './tensor.js'
@@ -21,6 +22,8 @@ export interface TrainJob {
   /** Initialisation, shuffling. The same seed, machine, provider and thread count give the same bits. */
   readonly seed: number
   readonly earlyStopping?: EarlyStoppingConfig | undefined
+  /** The loss is in part against the outputs of the model in `TrainContext.teacher`. */
+  readonly distillation?: Distillation | undefined
   /** The last epochs are trained with the rounding of int8. */
   readonly quantizationAware?: QuantizationAware | undefined
   /** What is done to training rows, anew in each epoch; validation rows stay as they are. */
@@ -61,6 +64,8 @@ export interface TrainContext {
   readonly validation?: TrainData
   /** The ONNX model's bytes, for a job with `base`. */
   readonly base?: Uint8Array
+  /** The float ONNX model's bytes, for a job with `distillation`. */
+  readonly teacher?: Uint8Array
   readonly signal?: AbortSignal
   /** Called at most every 100 ms and at the end of each epoch. */
   readonly onProgress?: (progress: TrainProgress) => void

@@ -3,6 +3,7 @@ import { networkSchema } from '../network/schema.js'
 import { idSchema, sha256Schema } from '../nouns/names.js'
 import { augmentSchema, balanceSchema } from './augment.js'
 import { quantizationAwareSchema } from './aware.js'
+import { teacherSchema } from './distill.js'
 import { baseSchema } from './finetune.js'
 import { precisionOf, recipeSchema } from './recipe.js'
 import { earlyStoppingSchema, lossSchema, optimizerSchema } from './training.js'
@@ -51,6 +52,8 @@ export const jobSpecSchema = z
     seed: z.int(),
     earlyStopping: earlyStoppingSchema.optional(),
     quantizationAware: quantizationAwareSchema.optional(),
+    /** The teacher's blob, and how it is listened to. */
+    distillation: teacherSchema.optional(),
     augment: augmentSchema.optional(),
     balance: balanceSchema.optional(),
     gates: gatesSchema,

@@ -4,6 +4,7 @@ import { narrow } from '../wire/parse.js'
 import type { Augment, Balance } from './augment.js'
 import type { QuantizationAware } from './aware.js'
 import type { Dataset } from './dataset.js'
+import type { Teacher } from './distill.js'
 import type { BaseModel } from './finetune.js'
 import { type Gates, type JobSpec, jobSpecSchema } from './job.js'
 import { precisionOf, type Recipe, type Scheme } from './recipe.js'
@@ -25,6 +26,8 @@ export interface PipelineConfig {
   readonly seed?: number
   readonly earlyStopping?: EarlyStoppingConfig
   readonly quantizationAware?: QuantizationAware
+  /** A model whose outputs the network is trained on, beside the targets. */
+  readonly distillation?: Teacher
   readonly augment?: Augment
   readonly balance?: Balance
   /** Rows (whole numbers) or shares (below 1) of the data. */
@@ -64,6 +67,8 @@ export interface PipelineRun {
   readonly data: { readonly sha256: string; readonly size: number }
   /** The base model's blob, for a pipeline with one. */
   readonly base?: { readonly sha256: string; readonly size: number }
+  /** The teacher's blob, for a pipeline with `distillation`. */
+  readonly teacher?: { readonly sha256: string; readonly size: number }
   readonly seed?: number
   readonly epochs?: number
   readonly from?: JobSpec['from']
@@ -110,6 +115,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
       seed,
       earlyStopping: config.earlyStopping,
       quantizationAware: config.quantizationAware,
+      distillation: config.distillation && { ...optionsOf(config.distillation), ...run.teacher },
       augment: config.augment,
       balance: config.balance,
       gates: { ...pipelineDefaults.gates, ...config.gates },
@@ -122,8 +128,8 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
   )
 }
 
-/** A base model without the file itself, which a job names by its digest. */
-function optionsOf(base: BaseModel): Omit<BaseModel, 'model'> {
-  const { model: _, ...options } = base
+/** A base model or teacher without the file itself, which a job names by its digest. */
+function optionsOf<T extends Pick<BaseModel, 'model'>>(given: T): Omit<T, 'model'> {
+  const { model: _, ...options } = given
   return options
 }

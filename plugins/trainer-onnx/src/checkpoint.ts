@@ -39,10 +39,11 @@ export interface FloatPart {
 }
 
 /** What makes two runs the same but for their length. */
-export function jobDigest(job: TrainJob, base?: Uint8Array): string {
+export function jobDigest(job: TrainJob, base?: Uint8Array, teacher?: Uint8Array): string {
   // How long a run is asked to be is not part of what it is; the weights that it begins with are.
   const from = job.base && base && { base: { ...job.base, sha256: sha256Hex(base) } }
-  return sha256Hex(canonicalJson({ ...job, ...from, epochs: null }))
+  const heard = job.distillation && teacher && { distillation: { ...job.distillation, sha256: sha256Hex(teacher) } }
+  return sha256Hex(canonicalJson({ ...job, ...from, ...heard, epochs: null }))
 }
 
 /** Packs a checkpoint; of `spent` tensors the arrays are freed (see `pack`). */

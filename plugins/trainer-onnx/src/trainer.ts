@@ -15,6 +15,7 @@ import { type Feeder, openFeeder } from './batches/feeder.js'
 import { balancedLoss, feederOptions } from './batches/job.js'
 import { channelBlock } from './block.js'
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, jobDigest } from './checkpoint.js'
+import { teacherOf } from './distill/teacher.js'
 import { earlyStopping } from './early-stopping.js'
 import { Engine, type EngineOptions, isSmall } from './engine.js'
 import { errors } from './errors.js'
@@ -52,13 +53,14 @@ export function createOnnxTrainer(options: OnnxTrainerOptions = {}): Trainer {
     fit: async (job, context) => {
       const { network, notes } = trainableIn(job, context.base)
       checkData(job, network, context.train, context.validation)
-      const digest = jobDigest(job, context.base)
+      const digest = jobDigest(job, context.base, context.teacher)
       const asked = context.threads ?? options.threads
       const fitting = (multiplications: number): number =>
         Math.min(availableParallelism(), MAX_THREADS[isSmall(multiplications) ? 'small' : 'other'])
       const machine = {
         threads: (multiplications: number): number => asked ?? fitting(multiplications),
         block: await channelBlock(),
+        teacher: teacherOf(job, context.teacher, network),
       }
       return fitAware({ job, network, notes, context }, (phase) => new Run(phase, digest, machine).fit())
     },
@@ -101,7 +103,7 @@ class Run {
   constructor(
     private readonly phase: Phase,
     private readonly digest: string,
-    machine: Pick<EngineOptions, 'threads' | 'block'>,
+    machine: Pick<EngineOptions, 'threads' | 'block' | 'teacher'>,
   ) {
     const { job, network, context } = phase
     this.job = job

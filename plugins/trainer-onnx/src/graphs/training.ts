@@ -4,13 +4,15 @@ import {
   accumulateGradients,
   type Clipped,
   differentiate,
+  floats,
   GraphBuilder,
   type Model,
   optimizerStep,
   type Value,
 } from '@tideway/onnx'
+import { addTeacher, type Teacher } from '../distill/teacher.js'
 import type { Layout } from '../layout.js'
-import type { Trainable } from '../trainable.js'
+import type { Forward, Trainable } from '../trainable.js'
 import { type Frozen, type Mask, TrainingContext } from './context.js'
 import { type Factors, factorsOf } from './factors.js'
 import { addLoss } from './loss.js'
@@ -28,6 +30,8 @@ export interface StepOrder {
   /** Whether classes come as shares, float32 [batch, classes], as mixed rows have them. */
   readonly softTargets: boolean
   readonly frozen: Frozen
+  /** Whose outputs the loss is in part against. */
+  readonly teacher?: Teacher | undefined
   /** Channels in a block of the engine's convolutions on blocks; left out: standard operators only. */
   readonly block?: number | undefined
 }
@@ -76,7 +80,8 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last, apa
   const context = new TrainingContext(g, network, new Map(trained), order.frozen)
   const rows = rowsInput(g, order.rowsType, [batch, ...network.input.shape])
   const forward = network.forward(g, rows, context, 'prediction')
-  const { loss: data } = addLoss(g, order, rows, forward, batch)
+  const { loss: own } = addLoss(g, order, rows, forward, batch)
+  const data = order.teacher === undefined ? own : mixed(g, order.teacher, own, rows, forward, order.loss)
   const loss = context.penalties.reduce((sum, penalty) => g.op('Add', [sum, penalty]), data)
   const gradients = differentiate(g, loss, parts.flat())
   const packed = slots.map((slot) => pack(g, slot, gradients.splice(0, slot.members.length)))
@@ -141,6 +146,13 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last, apa
     masks: context.masks,
     multiplications: multiplications(g.nodes),
   }
+}
+
+/** The loss against targets and teacher, each with its share. */
+function mixed(g: GraphBuilder, teacher: Teacher, own: Value, rows: Value, forward: Forward, loss: LossConfig): Value {
+  const share = (value: Value, weight: number): Value => g.op('Mul', [value, g.constant(floats('float32', [weight]))])
+  const against = addTeacher(g, teacher, rows, forward, loss)
+  return g.op('Add', [share(own, 1 - teacher.weight), share(against, teacher.weight)])
 }
 
 const accumulatedInputs = (g: GraphBuilder, { slots }: Layout): Value[] =>

@@ -73,7 +73,10 @@ export function lastActivationOf(
   { nodes, outputs }: ImportedModel,
   rank: number,
 ): { readonly type: 'softmax' | 'sigmoid'; readonly logits: string } | undefined {
-  const last = nodes.findLast((node) => node.outputs.includes(outputs[0] ?? ''))
+  const maker = (name = '') => nodes.findLast((node) => node.outputs.includes(name))
+  let last = maker(outputs[0])
+  // Exporters name outputs through Identity nodes.
+  while (last?.opType === 'Identity') last = maker(last.inputs[0])
   const logits = last?.inputs[0] ?? ''
   if (last?.opType === 'Sigmoid') return { type: 'sigmoid', logits }
   if (last?.opType !== 'Softmax') return undefined

@@ -68,3 +68,18 @@ it('takes the precision from a recipe, by name or with settings, and refuses ano
   const unknown = { ...pipeline, recipe: { scheme: 'fp16', blockSize: 32 } as never }
   expect(() => resolvePipeline(unknown, { dataset, data })).toThrow(/recipe: .*blockSize/)
 })
+
+it('takes a teacher by its blob, and what is to be rounded while training', () => {
+  const taught = {
+    ...pipeline,
+    distillation: { model: 'large.onnx', weight: 0.7 },
+    quantizationAware: { epochs: 2, weightBits: 4 },
+  }
+  const spec = resolvePipeline(taught, { dataset, data, teacher: blob })
+  expect(spec.distillation).toEqual({ ...blob, weight: 0.7 })
+  expect(spec.quantizationAware).toEqual({ epochs: 2, weightBits: 4 })
+  const bad = { ...taught, distillation: { model: 'x', weight: 2 }, quantizationAware: { epochs: 0 } }
+  expect(() => resolvePipeline(bad, { dataset, data, teacher: blob })).toThrow(
+    /quantizationAware\.epochs: .*distillation\.weight: /,
+  )
+})

@@ -71,7 +71,8 @@ export interface TrainContext {
   readonly onProgress?: (progress: TrainProgress) => void
   /**
    * Called at the end of each epoch with everything a resume needs. Training waits for it, and frees the bytes when it
-   * has settled: who keeps a checkpoint for longer keeps a copy.
+   * has settled: who keeps a checkpoint for longer keeps a copy. They are the trainer's own, neither to be changed nor
+   * transferred: the model that is shipped is written from the last ones.
    */
   readonly onCheckpoint?: (checkpoint: Uint8Array, epoch: number) => Promise<void>
   /** Continue an interrupted run of this same job (same seed): bit-identical to not having stopped. */

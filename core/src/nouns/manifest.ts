@@ -56,8 +56,11 @@ export const knownAnswersSchema = blobRefSchema.extend({
   /** What the tolerance was taken from: the greatest of these. */
   toleranceCause: z
     .looseObject({
-      /** `rounding`: of float sums; `quantization`: of the variant itself; `engines`: engines do not agree closer. */
-      kind: z.enum(['rounding', 'quantization', 'engines']),
+      /**
+       * `rounding`: of float sums; `quantization`: of the variant itself; `engines`: engines do not agree closer. For
+       * people: a later cloud may have found another one.
+       */
+      kind: z.string().min(1).max(63),
       /** Largest |difference| of any output value to what the first engine gave, by engine. */
       engines: z.record(z.string(), z.number().nonnegative()),
     })

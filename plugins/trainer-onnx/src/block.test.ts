@@ -123,3 +123,11 @@ it('a graph that is not told of blocks has ONNX operators alone', async () => {
   const layer = { batch: 3, channels: 16, filters: 16, group: 16, sizes: [8, 8], kernel: [3, 3], attributes: {} }
   expect([...(await run(layer, undefined)).domains]).toEqual([''])
 })
+
+it('a place of the kernel that sees nothing but padding has a gradient of zero', async () => {
+  const attributes = { kernel_shape: [3n], dilations: [4n], pads: [4n, 4n] }
+  const layer = { batch: 2, channels: 8, filters: 8, group: 1, sizes: [4], kernel: [3], attributes }
+  const slopes = (await run(layer, undefined)).out[2] ?? new Float32Array(0)
+  expect(slopes).toHaveLength(8 * 8 * 3)
+  for (const [at, slope] of slopes.entries()) expect(slope === 0).toBe(at % 3 !== 1)
+})

@@ -72,10 +72,14 @@ export function decodeCheckpoint(bytes: Uint8Array, network: Trainable): Checkpo
   return value as unknown as Checkpoint
 }
 
-/** The float part that came before a checkpoint; undefined for one of such a part, and for what is none at all. */
+/**
+ * The float part that came before a checkpoint; undefined for one of such a part, and for what is of another format. Throws
+ * `CHECKPOINT_MISMATCH` for bytes that cannot be decoded.
+ */
 export function floatPartOf(bytes: Uint8Array): FloatPart | undefined {
-  const value = unpack(bytes)
-  const part = isRecord(value) ? value['aware'] : undefined
+  const value = unpacked(bytes)
+  const ours = isRecord(value) && value['format'] === FORMAT && value['v'] === VERSION
+  const part = ours ? value['aware'] : undefined
   if (!isRecord(part)) return undefined
   const { model, planned, steps, history } = part
   const whole = Number.isSafeInteger(planned) && Number.isSafeInteger(steps)

@@ -144,7 +144,7 @@ class Run {
       ...machine,
     })
     this.stepsPerEpoch = this.engine.steps
-    this.environment = environmentOf(this.engine.threads)
+    this.environment = environmentOf(this.engine.threads, machine.block)
     this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch, this.start.step)
   }
 
@@ -283,7 +283,7 @@ function floatsOf(tensors: Readonly<Record<string, Float32Array | Uint8Array>>):
 }
 
 /** What bit-identity depends on. */
-function environmentOf(threads: number): Record<string, string | number> {
+function environmentOf(threads: number, block: number | undefined): Record<string, string | number> {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }
   return {
     engine: 'onnxruntime-node',
@@ -291,5 +291,7 @@ function environmentOf(threads: number): Record<string, string | number> {
     provider: 'cpu',
     threads,
     platform: `${process.platform}-${process.arch}`,
+    // Convolutions on blocks of channels sum in another order.
+    ...(block !== undefined && { channelBlock: block }),
   }
 }

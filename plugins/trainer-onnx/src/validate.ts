@@ -124,13 +124,21 @@ function lossIssues(config: LossConfig, { network, end, field }: Checked): strin
 }
 
 /** Metrics that a job goes by and that no epoch will have: it would wait for them in vain. */
-function metricIssues({ loss, optimizer, earlyStopping }: TrainJob, validation: TrainData | undefined): string[] {
+function metricIssues(
+  { loss, optimizer, earlyStopping, quantizationAware }: TrainJob,
+  validation: TrainData | undefined,
+): string[] {
   const classes = resolveLoss(loss).type === 'softmaxCrossEntropy'
   const measured = ['loss', ...(validation === undefined ? [] : ['valLoss', ...(classes ? ['valAccuracy'] : [])])]
-  const schedule = resolveSchedule(optimizer.learningRate)
+  const metricOf = (rate: Parameters<typeof resolveSchedule>[0]): string | undefined => {
+    const schedule = resolveSchedule(rate)
+    return schedule.type === 'reduceOnPlateau' ? schedule.metric : undefined
+  }
+  const later = quantizationAware?.learningRate
   const wanted = {
     'earlyStopping.metric': earlyStopping && resolveEarlyStopping(earlyStopping).metric,
-    'optimizer.learningRate.metric': schedule.type === 'reduceOnPlateau' ? schedule.metric : undefined,
+    'optimizer.learningRate.metric': metricOf(optimizer.learningRate),
+    'quantizationAware.learningRate.metric': later === undefined ? undefined : metricOf(later),
   }
   return Object.entries(wanted).flatMap(([field, metric]) =>
     metric === undefined || measured.includes(metric)

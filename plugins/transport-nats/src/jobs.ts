@@ -197,9 +197,13 @@ export async function connectJobQueue(options: JobQueueOptions): Promise<NatsJob
       })
       const stop = async () => {
         stopping.abort()
-        await pulling
-        await busy
-        await keeper.close()
+        try {
+          await pulling
+          await busy
+        } finally {
+          // Its thread would go on renewing a claim that nobody works on.
+          await keeper.close()
+        }
       }
       stops.add(stop)
       return async () => {

@@ -16,9 +16,12 @@ export const BLOCKED = {
   reorderOutput: `${DOMAIN}.ReorderOutput`,
 } as const
 
-/** Whether a graph may have so many channels in blocks. */
-export const isBlocked = ({ block }: { readonly block?: number | undefined }, channels: number): boolean =>
-  block !== undefined && channels % block === 0
+/** Whether a graph may have so many channels of an image in blocks: the operators are for float32. */
+export const isBlocked = (
+  { block }: { readonly block?: number | undefined },
+  { dtype }: Pick<Value, 'dtype'>,
+  channels: number,
+): boolean => block !== undefined && dtype === 'float32' && channels % block === 0
 
 /** What nodes are added by. */
 export interface BlockedWriter {

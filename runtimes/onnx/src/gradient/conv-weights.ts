@@ -27,7 +27,7 @@ export function weightGradient(c: GradientContext, conv: Convolution): Value {
   const [channels, filters] = known(c, [image.shape[1] ?? 1, dy.shape[1] ?? 1]) as [number, number]
   const weights = [filters, channels / group, ...window.kernel]
   if (group === channels && group > 1 && !isPointwise(window)) {
-    const whole = filters === channels && isBlocked(c.g, channels) ? blockedSums(c, conv, counts) : undefined
+    const whole = filters === channels && isBlocked(c.g, image, channels) ? blockedSums(c, conv, counts) : undefined
     const narrow = filters === channels && isNarrow(counts)
     const sums = whole ?? (narrow ? narrowSums(c, conv, counts) : shiftedSums(c, conv, counts))
     return c.op('Reshape', [sums, c.int64s(weights)])

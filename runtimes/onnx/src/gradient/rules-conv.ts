@@ -59,7 +59,7 @@ function slid(c: GradientContext, weights: Value, { kernel, dilations, begin, en
     each === 1 &&
     filters === group &&
     group > 1 &&
-    !isBlocked(c.g, group) &&
+    !isBlocked(c.g, c.dy, group) &&
     kernel.length < 3 &&
     isNarrow(known(c, c.dy.shape.slice(2)))
   const more = narrow ? ([[1], [0]] as const) : ([[], []] as const)

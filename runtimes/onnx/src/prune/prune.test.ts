@@ -184,6 +184,42 @@ describe('a pruned model', () => {
       ]),
     )
   })
+
+  it('leaves the tensors of other layers alone, also one whose name is that of a copy', async () => {
+    const g = new GraphBuilder('names')
+    const zero = [1, 2, 3]
+    const store = storing(g, zero)
+    const x = g.input('x', 'float32', [null, 6])
+    const w = store('w', [6, 6], 1)
+    const other = storing(g, [])('w_2', [6, 6])
+    const one = g.op('Relu', [g.op('Gemm', [x, w], {}, { name: 'one' })])
+    const side = g.op('Softmax', [g.op('Gemm', [x, other])], { axis: -1n })
+    const two = g.op('Softmax', [g.op('Gemm', [x, w], {}, { name: 'two' })], { axis: -1n })
+    const sum = g.op('Add', [g.op('Gemm', [one, storing(g, [])('v', [6, 6])]), side])
+    g.output('y', g.op('Add', [sum, two]))
+    const whole = writeModel(g.build())
+    const { onnx, layers } = pruneModel(whole, { ratio: 0.5 })
+    expect(layers).toContainEqual(expect.objectContaining({ from: 6, to: 3 }))
+    const rows = {
+      dtype: 'float32',
+      shape: [2, 6],
+      data: Float32Array.from({ length: 12 }, (_, at) => Math.sin(at)),
+    } as const
+    const [before, after] = [await run(whole, rows), await run(onnx, rows)]
+    for (const [at, value] of before.entries()) expect(after[at]).toBeCloseTo(value, 5)
+  })
+
+  it('keeps units along the last axis that a pool takes for places', () => {
+    const g = new GraphBuilder('axes')
+    const store = storing(g, [])
+    const x = g.op('Transpose', [g.input('x', 'float32', [null, 6, 4])], { perm: [0n, 2n, 1n] })
+    const units = g.op('MatMul', [x, store('w', [6, 8])], {}, { name: 'units' })
+    const pooled = g.op('AveragePool', [units], { kernel_shape: [2n], strides: [2n] }, { name: 'pooled' })
+    g.output('y', g.op('MatMul', [pooled, store('v', [4, 2])]))
+    expect(() => pruneModel(writeModel(g.build()), { ratio: 0.5 })).toThrow(
+      expect.objectContaining({ code: 'PRUNE_NOTHING', data: { kept: [expect.stringContaining('another axis')] } }),
+    )
+  })
 })
 
 describe('pruning', () => {

@@ -40,7 +40,8 @@ export function rewrite(
     const known = names.get(key)
     if (known !== undefined) return known
     let name = wanted
-    for (let i = 2; taken.has(name) && !free(name); i++) name = `${wanted}_${i}`
+    // Only the tensor's own name may be taken over: another's is another's, however often it is used.
+    if (taken.has(wanted) && !free(wanted)) for (let i = 2; taken.has(name); i++) name = `${wanted}_${i}`
     taken.add(name)
     names.set(key, name)
     const at = graph.initializer.findIndex((item) => item.name === name)
@@ -49,7 +50,11 @@ export function rewrite(
     return name
   }
   const uses = new Map<string, number>()
-  for (const node of graph.node) for (const name of node.input) uses.set(name, (uses.get(name) ?? 0) + 1)
+  const captured = imported.nodes.flatMap((node) => node.captured)
+  const outputs = graph.output.map(({ name }) => name ?? '')
+  // As the importer has them, without other names for the same value; what leaves the graph or goes into a branch is not free.
+  const takers = [...imported.nodes.flatMap(({ inputs }) => inputs), ...captured, ...captured, ...outputs, ...outputs]
+  for (const name of takers) uses.set(name, (uses.get(name) ?? 0) + 1)
   const replaced = new Set<string>()
   /** A stored tensor that one node takes may be changed where it is. */
   const free = (name: string): boolean => {
@@ -80,7 +85,7 @@ export function rewrite(
       graph.node[at] = makeNode(node.opType ?? '', node.input, node.output, attributes, node.name)
     }
   }
-  const used = new Set([...graph.node.flatMap(({ input }) => input), ...graph.output.map(({ name }) => name ?? '')])
+  const used = new Set([...graph.node.flatMap(({ input }) => input), ...captured, ...outputs])
   graph.initializer = graph.initializer.filter(({ name = '' }) => used.has(name))
   // Older files list stored tensors among their inputs, too: of another shape now, or gone.
   graph.input = graph.input.filter(({ name }) => !imported.tensors.has(name ?? ''))
@@ -95,15 +100,23 @@ export function rewrite(
 /** A tensor with some places of one axis. */
 function keep(tensor: Tensor, axis: number, places: readonly number[]): Tensor {
   const { shape } = tensor
-  const data = tensor.data as Float32Array
+  const data = tensor.data as Numbers
   const size = shape[axis] ?? 1
   const inner = shape.slice(axis + 1).reduce((product, item) => product * item, 1)
   const outer = data.length / (size * inner || 1)
-  const smaller = new Float32Array(outer * places.length * inner)
+  const smaller = new (data.constructor as NumbersConstructor)(outer * places.length * inner)
   for (let row = 0; row < outer; row++)
     for (const [to, from] of places.entries()) {
       const begin = (row * size + from) * inner
       smaller.set(data.subarray(begin, begin + inner), (row * places.length + to) * inner)
     }
-  return { dtype: 'float32', shape: shape.map((item, at) => (at === axis ? places.length : item)), data: smaller }
+  return {
+    dtype: tensor.dtype,
+    shape: shape.map((item, at) => (at === axis ? places.length : item)),
+    data: smaller,
+  } as Tensor
 }
+
+/** Typed arrays of any kind are cut alike; the kind of two of them cannot be said in types. */
+type Numbers = Float32Array
+type NumbersConstructor = Float32ArrayConstructor

@@ -24,11 +24,13 @@ export type ChannelRule = (v: Visit) => Flow | string
 
 const NOT_STORED = 'its weights are computed'
 const UNKNOWN = 'the channels of what it takes are not known'
+const OTHER_AXIS = 'what it takes has its channels on another axis'
 
 const convolution: ChannelRule = (v) => {
   const kernel = v.tensor(1)
   const input = v.flow(0)
-  if (kernel === undefined) return NOT_STORED
+  if (kernel === undefined || (v.node.inputs[2] && v.tensor(2) === undefined)) return NOT_STORED
+  if (input !== undefined && input.axis !== 1) return OTHER_AXIS
   const isTransposed = v.node.opType === 'ConvTranspose'
   const groups = Number(v.node.attributes['group'] ?? 1)
   const [first = 0, second = 0] = kernel.shape
@@ -80,6 +82,7 @@ const normalization: ChannelRule = (v) => {
   const input = v.flow(0)
   const stored = [1, 2, 3, 4].map((place) => v.tensor(place))
   if (input === undefined) return UNKNOWN
+  if (input.axis !== 1) return OTHER_AXIS
   if (stored.includes(undefined)) return NOT_STORED
   for (const place of [1, 2, 3, 4]) v.slot(place, 0, input.ids)
   const [scale, , , variance] = stored
@@ -90,6 +93,12 @@ const normalization: ChannelRule = (v) => {
 }
 
 const same: ChannelRule = (v) => v.flow(0) ?? UNKNOWN
+
+/** Pools slide along every axis but the second. */
+const pooled: ChannelRule = (v) => {
+  const input = v.flow(0)
+  return input !== undefined && input.axis !== 1 ? OTHER_AXIS : (input ?? UNKNOWN)
+}
 
 /** Values that are added, multiplied or compared element by element share their channels. */
 const together: ChannelRule = (v) => {
@@ -171,8 +180,12 @@ export const CHANNEL_RULES: Readonly<Record<string, ChannelRule>> = {
   ...named(convolution, 'Conv ConvTranspose'),
   ...named(product, 'Gemm MatMul'),
   BatchNormalization: normalization,
-  ...named(same, 'Abs AveragePool Cast Clip Dropout Elu Erf Exp Gelu GlobalAveragePool GlobalMaxPool HardSigmoid'),
-  ...named(same, 'HardSwish Identity LeakyRelu MaxPool Neg Relu Selu Sigmoid Softplus Softsign Sqrt Tanh'),
+  ...named(pooled, 'AveragePool GlobalAveragePool GlobalMaxPool MaxPool'),
+  ...named(
+    same,
+    'Abs Cast Clip Dropout Elu Erf Exp Gelu HardSigmoid HardSwish Identity LeakyRelu Neg Relu Selu Sigmoid',
+  ),
+  ...named(same, 'Softplus Softsign Sqrt Tanh'),
   ...named(together, 'Add Sub Mul Div Max Min Sum'),
   Concat: joined,
   Transpose: transposed,

@@ -270,6 +270,16 @@ describe('cleaning up a graph', () => {
     expect(await cleaned({ input: [2, 2, 6, 6], rank: 4, node, constants: channels })).toEqual(['Pad', 'Conv'])
   })
 
+  it.each([
+    [0, ['Conv']],
+    [1, ['Pad', 'Conv']],
+  ])('reads the filler of a Pad before operator set 11 (%d)', async (value, left) => {
+    const pads = [0n, 0n, 1n, 1n, 0n, 0n, 1n, 1n]
+    const node = [makeNode('Pad', ['x'], ['p'], { pads, value }), makeNode('Conv', ['p', 'w'], ['y'])]
+    const constants = { w: tensor(3, 2, 3, 3) }
+    expect(await cleaned({ input: [2, 2, 6, 6], rank: 4, node, constants, opset: 10n })).toEqual(left)
+  })
+
   it('computes what depends on constants alone, and leaves what would fill the file', async () => {
     const node = [
       makeNode('Constant', [], ['two'], { value: floats([], [2]) }),

@@ -28,10 +28,11 @@ export const foldPads: Pass = (view, edit) => {
 
 /** A Pad's sizes as a convolution's `pads`, where it adds zeros to the spatial axes alone. */
 function zerosAround(node: Node, view: GraphView): number[] | undefined {
-  const { mode = 'constant', pads: old } = attributesOf(node)
+  // Up to operator set 10, sizes and the filler are attributes.
+  const { mode = 'constant', pads: old, value = 0 } = attributesOf(node)
   const axes = node.input[3] ?? ''
   const filler = node.input[2] ?? ''
-  const isZero = filler === '' || Number(view.constant(filler)?.data[0] ?? Number.NaN) === 0
+  const isZero = filler === '' ? value === 0 : Number(view.constant(filler)?.data[0] ?? Number.NaN) === 0
   const tensor = Array.isArray(old) ? old : view.constant(node.input[1])?.data
   if (mode !== 'constant' || axes !== '' || !isZero || tensor === undefined) return undefined
   const sizes = Array.from(tensor as ArrayLike<unknown>, Number)

@@ -1,4 +1,4 @@
-import { attributesOf, makeNode } from '../format/node.js'
+import { attributesOf, makeNode, operatorOf } from '../format/node.js'
 import type { Node } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
 import type { Pass } from './edit.js'
@@ -11,8 +11,9 @@ export interface Limits {
 
 /** The limits of Relu, and of Clip with constant ones; undefined for other nodes. */
 export function limitsOf(node: Node | undefined, view: GraphView): Limits | undefined {
-  if (node?.opType === 'Relu') return { min: 0, max: Number.POSITIVE_INFINITY }
-  if (node?.opType !== 'Clip') return undefined
+  const operator = operatorOf(node)
+  if (operator === 'Relu') return { min: 0, max: Number.POSITIVE_INFINITY }
+  if (node === undefined || operator !== 'Clip') return undefined
   const attributes = attributesOf(node)
   // Attributes up to operator set 10, inputs after it.
   const limit = (place: number, name: string, none: number): number | undefined => {

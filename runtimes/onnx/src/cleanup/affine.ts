@@ -1,5 +1,5 @@
 import type { Tensor } from '@tideway/core'
-import { attributesOf } from '../format/node.js'
+import { attributesOf, operatorOf } from '../format/node.js'
 import type { Node } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
 
@@ -16,8 +16,8 @@ export interface Affine {
 
 /** What a node computes, where it is an affine function with constants: batch normalization, or arithmetic with a constant. */
 export function affineOf(node: Node, view: GraphView): Affine | undefined {
-  if (node.opType === 'BatchNormalization') return normalization(node, view)
-  const { opType = '' } = node
+  const opType = operatorOf(node)
+  if (opType === 'BatchNormalization') return normalization(node, view)
   if (!['Add', 'Sub', 'Mul', 'Div'].includes(opType)) return undefined
   const [left = '', right = ''] = node.input
   const first = view.constant(left)

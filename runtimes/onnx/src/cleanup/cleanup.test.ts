@@ -270,6 +270,34 @@ describe('cleaning up a graph', () => {
     expect(await cleaned({ input: [2, 2, 6, 6], rank: 4, node, constants: channels })).toEqual(['Pad', 'Conv'])
   })
 
+  it('leaves operators of other domains alone that have the names of standard ones', async () => {
+    const foreign = (first: string, second: string, inputs: readonly string[] = [], attributes = {}): Node[] => [
+      makeNode(first, ['x', ...(first.endsWith('Conv') ? ['w'] : [])], ['a'], attributes),
+      makeNode(second, ['a', ...inputs], ['y'], attributes),
+    ]
+    const perm = { perm: [1n, 0n] }
+    for (const node of [
+      foreign('custom.Identity', 'Tanh'),
+      foreign('custom.Relu', 'Relu'),
+      foreign('Relu', 'custom.Clip', ['k', 'k']),
+      foreign('Conv', 'custom.Add', ['k']),
+      foreign('custom.Conv', 'Mul', ['k']),
+      foreign('custom.Mul', 'Conv', ['w']),
+      foreign('custom.Transpose', 'Transpose', [], perm),
+      foreign('custom.Pad', 'Conv', ['w'], { pads: [0n, 0n] }),
+      foreign('Tanh', 'custom.Gemm', ['k'], { alpha: 2 }),
+    ]) {
+      const output = spec('y', [null, 3, null])
+      const constants = { w: tensor(3, 2, 1), k: floats([], [2]) }
+      const { graph } = readModel(
+        await cleanUpModel(modelOf({ input: [spec('x', [null, 2, 4])], output, node, constants }), runtime),
+      )
+      expect(graph?.node.map(({ domain = '', opType }) => `${domain} ${opType}`)).toEqual(
+        node.map(({ domain = '', opType }) => `${domain} ${opType}`),
+      )
+    }
+  })
+
   it.each([
     [0, ['Conv']],
     [1, ['Pad', 'Conv']],

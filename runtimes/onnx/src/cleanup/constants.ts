@@ -1,5 +1,6 @@
 import { create } from '@bufbuild/protobuf'
 import type { Runtime } from '@tideway/core'
+import { isStandard } from '../format/node.js'
 import { fromTensor } from '../format/tensor.js'
 import { writeModel } from '../format/write.js'
 import { type Graph, type Model, type Node, type TensorData, ValueInfoSchema } from '../generated/onnx_pb.js'
@@ -25,8 +26,7 @@ export async function foldConstants(model: Model & { graph: Graph }, runtime: Ru
     const inputs = node.input.filter(Boolean)
     const isConstant = (name: string): boolean => made.has(name) || (bytes.has(name) && !overridable.has(name))
     if (!inputs.every(isConstant) || NEVER.test(node.opType ?? '') || subgraphsOf(node).length > 0) continue
-    const { domain = '' } = node
-    if (domain !== '' && domain !== 'ai.onnx') continue
+    if (!isStandard(node)) continue
     folded.push(node)
     const cost = inputs.reduce((sum, name) => sum + (made.get(name) ?? bytes.get(name) ?? 0), 0)
     for (const name of node.output) if (name !== '') made.set(name, cost)

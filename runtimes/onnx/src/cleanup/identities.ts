@@ -1,4 +1,4 @@
-import { attributesOf, makeNode } from '../format/node.js'
+import { attributesOf, makeNode, operatorOf } from '../format/node.js'
 import type { Node } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
 import { limitsOf } from './activations.js'
@@ -11,7 +11,7 @@ export const removeIdentities: Pass = (view, edit) => {
 }
 
 function isIdentity(node: Node, view: GraphView): boolean {
-  switch (node.opType) {
+  switch (operatorOf(node)) {
     case 'Identity':
       return true
     case 'Dropout': {
@@ -52,7 +52,7 @@ export const squeezePooled: Pass = (view, edit) => {
   for (const node of view.graph.node) {
     const pooled = view.producer(node.input[0])
     const rank = rankOf(pooled?.input[0])
-    if (pooled === undefined || !POOLS_ALL.has(pooled.opType ?? '') || rank === undefined || rank < 3) continue
+    if (pooled === undefined || !POOLS_ALL.has(operatorOf(pooled)) || rank === undefined || rank < 3) continue
     if (!makesMatrix(node, view) || !edit.claim(node)) continue
     const data = BigInt64Array.from({ length: rank - 2 }, (_, at) => BigInt(at + 2))
     const axes = edit.constant('axes', { dtype: 'int64', shape: [rank - 2], data })
@@ -62,8 +62,8 @@ export const squeezePooled: Pass = (view, edit) => {
 
 /** Whether it keeps the first dimension and joins the others, where all but the second of them are one. */
 function makesMatrix(node: Node, view: GraphView): boolean {
-  if (node.opType === 'Flatten') return (attributesOf(node)['axis'] ?? 1n) === 1n
-  if (node.opType !== 'Reshape') return false
+  if (operatorOf(node) === 'Flatten') return (attributesOf(node)['axis'] ?? 1n) === 1n
+  if (operatorOf(node) !== 'Reshape') return false
   const sizes = Array.from((view.constant(node.input[1])?.data ?? []) as ArrayLike<unknown>, Number)
   const [rows, columns] = sizes
   if (sizes.length !== 2) return false
@@ -77,9 +77,9 @@ function makesMatrix(node: Node, view: GraphView): boolean {
 function channelsOf(node: Node, view: GraphView): number | undefined {
   for (let maker = view.producer(node.input[0]); maker !== undefined; maker = view.producer(maker.input[0])) {
     const shape = view.constant(maker.input[1])?.shape
-    if (maker.opType === 'Conv') return shape?.[0]
-    if (maker.opType === 'Add') continue
-    if (!POOLS_ALL.has(maker.opType ?? '') && limitsOf(maker, view) === undefined) return undefined
+    if (operatorOf(maker) === 'Conv') return shape?.[0]
+    if (operatorOf(maker) === 'Add') continue
+    if (!POOLS_ALL.has(operatorOf(maker)) && limitsOf(maker, view) === undefined) return undefined
   }
   return undefined
 }
@@ -88,7 +88,7 @@ function channelsOf(node: Node, view: GraphView): number | undefined {
 export const joinTransposes: Pass = (view, edit) => {
   for (const node of view.graph.node) {
     const before = view.producer(node.input[0])
-    if (node.opType !== 'Transpose' || before?.opType !== 'Transpose') continue
+    if (before === undefined || [node, before].some((item) => operatorOf(item) !== 'Transpose')) continue
     const [first, second] = [before, node].map((item) => attributesOf(item)['perm'])
     if (!Array.isArray(first) || !Array.isArray(second) || !edit.claim(node, before)) continue
     const perm = second.map((axis) => BigInt(first[Number(axis)] as bigint))
@@ -110,7 +110,7 @@ export const reshapeToTranspose: Pass = (view, edit) => {
   )
   for (const node of view.graph.node) {
     const from = shapes.get(node.input[0])
-    const to = node.opType === 'Reshape' ? view.constant(node.input[1]) : undefined
+    const to = operatorOf(node) === 'Reshape' ? view.constant(node.input[1]) : undefined
     if (from === undefined || to === undefined || from.length < 3 || from.at(-1) !== 1) continue
     const [batch, channel, ...rest] = Array.from(to.data as ArrayLike<unknown>, Number)
     const spatial = from.slice(1, -1)

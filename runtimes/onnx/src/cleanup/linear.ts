@@ -1,5 +1,5 @@
 import type { Tensor } from '@tideway/core'
-import { attributesOf, makeNode } from '../format/node.js'
+import { attributesOf, isStandard, makeNode, operatorOf } from '../format/node.js'
 import type { Node } from '../generated/onnx_pb.js'
 import { type GraphView, labelOf } from '../quantize/view.js'
 import { floats } from './affine.js'
@@ -26,7 +26,7 @@ export interface Linear {
 /** The linear node, with its bias, whose result is the given value; undefined where there is none. */
 export function linearOf(value: string, view: GraphView): Linear | undefined {
   const node = view.producer(value)
-  if (node === undefined) return undefined
+  if (node === undefined || !isStandard(node)) return undefined
   if (node.opType === 'Conv' || node.opType === 'ConvTranspose') return convolution(node, view)
   if (node.opType === 'Gemm') return gemm(node, view)
   if (node.opType === 'MatMul') return matMul(node, undefined, view)
@@ -35,7 +35,7 @@ export function linearOf(value: string, view: GraphView): Linear | undefined {
   const product = view.constant(left) === undefined ? left : right
   const before = view.producer(product)
   const isAlone = view.consumers(product).length === 1 && !view.escapes(product)
-  return before?.opType === 'MatMul' && isAlone ? matMul(before, node, view) : undefined
+  return operatorOf(before) === 'MatMul' && before !== undefined && isAlone ? matMul(before, node, view) : undefined
 }
 
 function convolution(node: Node, view: GraphView): Linear | undefined {

@@ -1,4 +1,4 @@
-import { attributesOf, makeNode } from '../format/node.js'
+import { attributesOf, makeNode, operatorOf } from '../format/node.js'
 import type { Node } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
 import type { Pass } from './edit.js'
@@ -6,10 +6,11 @@ import type { Pass } from './edit.js'
 /** Zeros that a Pad puts around the places of an image become the padding of the convolution that follows. */
 export const foldPads: Pass = (view, edit) => {
   for (const node of view.graph.node) {
-    if (node.opType !== 'Conv') continue
+    if (operatorOf(node) !== 'Conv') continue
     const value = node.input[0] ?? ''
     const pad = view.producer(value)
-    if (pad?.opType !== 'Pad' || view.consumers(value).length !== 1 || view.escapes(value)) continue
+    if (pad === undefined || operatorOf(pad) !== 'Pad' || view.consumers(value).length !== 1 || view.escapes(value))
+      continue
     const around = zerosAround(pad, view)
     const attributes = attributesOf(node)
     const { auto_pad: auto = 'NOTSET' } = attributes

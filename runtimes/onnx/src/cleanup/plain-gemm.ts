@@ -1,5 +1,5 @@
 import type { Tensor } from '@tideway/core'
-import { attributesOf, makeNode } from '../format/node.js'
+import { attributesOf, makeNode, operatorOf } from '../format/node.js'
 import type { GraphView } from '../quantize/view.js'
 import { labelOf } from '../quantize/view.js'
 import type { Edit, Pass } from './edit.js'
@@ -7,7 +7,7 @@ import type { Edit, Pass } from './edit.js'
 /** A Gemm's factors and the transposition of its weights, where those are constant, go into the weights and the bias. */
 export const plainGemm: Pass = (view, edit) => {
   for (const node of view.graph.node) {
-    if (node.opType !== 'Gemm') continue
+    if (operatorOf(node) !== 'Gemm') continue
     const { alpha = 1, beta = 1, transA = 0n, transB = 0n } = attributesOf(node)
     const [input = '', weightName = '', biasName = ''] = node.input
     const weight = view.constant(weightName)

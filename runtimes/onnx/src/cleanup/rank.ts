@@ -1,4 +1,4 @@
-import { attributesOf } from '../format/node.js'
+import { attributesOf, operatorOf } from '../format/node.js'
 import type { ValueInfo } from '../generated/onnx_pb.js'
 import type { GraphView } from '../quantize/view.js'
 
@@ -25,7 +25,7 @@ export function ranksOf(view: GraphView): (name: string | undefined) => number |
       const name = node.input[place] ?? ''
       return ranks.get(name) ?? view.constant(name)?.shape.length
     }
-    const type = node.opType ?? ''
+    const type = operatorOf(node)
     if (ALIKE.has(type)) ranks.set(output, of(0))
     else if (type === 'Conv' || type === 'ConvTranspose') ranks.set(output, of(1) ?? of(0))
     else if (type === 'Gemm' || type === 'Flatten') ranks.set(output, 2)

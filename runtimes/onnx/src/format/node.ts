@@ -111,6 +111,13 @@ export function graphOf(model: Model): Graph {
   return model.graph
 }
 
+/** Whether a node is one of ONNX's own operators: another domain may give their names other meanings. */
+export const isStandard = ({ domain = '' }: Node): boolean => domain === '' || domain === 'ai.onnx'
+
+/** The name of a standard operator; empty for those of other domains, and without a node. */
+export const operatorOf = (node: Node | undefined): string =>
+  node !== undefined && isStandard(node) ? (node.opType ?? '') : ''
+
 /** The version of the default operator set that a model imports. */
 export function opsetOf(model: Model): number {
   const set = model.opsetImport.find((entry) => (entry.domain ?? '') === '' || entry.domain === 'ai.onnx')

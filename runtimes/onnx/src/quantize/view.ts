@@ -1,5 +1,5 @@
 import type { Tensor } from '@tideway/core'
-import { attributesOf } from '../format/node.js'
+import { attributesOf, operatorOf } from '../format/node.js'
 import { toTensor } from '../format/tensor.js'
 import { dataTypeOf } from '../format/types.js'
 import type { Graph, Node } from '../generated/onnx_pb.js'
@@ -24,7 +24,7 @@ export function viewOf(graph: Graph): GraphView {
   const producers = new Map<string, Node>()
   const values = new Map<string, Tensor | undefined>()
   for (const node of graph.node) {
-    if (node.opType === 'Constant') constants.set(node.output[0] ?? '', node)
+    if (operatorOf(node) === 'Constant') constants.set(node.output[0] ?? '', node)
     for (const name of node.output) producers.set(name, node)
     for (const name of new Set(node.input)) {
       const known = consumers.get(name)

@@ -1,6 +1,6 @@
 import { type Limits, limitsOf } from '../../cleanup/activations.js'
 import { type Linear, linearOf } from '../../cleanup/linear.js'
-import { attributesOf } from '../../format/node.js'
+import { attributesOf, isStandard } from '../../format/node.js'
 import type { Node } from '../../generated/onnx_pb.js'
 import { type GraphView, labelOf } from '../view.js'
 
@@ -157,8 +157,6 @@ const KEPT: Readonly<Record<string, string>> = {
   GRU: RECURRENT,
   RNN: RECURRENT,
 }
-
-const isStandard = ({ domain = '' }: Node): boolean => domain === '' || domain === 'ai.onnx'
 
 export function stepOf(node: Node, view: GraphView): Step | string {
   const name = node.opType ?? ''

@@ -1,3 +1,4 @@
+import { create } from '@bufbuild/protobuf'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
@@ -6,6 +7,7 @@ import { graphOf } from '../../format/node.js'
 import { readModel } from '../../format/read.js'
 import { signatureOf } from '../../format/signature.js'
 import { writeModel } from '../../format/write.js'
+import { ValueInfoSchema } from '../../generated/onnx_pb.js'
 import { floats, normal, runOnce, uniform } from '../models.fixture.js'
 import { createInt8Quantizer } from '../quantizer.js'
 import { viewOf } from '../view.js'
@@ -124,6 +126,23 @@ describe('cross-layer equalization', () => {
     g.dense(g.op('Flatten', [g.conv(g.op('Add', [b, g.conv(b, [4, 4, 1, 1])]), [4, 4, 1, 1])]), 144, 2, 'y')
     const view = viewOf(wholeOf(g.bytes()).graph)
     expect(pairsOf(planOf(view), view)).toEqual([])
+  })
+
+  it('leaves weights alone that are an output of the graph', async () => {
+    const { graph } = wholeOf(uneven().bytes())
+    const view = viewOf(graph)
+    const pairs = pairsOf(planOf(view), view)
+    const shown = pairs.map(({ first }) => create(ValueInfoSchema, { name: first.linear?.node.input[1] ?? '' }))
+    const peaks = new Map(
+      pairs.map(({ between, first }) => [
+        between,
+        Float64Array.from({ length: first.linear?.outputs ?? 0 }, (_, c) => c + 1),
+      ]),
+    )
+    const bytesOf = (some: typeof graph) => some.initializer.map(({ rawData }) => rawData)
+    expect(bytesOf(equalized(graph, pairs, peaks))).not.toEqual(bytesOf(graph))
+    const open = { ...graph, output: [...graph.output, ...shown] }
+    expect(bytesOf(equalized(open, pairs, peaks))).toEqual(bytesOf(graph))
   })
 })
 

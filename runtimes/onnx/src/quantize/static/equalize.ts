@@ -2,7 +2,7 @@ import type { Tensor, Tensors } from '@tideway/core'
 import type { Linear } from '../../cleanup/linear.js'
 import { fromTensor } from '../../format/tensor.js'
 import type { Graph, TensorData } from '../../generated/onnx_pb.js'
-import type { GraphView } from '../view.js'
+import { type GraphView, viewOf } from '../view.js'
 import type { Plan } from './plan.js'
 import type { Step } from './steps.js'
 
@@ -76,6 +76,7 @@ export function channelPeaks({ data, shape }: Tensor & { readonly dtype: 'float3
  */
 export function equalized(graph: Graph, pairs: readonly Pair[], peaks: ReadonlyMap<string, Float64Array>): Graph {
   const stored = new Map(graph.initializer.map((tensor) => [tensor.name ?? '', tensor]))
+  const view = viewOf(graph)
   const uses = new Map<string, number>()
   for (const node of graph.node) for (const name of node.input) uses.set(name, (uses.get(name) ?? 0) + 1)
   const current = new Map<string, Float32Array>()
@@ -88,8 +89,8 @@ export function equalized(graph: Graph, pairs: readonly Pair[], peaks: ReadonlyM
     const [one, two] = [first.linear, second.linear]
     if (one === undefined || two === undefined || one.add !== undefined) continue
     const names = [one.node.input[1], one.node.input[2], two.node.input[1]].flatMap((name) => (name ? [name] : []))
-    // Weights that another node reads too, or that a node makes, stay as they are.
-    if (names.some((name) => uses.get(name) !== 1 || !stored.has(name))) continue
+    // Weights that another node or a branch reads too, that are an output, or that a node makes, stay as they are.
+    if (names.some((name) => uses.get(name) !== 1 || !stored.has(name) || view.escapes(name))) continue
     const [w1, w2] = [valuesOf(names[0] ?? '', one.weight.data), valuesOf(names.at(-1) ?? '', two.weight.data)]
     const factors = factorsOf(two, w2, peaks.get(between) ?? new Float64Array(one.outputs))
     for (const [place, w] of w1.entries()) w1[place] = w / (factors[one.channelOf(place)] ?? 1)

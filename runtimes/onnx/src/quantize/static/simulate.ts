@@ -140,12 +140,14 @@ function simulated(
       node.push({ ...step.node, input: [...inputs, ...others], output: outputsOf(step) })
       continue
     }
-    const weight = `${step.label} weights`
+    // Labels of nodes may be alike; names of values are not.
+    const [output = ''] = step.outputs
+    const weight = `${output} weights`
     initializer.push(fromTensor(weight, { ...step.linear.weight, data: weights.get(step) ?? step.linear.weight.data }))
     const bias = biasInput(layers.indexOf(step))
     if (opType === 'MatMul') {
-      node.push(makeNode('MatMul', [...inputs, weight], [`${step.label} product`]))
-      node.push(makeNode('Add', [`${step.label} product`, bias], [rawOf(step)]))
+      node.push(makeNode('MatMul', [...inputs, weight], [`${output} product`]))
+      node.push(makeNode('Add', [`${output} product`, bias], [rawOf(step)]))
     } else node.push({ ...step.node, input: [...inputs, weight, bias], output: [rawOf(step)] })
   }
   const infos: ValueInfo[] = [

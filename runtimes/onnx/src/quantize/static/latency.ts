@@ -1,4 +1,4 @@
-import type { Runtime, Tensors } from '@tideway/core'
+import type { Runtime, Session, Tensors } from '@tideway/core'
 
 const ROUNDS = 7
 const RUNS = 15
@@ -8,8 +8,10 @@ const RUNS = 15
  * counts: other work on the machine only ever slows a run.
  */
 export async function medians(runtime: Runtime, files: readonly Uint8Array[], inputs: Tensors): Promise<number[]> {
-  const sessions = await Promise.all(files.map((file) => runtime.load(file)))
+  const sessions: Session[] = []
   try {
+    // One after the other, so that where one fails those before it are known.
+    for (const file of files) sessions.push(await runtime.load(file))
     const times = sessions.map(() => [] as number[])
     for (let round = 0; round < ROUNDS; round++) {
       for (const [at, session] of sessions.entries()) {

@@ -57,6 +57,15 @@ describe('a model with ranges of its own', () => {
     expect(layers.map(({ input }) => input?.range)).toEqual(['given', 'given'])
   })
 
+  it('has none of what a Relu takes away, whatever is given', async () => {
+    const hidden = { ...ranges, hidden: { min: 0, max: 3 } }
+    const wide = { ...ranges, hidden: { min: -1, max: 3 } }
+    const [one, other] = [hidden, wide].map((given) =>
+      createInt8Quantizer({ ranges: given }).quantize(bytes, rows, runtime, precision),
+    )
+    expect(Buffer.compare((await other)?.onnx ?? Buffer.of(), (await one)?.onnx ?? Buffer.of())).toBe(0)
+  })
+
   it('has those that are written in the file, the same bytes, and does not carry them on', async () => {
     const model = readModel(bytes)
     writeRounding(model, { weightBits: 8, ranges })
@@ -70,16 +79,19 @@ describe('a model with ranges of its own', () => {
     expect(scalesIn(other.onnx)).not.toEqual(new Set(wanted))
   })
 
-  it.each(['{', 'null', '{"weightBits":8,"ranges":{"x":[2,1]}}', '{"weightBits":99,"ranges":{"x":[0,1]}}'])(
-    'is like any other where they cannot be read: %s',
-    (value) => {
-      const model = readModel(bytes)
-      writeRounding(model, { weightBits: 8, ranges })
-      const [entry] = model.metadataProps
-      Object.assign(entry ?? {}, { value })
-      expect(takeRounding(model)).toBeUndefined()
-    },
-  )
+  it.each([
+    '{',
+    'null',
+    '{"weightBits":8,"ranges":{"x":[0,1e999]}}',
+    '{"weightBits":8,"ranges":{"x":[2,1]}}',
+    '{"weightBits":99,"ranges":{"x":[0,1]}}',
+  ])('is like any other where they cannot be read: %s', (value) => {
+    const model = readModel(bytes)
+    writeRounding(model, { weightBits: 8, ranges })
+    const [entry] = model.metadataProps
+    Object.assign(entry ?? {}, { value })
+    expect(takeRounding(model)).toBeUndefined()
+  })
 
   it.each([2, 4, 6, 7])('has weights of %i bits where the option says so', async (weightBits) => {
     const { onnx } = await createInt8Quantizer({ weightBits }).quantize(bytes, rows, runtime, precision)

@@ -21,22 +21,32 @@ export function rangesBy(method: RangeMethod, histograms: ReadonlyMap<string, Hi
   return { scales, methods: new Map([...histograms.keys()].map((group) => [group, method])) }
 }
 
-/** The scales of ranges that are given; groups without one get that of least squared error. */
+/**
+ * The scales of ranges that are given, no wider than the limits of an activation that the integers' own stand for;
+ * groups without one get that of least squared error.
+ */
 export function givenRanges(
   given: GivenRanges,
   histograms: ReadonlyMap<string, Histogram>,
-  { sources }: Pick<Plan, 'sources'>,
+  { sources, steps }: Pick<Plan, 'sources' | 'steps'>,
 ): ChosenRanges {
   const { scales, methods } = rangesBy('mse', histograms)
   const chosen: { scales: Map<string, AffineScale>; methods: Map<string, RangeMethod | 'given'> } = {
     scales: new Map(scales),
     methods: new Map(methods),
   }
+  const limits = new Map(steps.flatMap((step) => step.outputs.map((name) => [name, step.limits] as const)))
   for (const group of histograms.keys()) {
     const name = [group, ...(sources.get(group) ?? [])].find((item) => Object.hasOwn(given, item))
     const range = name === undefined ? undefined : given[name]
     if (range === undefined) continue
-    chosen.scales.set(group, affineScale(range.min, range.max, UINT8))
+    let { min, max } = range
+    for (const source of sources.get(group) ?? []) {
+      const { min: least, max: most } = limits.get(source) ?? { min: -Infinity, max: Infinity }
+      min = Math.min(most, Math.max(least, min))
+      max = Math.min(most, Math.max(least, max))
+    }
+    chosen.scales.set(group, affineScale(min, max, UINT8))
     chosen.methods.set(group, 'given')
   }
   return chosen

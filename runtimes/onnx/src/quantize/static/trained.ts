@@ -23,12 +23,15 @@ export function takeRounding(model: Model): Trained | undefined {
   const { weightBits, ranges } = parsed(entry.value ?? '')
   const read = Object.entries(typeof ranges === 'object' && ranges !== null ? ranges : {}).flatMap(([name, range]) => {
     const [min, max] = Array.isArray(range) ? (range as unknown[]) : []
-    const isRange = typeof min === 'number' && typeof max === 'number' && min <= max
+    // JSON's 1e999 is read as infinity.
+    const isRange = isReal(min) && isReal(max) && min <= max
     return isRange ? [[name, { min, max }] as const] : []
   })
   const areBits = typeof weightBits === 'number' && Number.isInteger(weightBits) && weightBits >= 2 && weightBits <= 8
   return read.length > 0 && areBits ? { weightBits, ranges: Object.fromEntries(read) } : undefined
 }
+
+const isReal = (value: unknown): value is number => Number.isFinite(value)
 
 /** Metadata may be anyone's. */
 function parsed(text: string): Readonly<Record<string, unknown>> {

@@ -4,8 +4,9 @@ import { errors } from '../errors.js'
 import { graphOf, opsetOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { signatureOf } from '../format/signature.js'
-import type { Graph, Model } from '../generated/onnx_pb.js'
+import type { Model } from '../generated/onnx_pb.js'
 import { checkCalibration } from './calibrate.js'
+import { quantizedNodes } from './graph/refuse.js'
 import { missingIn } from './missing.js'
 import { type Attempt, attempt, type Source } from './static/attempt.js'
 import { medians } from './static/latency.js'
@@ -16,13 +17,10 @@ import { someRows, type Whole } from './static/rows.js'
 import { storedWeights } from './static/stored.js'
 import { takeRounding } from './static/trained.js'
 import { writeQuantized } from './static/write.js'
-import { labelOf, subgraphsOf, viewOf } from './view.js'
+import { labelOf, viewOf } from './view.js'
 
 /** The operator set from which DequantizeLinear knows scales per channel. */
 const MIN_OPSET = 13
-
-const INTEGER_OPERATORS =
-  /^(Dynamic)?(Quantize|Dequantize)|^QLinear|^Q(Gemm|Attention|Embed|Ordered)|Integer(ToFloat)?$|NBits$/
 
 /** What the static quantizer says beside the file. */
 export interface Int8Model extends Awaited<ReturnType<Quantizer['quantize']>> {
@@ -137,7 +135,7 @@ async function finite(source: Source, float: Map<string, string>): Promise<Attem
 
 /** Throws for a model that is quantized already, or of too old an operator set. */
 export function refuseUnfit(model: Model): void {
-  const nodes = [...integerNodes(graphOf(model))]
+  const nodes = quantizedNodes(graphOf(model))
   if (nodes.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes })
   const opset = opsetOf(model)
   if (opset < MIN_OPSET) throw errors.QUANTIZE_OPSET_TOO_OLD({ opset, minimum: MIN_OPSET })
@@ -149,10 +147,3 @@ export function refuseNothing(plan: Plan): void {
 
 const nothing = ({ kept }: { readonly kept: readonly Kept[] }): Error =>
   errors.QUANTIZE_NOTHING({ kept: kept.map(({ node, reason }) => `${node}: ${reason}`) })
-
-function* integerNodes(graph: Graph): Generator<string> {
-  for (const node of graph.node) {
-    if (INTEGER_OPERATORS.test(node.opType ?? '')) yield labelOf(node)
-    for (const inner of subgraphsOf(node)) yield* integerNodes(inner)
-  }
-}

@@ -2,6 +2,8 @@ import type { Recipe, Tensor } from '@tideway/core'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { makeNode } from '../../format/node.js'
+import { readModel } from '../../format/read.js'
+import { writeModel } from '../../format/write.js'
 import { dynamicScale } from '../formats/integers.js'
 import { floats, normal, uniform } from '../models.fixture.js'
 import { integerDense, quantize, UINT8 } from '../reference.js'
@@ -334,6 +336,24 @@ describe('recurrent layers', () => {
       constants,
     )
     await expect(quantizeWith(recipe, bytes)).rejects.toMatchObject({ code: 'QUANTIZE_NOTHING' })
+  })
+
+  it('refuses an operator set without DynamicQuantizeLinear', async () => {
+    const old = readModel(
+      model(
+        [
+          [null, 2],
+          [null, 2],
+        ],
+        [makeNode('MatMul', ['x', 'w'], ['y'])],
+        { w: values([2, 2]) },
+      ),
+    )
+    for (const set of old.opsetImport) set.version = 10n
+    await expect(quantizeWith(recipe, writeModel(old))).rejects.toMatchObject({
+      code: 'QUANTIZE_OPSET_TOO_OLD',
+      data: { opset: 10, minimum: 11 },
+    })
   })
 })
 

@@ -1,4 +1,6 @@
 import type { ResolvedRecipe } from '@tideway/core'
+import { errors } from '../../errors.js'
+import { opsetOf } from '../../format/node.js'
 import type { Node } from '../../generated/onnx_pb.js'
 import { weightConstants } from '../graph/weights.js'
 import type { Kept, Outcome, Work } from '../scheme.js'
@@ -9,6 +11,9 @@ import { denseRule } from './dense.js'
 import { lstmRule } from './lstm.js'
 import { Activations } from './products.js'
 import type { DynamicRule, DynamicWork } from './rule.js'
+
+/** The operator set that brought DynamicQuantizeLinear. */
+const MIN_OPSET = 11
 
 const RULES: Readonly<Record<string, readonly DynamicRule[]>> = {
   MatMul: [denseRule, attentionRule],
@@ -31,10 +36,14 @@ const KEPT: Readonly<Record<string, string>> = {
  * Runtime makes one node; LSTM in ONNX Runtime's own DynamicQuantizeLSTM. Dense layers, products of two activations,
  * LSTM, and tables of embeddings; normalizations and everything else stay in float.
  *
+ * Throws `QUANTIZE_OPSET_TOO_OLD`.
+ *
  * Sums of uint8 × int8 do not saturate on x86 without VNNI: see `PRODUCT_FORMS`.
  */
 export function dynamicInt8(work: Work, recipe: ResolvedRecipe<'int8-dynamic'>): Outcome {
-  const { view, edit, done } = work
+  const { model, view, edit, done } = work
+  const opset = opsetOf(model)
+  if (opset < MIN_OPSET) throw errors.QUANTIZE_OPSET_TOO_OLD({ opset, minimum: MIN_OPSET })
   const shared: DynamicWork = {
     ...work,
     recipe,

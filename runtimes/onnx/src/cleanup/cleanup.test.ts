@@ -180,6 +180,20 @@ describe('cleaning up a graph', () => {
     ).toEqual(['Gemm', 'Add'])
   })
 
+  it('does not take a vector for a matrix, whose product a factor may lift', async () => {
+    const node = [makeNode('MatMul', ['x', 'w'], ['c']), makeNode('Mul', ['c', 'k'], ['y'])]
+    const constants = { w: tensor(4, 3), k: tensor(1, 3) }
+    const bytes = modelOf({ input: [spec('x', [4])], output: spec('y', [null, null]), node, constants })
+    const { graph } = readModel(await cleanUpModel(bytes, runtime))
+    expect(graph?.node.map(({ opType }) => opType)).toEqual(['MatMul', 'Mul'])
+  })
+
+  it('refuses a graph with a cycle', async () => {
+    const node = [makeNode('Relu', ['b'], ['a']), makeNode('Relu', ['a'], ['b']), makeNode('Add', ['b', 'x'], ['y'])]
+    const bytes = modelOf({ input: [spec('x', [4])], output: spec('y', [4]), node, constants: {} })
+    await expect(cleanUpModel(bytes, runtime)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+  })
+
   it('leaves factors that would carry weights out of float32', async () => {
     const constants = { w: floats([2, 2], [1e30, 0, 0, 1]), big: floats([], [1e20]), small: floats([], [1e-38]) }
     const before = [makeNode('Mul', ['x', 'small'], ['a']), makeNode('Mul', ['a', 'big'], ['b'])]

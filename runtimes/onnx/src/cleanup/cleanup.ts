@@ -1,9 +1,9 @@
-import type { Runtime } from '@tideway/core'
+import { errors, type Runtime } from '@tideway/core'
 import { graphOf, opsetOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { writeModel } from '../format/write.js'
 import type { Graph, Model } from '../generated/onnx_pb.js'
-import { viewOf } from '../quantize/view.js'
+import { labelOf, viewOf } from '../quantize/view.js'
 import { joinActivations } from './activations.js'
 import { foldConstants } from './constants.js'
 import { dropUnused, Edit, type Pass } from './edit.js'
@@ -36,10 +36,11 @@ const SQUEEZE_OPSET = 13
  * double precision. Changes `model` in place. The same model gives the same bytes.
  *
  * Operators that it does not know, and those with graphs inside, stay as they are; models of an operator set before 9 do
- * altogether.
+ * altogether. Throws `MODEL_INVALID` for a graph in which a node takes what is made after it, as in a cycle.
  */
 export async function cleanUp(model: Model, runtime: Runtime): Promise<Model> {
   const graph = graphOf(model)
+  refuseUnsorted(graph)
   if (opsetOf(model) < MIN_OPSET) return model
   dropUnused(graph)
   await foldConstants(Object.assign(model, { graph }), runtime)
@@ -58,6 +59,18 @@ export async function cleanUp(model: Model, runtime: Runtime): Promise<Model> {
  */
 export async function cleanUpModel(bytes: Uint8Array, runtime: Runtime): Promise<Uint8Array> {
   return writeModel(await cleanUp(readModel(bytes), runtime))
+}
+
+/** The passes follow values back to where they come from, which in a cycle never ends. */
+function refuseUnsorted(graph: Graph): void {
+  const later = new Set(graph.node.flatMap((node) => node.output))
+  later.delete('')
+  for (const node of graph.node) {
+    const early = node.input.find((name) => later.has(name))
+    if (early !== undefined)
+      throw errors.MODEL_INVALID({ reason: `node "${labelOf(node)}" takes "${early}", which is not made before it` })
+    for (const name of node.output) later.delete(name)
+  }
 }
 
 function run(pass: Pass, graph: Graph): boolean {

@@ -29,7 +29,7 @@ export function ranksOf(view: GraphView): (name: string | undefined) => number |
     if (ALIKE.has(type)) ranks.set(output, of(0))
     else if (type === 'Conv' || type === 'ConvTranspose') ranks.set(output, of(1) ?? of(0))
     else if (type === 'Gemm' || type === 'Flatten') ranks.set(output, 2)
-    else if (type === 'MatMul') ranks.set(output, atMost(of(0), of(1)))
+    else if (type === 'MatMul') ranks.set(output, productRank(of(0), of(1)))
     else if (BINARY.has(type)) ranks.set(output, atMost(of(0), of(1)))
     else if (type === 'Reshape') ranks.set(output, view.constant(node.input[1])?.data.length)
     else if (type === 'Constant') {
@@ -42,6 +42,10 @@ export function ranksOf(view: GraphView): (name: string | undefined) => number |
 
 const atMost = (a: number | undefined, b: number | undefined): number | undefined =>
   a === undefined || b === undefined ? undefined : Math.max(a, b)
+
+/** A vector's dimension goes in a product: what is left has another rank than either. */
+const productRank = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === 1 || b === 1 ? undefined : atMost(a, b)
 
 function declaredRank(info: ValueInfo): number | undefined {
   const type = info.type?.value

@@ -341,6 +341,26 @@ describe('cleaning up a graph', () => {
     ])
   })
 
+  it('counts a constant once that a chain joins to itself again and again', async () => {
+    const node = Array.from({ length: 8 }, (_, at) =>
+      makeNode('Concat', [`c${at}`, `c${at}`], [`c${at + 1}`], { axis: 1n }),
+    )
+    node.push(makeNode('Add', ['x', 'c8'], ['y']))
+    const left = await cleaned({ input: [1, 1], rank: 2, node, constants: { c0: tensor(1, 1024) } })
+    expect(left).toEqual([...node.map(({ opType }) => opType)])
+  })
+
+  it('stops storing what is computed before the whole file grows by more than a mebibyte', async () => {
+    const node = [makeNode('Identity', ['x'], ['v0'])]
+    for (let at = 0; at < 24; at++) {
+      node.push(makeNode('ConstantOfShape', ['size'], [`f${at}`], { value: floats([1], [at]) }))
+      node.push(makeNode('Add', [`v${at}`, `f${at}`], [at === 23 ? 'y' : `v${at + 1}`]))
+    }
+    const left = await cleaned({ input: [1, 1], rank: 2, node, constants: { size: ints(1, 15_000) } })
+    // 17 of 60,000 bytes are in 1 MiB.
+    expect(left.filter((type) => type === 'ConstantOfShape').length).toBe(7)
+  })
+
   it('takes the factors of a Gemm, and the transposition of its weights, into its constants', async () => {
     const node = [makeNode('Gemm', ['x', 'w', 'b'], ['y'], { alpha: -3, beta: 0.5, transB: 1n })]
     const bytes = modelOf({

@@ -5,7 +5,7 @@ import { writeModel } from '../format/write.js'
 import type { Graph, Model } from '../generated/onnx_pb.js'
 import { labelOf, viewOf } from '../quantize/view.js'
 import { joinActivations } from './activations.js'
-import { foldConstants } from './constants.js'
+import { foldConstants, growthOf } from './constants.js'
 import { dropUnused, Edit, type Pass } from './edit.js'
 import { foldIntoConsumers, foldIntoProducer } from './fold-affine.js'
 import { joinTransposes, removeIdentities, reshapeToTranspose, squeezePooled } from './identities.js'
@@ -42,11 +42,12 @@ export async function cleanUp(model: Model, runtime: Runtime): Promise<Model> {
   const graph = graphOf(model)
   refuseUnsorted(graph)
   if (opsetOf(model) < MIN_OPSET) return model
+  const growth = growthOf()
   dropUnused(graph)
-  await foldConstants(Object.assign(model, { graph }), runtime)
+  await foldConstants(Object.assign(model, { graph }), runtime, growth)
   const passes = opsetOf(model) < SQUEEZE_OPSET ? PASSES : [...PASSES, squeezePooled]
   while (passes.some((pass) => run(pass, graph))) dropUnused(graph)
-  await foldConstants(Object.assign(model, { graph }), runtime)
+  await foldConstants(Object.assign(model, { graph }), runtime, growth)
   dropUnused(graph)
   return model
 }

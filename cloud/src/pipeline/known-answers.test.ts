@@ -103,11 +103,20 @@ describe('the tolerance of known answers', () => {
   })
 
   it('is twice the distance of engines where they lie further apart than that, and says between which', async () => {
-    const { stored } = await answersOf(undefined, [shifted(0.125), shifted(0.0625)])
-    expect(stored.tolerance).toBeCloseTo(0.25, 6)
+    const { stored } = await answersOf(undefined, [shifted(0.004), shifted(0.002)])
+    expect(stored.tolerance).toBeCloseTo(0.008, 6)
     expect(stored.toleranceCause?.kind).toBe('engines')
-    expect(stored.toleranceCause?.engines['shifted by 0.125']).toBeCloseTo(0.125, 6)
-    expect(stored.toleranceCause?.engines['shifted by 0.0625']).toBeCloseTo(0.0625, 6)
+    expect(stored.toleranceCause?.engines['shifted by 0.004']).toBeCloseTo(0.004, 6)
+    expect(stored.toleranceCause?.engines['shifted by 0.002']).toBeCloseTo(0.002, 6)
+  })
+
+  it('is taken without an engine that computes wrongly or answers with NaN, which is said', async () => {
+    const { stored, unable } = await answersOf(undefined, [shifted(0.125), shifted(Number.NaN)])
+    expect(unable).toEqual([
+      'shifted by 0.125: its answers (y) are 0.125 off, above 0.0100',
+      'shifted by NaN: its answers (y) are NaN off, above 0.0100',
+    ])
+    expect(stored).toMatchObject({ tolerance: 1e-3, toleranceCause: { kind: 'rounding', engines: { 'onnx-node': 0 } } })
   })
 
   it('is taken without an engine that cannot run the variant, which is said', async () => {

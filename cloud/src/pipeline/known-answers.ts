@@ -18,6 +18,8 @@ const ROWS = 8
 const FLOAT_TOLERANCE = 1e-3
 /** Engines and processors that were not tried may lie this much further apart than those that were. */
 const ENGINE_MARGIN = 2
+/** An engine this many times further away than rounding or quantization explain computes the variant wrongly. */
+const UNABLE_FACTOR = 10
 
 export type KnownAnswers = BlobRef &
   Pick<Variant['knownAnswers'], 'rows' | 'tolerance' | 'top1Margin' | 'toleranceCause'>
@@ -41,7 +43,8 @@ export interface Answering {
  * The tolerance, whose cause is stored with it, is the greatest of: what float sums in another order differ by; what
  * other engines gave for the same rows, twice; and, for a quantized variant, the largest error that the quantization
  * itself made on these rows, since a sum next to a rounding boundary may land one step away on a processor that was not
- * tried and carry on through later layers. A wrong or damaged model exceeds it.
+ * tried and carry on through later layers. A wrong or damaged model exceeds it. An engine whose answers are not finite, or
+ * further away than sums and quantization explain, counts as one that cannot run the variant.
  */
 export async function storeKnownAnswers(artifacts: Artifacts, answering: Answering): Promise<KnownAnswers> {
   const { variant, float, part } = answering
@@ -50,10 +53,11 @@ export async function storeKnownAnswers(artifacts: Artifacts, answering: Answeri
   const outputs = await variant.run(inputs)
   const reference = variant === float ? outputs : await float.run(inputs)
   const name = variant.signature.outputs[0]!.name
-  const engines = await differences(answering, inputs, outputs)
+  const quantization = largestDifference(outputs[name]!, reference[name]!)
+  const engines = await differences(answering, inputs, outputs, quantization)
   const causes = {
     rounding: FLOAT_TOLERANCE,
-    quantization: largestDifference(outputs[name]!, reference[name]!),
+    quantization,
     engines: ENGINE_MARGIN * Math.max(...Object.values(engines)),
   }
   const tolerance = Math.max(...Object.values(causes))
@@ -64,17 +68,28 @@ export async function storeKnownAnswers(artifacts: Artifacts, answering: Answeri
   return { ...ref, rows, tolerance, toleranceCause, ...(classifies && { top1Margin: 2 * tolerance }) }
 }
 
-/** The largest difference of any output of other engines to this one's, by engine; those that cannot run it left out. */
+/**
+ * The largest difference of any output of other engines to this one's, by engine; those that cannot run it, or compute it
+ * wrongly, left out.
+ */
 async function differences(
   { engine, others, onnx, onUnable }: Answering,
   inputs: Tensors,
   outputs: Tensors,
+  quantization: number,
 ): Promise<Record<string, number>> {
   const found: Record<string, number> = { [engine]: 0 }
   for (const other of others) {
     try {
       const answers = await other.run(onnx, inputs)
-      const sizes = Object.entries(outputs).map(([name, output]) => largestDifference(output, answers[name]!))
+      const sizes = Object.entries(outputs).map(([name, output]) => {
+        const size = largestDifference(output, answers[name]!)
+        const most = UNABLE_FACTOR * Math.max(FLOAT_TOLERANCE * Math.max(1, largest(output)), quantization)
+        // Not finite is not within either.
+        if (!(size <= most))
+          throw new Error(`its answers (${name}) are ${size.toPrecision(3)} off, above ${most.toPrecision(3)}`)
+        return size
+      })
       found[other.name] = Math.max(...sizes)
     } catch (error) {
       onUnable(other.name, (error instanceof Error ? error.message : String(error)).split('\n')[0]!)
@@ -87,6 +102,12 @@ function largestDifference(a: Tensor, b: Tensor): number {
   let largest = 0
   for (let i = 0; i < a.data.length; i += 1) largest = Math.max(largest, Math.abs(numberAt(a, i) - numberAt(b, i)))
   return largest
+}
+
+function largest(tensor: Tensor): number {
+  let most = 0
+  for (let i = 0; i < tensor.data.length; i += 1) most = Math.max(most, Math.abs(numberAt(tensor, i)))
+  return most
 }
 
 function numberAt({ dtype, data }: Tensor, index: number): number {

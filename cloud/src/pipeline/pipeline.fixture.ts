@@ -21,10 +21,17 @@ export interface Ran {
   readonly file: (precision: 'fp32' | 'int8') => Uint8Array
 }
 
-/** Runs a pipeline with the real trainer, quantizer and runtime; what it makes is kept in memory. */
-export async function ranPipeline(pipeline: PipelineConfig): Promise<Ran> {
+/**
+ * Runs a pipeline with the real trainer, quantizer and runtime; what it makes is kept in memory, but for blobs that it
+ * `refuses`.
+ */
+export async function ranPipeline(
+  pipeline: PipelineConfig,
+  refuses: (bytes: Uint8Array) => boolean = () => false,
+): Promise<Ran> {
   const blobs = new Map<string, Uint8Array>()
   const keep = async (bytes: Uint8Array) => {
+    if (refuses(bytes)) throw new Error('the disk is full')
     const sha256 = sha256Hex(bytes)
     blobs.set(sha256, bytes)
     return { sha256, size: bytes.byteLength, chunks: [{ sha256, size: bytes.byteLength }] }

@@ -138,6 +138,16 @@ describe('a pipeline', () => {
     expect(smoothed.result.evaluation['fp32']?.accuracy).toBeGreaterThan(0.9)
   })
 
+  it('that passed its gates is published without a report where the report fails, and says so', async () => {
+    const { result, manifest } = await ranPipeline({ ...pumpPipeline, epochs: 10, gates: {} }, (bytes) =>
+      Buffer.from(bytes.subarray(0, 9)).equals(Buffer.from('<!doctype')),
+    )
+    expect(result.created).toBe(true)
+    expect(manifest.variants).toHaveLength(2)
+    expect(result.report).toBeUndefined()
+    expect(result.notes).toContain('there is no report of what quantizing cost: the disk is full')
+  })
+
   it('holds a reconstruction against the rows, whatever their targets are', async () => {
     const { result } = await ranPipeline({
       model: 'line',

@@ -5,7 +5,7 @@ import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { modelBytes } from '../config/model-file.js'
 import { cloudErrors } from '../errors.js'
 import type { ImageShape } from '../finetune/rows.js'
-import { answersOf, pickRows, rowCount } from './batches.js'
+import { rowCount, rowsHeld } from './batches.js'
 import { type Aim, LADDERS, type Made, type Rung, rungOf } from './ladder.js'
 import { machine } from './latency.js'
 import { layerErrors } from './layers.js'
@@ -17,9 +17,6 @@ import { contest, type Try } from './search.js'
 export const DEFAULT_MAX_LOSS = 0.005
 /** As many times the float model's latency a run may take with `auto`: where others work, timing is not finer. */
 const MAX_SLOWDOWN = 1.1
-
-/** Numbers that the answers to the held-out rows may be, 256 MiB. */
-const MAX_HELD_NUMBERS = 2 ** 25
 
 export interface QuantizeOrder {
   readonly file: string
@@ -64,7 +61,7 @@ export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile>
   for (const rows of [given, held]) if (rows !== undefined) checkCalibration(signature, rows.inputs, mayMiss)
   const runtime = createOnnxNodeRuntime()
   const fixed = fewestRows(signature)
-  const heldOut = Math.min(order.heldOutRows, await rowsHeld(float, given, fixed, runtime))
+  const heldOut = Math.min(order.heldOutRows, await rowsOfFloat(float, given, runtime))
   const sizes = { calibration: order.calibrationRows, heldOut }
   // Where nothing calibrates, all rows may judge.
   const spare = order.recipe !== 'auto' && !rungOf(order.recipe).calibrates ? given : undefined
@@ -92,13 +89,10 @@ async function unjudged({ file, recipe, maxLoss }: QuantizeOrder, float: Uint8Ar
 }
 
 /** As many rows as have outputs that fit into memory; the model runs here for the first time. */
-async function rowsHeld(float: Uint8Array, { inputs }: Rows, fixed: number, runtime: Runtime): Promise<number> {
+async function rowsOfFloat(float: Uint8Array, { inputs }: Rows, runtime: Runtime): Promise<number> {
   const session = await runtime.load(float)
   try {
-    const places = Array.from({ length: fixed }, (_, at) => at % Math.max(1, rowCount(inputs)))
-    const answers = await answersOf(session, pickRows(inputs, places))
-    const perRow = answers.reduce((sum, { width }) => sum + width, 0)
-    return Math.max(1, Math.floor(MAX_HELD_NUMBERS / Math.max(1, perRow)))
+    return await rowsHeld(session, inputs)
   } finally {
     await session.dispose()
   }

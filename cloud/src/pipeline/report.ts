@@ -1,5 +1,5 @@
 import type { JobSpec, Runtime, Session, Tensor } from '@tideway/core'
-import { answersOf } from '../quantize/batches.js'
+import { answersOf, pickRows, rowsHeld } from '../quantize/batches.js'
 import type { Made } from '../quantize/ladder.js'
 import { machine } from '../quantize/latency.js'
 import { layerErrors } from '../quantize/layers.js'
@@ -8,7 +8,7 @@ import { reportOf } from '../quantize/report.js'
 import type { Rows } from '../quantize/rows.js'
 import { judgeOf, latencyOf } from '../quantize/search.js'
 import type { Artifacts } from './artifacts.js'
-import type { Part } from './split.js'
+import { type Part, takeRows } from './split.js'
 
 /** Latency of a job's files is for a first impression: the trainer has more to do. */
 const LATENCY_MS = 300
@@ -34,7 +34,15 @@ export interface StoredReport {
 export async function storeReport(material: ReportMaterial): Promise<StoredReport> {
   const { spec, runtime, artifacts, float, small, test, calibrationRows } = material
   const name = float.session.signature.inputs[0]?.name ?? ''
-  const rows: Rows = { inputs: { [name]: test.inputs }, targets: numbersOf(test.targets), notes: [] }
+  const all = test.inputs.shape[0] ?? 0
+  const count = Math.min(all, await rowsHeld(float.session, { [name]: test.inputs }))
+  const places = Int32Array.from({ length: count }, (_, at) => at)
+  const rows: Rows = {
+    inputs: pickRows({ [name]: test.inputs }, places),
+    targets: numbersOf(takeRows(test.targets, places)),
+    notes:
+      count < all ? [`the report judges by ${count} of ${all} test rows: more answers do not fit into memory`] : [],
+  }
   const judge = await judgeOf(float.session, rows)
   const judgement = judge.judge(await answersOf(small.session, rows.inputs))
   const files = [float.onnx, small.made.onnx]
@@ -57,6 +65,7 @@ export async function storeReport(material: ReportMaterial): Promise<StoredRepor
       engine: `${runtime.name} (cpu)`,
     },
     layers: small.made.layers ?? (await layerErrors(float.onnx, small.made.onnx, rows.inputs, runtime)),
+    notes: rows.notes,
   })
   const [json, html] = await Promise.all(
     [JSON.stringify(report), reportPage(report)].map((text) => artifacts.putBlob(Buffer.from(text))),

@@ -56,6 +56,7 @@ export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile>
     order.calibrate === undefined || order.data === undefined
       ? undefined
       : await readRows({ ...order, path: order.data, signature })
+  checkClasses(given.classes, held?.classes)
   const mayMiss = missingIn(viewOf(graphOf(model)))
   // Every row, the held-out ones too, before any work starts.
   for (const rows of [given, held]) if (rows !== undefined) checkCalibration(signature, rows.inputs, mayMiss)
@@ -69,14 +70,36 @@ export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile>
   return judged(order, float, { parts, runtime, from: held ?? given })
 }
 
+/** Both number their classes in the order of their own names: only the same names have the same numbers. */
+function checkClasses(calibrate: readonly string[] = [], data: readonly string[] = []): void {
+  if (calibrate.length === 0 || data.length === 0) return
+  const issues = [
+    ...data.filter((name) => !calibrate.includes(name)).map((name) => `class ${name}: in --data, not in --calibrate`),
+    ...calibrate.filter((name) => !data.includes(name)).map((name) => `class ${name}: in --calibrate, not in --data`),
+  ]
+  if (issues.length === 0 && calibrate.some((name, at) => name !== data[at]))
+    issues.push('the classes of --calibrate and --data are in another order')
+  if (issues.length > 0) throw cloudErrors.DATA_INVALID({ issues })
+}
+
 /** Weights alone, without rows: what it costs is not known, and the report says so. */
-async function unjudged({ file, recipe, maxLoss }: QuantizeOrder, float: Uint8Array): Promise<QuantizedFile> {
+async function unjudged(order: QuantizeOrder, float: Uint8Array): Promise<QuantizedFile> {
+  const { file, recipe } = order
   const issues: string[] = []
   if (recipe === 'auto' || recipe === 'int8-static')
     issues.push(
       `--recipe ${recipe} needs rows: name them with --calibrate, or take one of weights alone, as int8-weights`,
     )
-  if (maxLoss !== undefined) issues.push('--max-loss needs rows to judge by: name them with --calibrate or --data')
+  const aboutRows = {
+    '--max-loss': order.maxLoss !== undefined,
+    '--max-slowdown': order.maxSlowdown !== undefined,
+    '--target': order.target !== undefined,
+    '--image': order.image !== undefined,
+    '--scale': order.scale !== undefined,
+    '--no-labels': !order.labels,
+  }
+  for (const [option, isGiven] of Object.entries(aboutRows))
+    if (isGiven) issues.push(`${option} needs rows to judge by: name them with --calibrate or --data`)
   if (issues.length > 0) throw cloudErrors.QUANTIZE_ORDER_INVALID({ issues })
   const rung = rungOf(recipe as Scheme)
   const runtime = createOnnxNodeRuntime()

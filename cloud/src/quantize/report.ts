@@ -107,19 +107,21 @@ function judgedOf(judged: NonNullable<ReportOrder['judged']>, names: readonly st
   }
 }
 
-function classesOf({ wanted, classes }: Judge, before: Int32Array, after: Int32Array, names: readonly string[]) {
-  const counts = Array.from({ length: classes }, () => ({ rows: 0, float: 0, small: 0 }))
+/** By the labels that there are: a model that gives class numbers itself may have any. */
+function classesOf({ wanted }: Judge, before: Int32Array, after: Int32Array, names: readonly string[]) {
+  const counts = new Map<number, { rows: number; float: number; small: number }>()
   for (const [row, label] of wanted.entries()) {
-    const count = counts[label]
-    if (count === undefined) continue
+    if (label < 0) continue
+    const count = counts.get(label) ?? { rows: 0, float: 0, small: 0 }
+    counts.set(label, count)
     count.rows += 1
     if (before[row] === label) count.float += 1
     if (after[row] === label) count.small += 1
   }
-  return counts.flatMap(({ rows, float, small }, at): ClassReport[] => {
-    if (rows === 0) return []
+  const sorted = [...counts].toSorted(([a], [b]) => a - b)
+  return sorted.map(([at, { rows, float, small }]): ClassReport => {
     const share = (right: number) => ({ right, ...wilson(right, rows) })
-    return [{ index: at, name: names[at] ?? String(at), rows, float: share(float), small: share(small) }]
+    return { index: at, name: names[at] ?? String(at), rows, float: share(float), small: share(small) }
   })
 }
 

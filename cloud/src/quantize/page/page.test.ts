@@ -70,6 +70,21 @@ describe('the page of a report', () => {
     expect(page).toContain(`content="default-src 'none'; style-src 'unsafe-inline'"`)
   })
 
+  it('takes class numbers of any size, as a model that gives dates has them', () => {
+    const dates = (...data: number[]) => [
+      { name: 'y', shape: [], width: 1, data: Float64Array.from(data), isWhole: true },
+    ]
+    const targets = { dtype: 'int32', shape: [2], data: Int32Array.of(2_147_483_647, 20_240_101) } as const
+    const judge = createJudge(dates(2_147_483_647, 20_240_101), targets)
+    const judged = { judge, judgement: judge.judge(dates(20_240_101, 20_240_101)) }
+    const made = report('dates', { judged, classNames: undefined })
+    expect(made.classes?.map(({ index, rows }) => [index, rows])).toEqual([
+      [20_240_101, 1],
+      [2_147_483_647, 1],
+    ])
+    expect(reportPage(made)).toMatch(/2147483647<\/td>\s*<td[^>]*>20240101/)
+  })
+
   it('says what it cost: sizes, score, classes with their intervals, confusions, layers and what stayed float', () => {
     const page = reportPage(report('plain'))
     expect(page).toContain('4.00× smaller')

@@ -160,9 +160,8 @@ export function confusion({ confusion: found, classes }: QuantizationReport): st
   const changed = found.filter(({ float, small }) => float !== small)
   if (changed.length === 0) return head('Confusions', 'Not one held-out row is counted in another place than before.')
   const called = Math.max(...found.map((pair) => Math.max(pair.called, pair.wanted))) + 1
-  const names = Array.from({ length: called }, (_, at) => String(at))
-  for (const { index, name } of classes) names[index] = name
-  const nameOf = (at: number) => (at < 0 ? 'not a number' : (names[at] ?? String(at)))
+  const names = new Map(classes.map(({ index, name }) => [index, name]))
+  const nameOf = (at: number) => (at < 0 ? 'not a number' : (names.get(at) ?? String(at)))
   const sentence = (pair: (typeof found)[number]) =>
     `${nameOf(pair.wanted)} called ${nameOf(pair.called)}: ${pair.float} before, ${pair.small} after`
   const text =
@@ -179,7 +178,11 @@ export function confusion({ confusion: found, classes }: QuantizationReport): st
     head('Confusions', text),
     '<div class="key"><span><i class="good"></i>better</span><span><i class="bad"></i>worse</span></div>',
     isMatrix
-      ? `<div class="scroll">${changes('changes of confusions', names, cells)}</div>`
+      ? `<div class="scroll">${changes(
+          'changes of confusions',
+          Array.from({ length: called }, (_, at) => nameOf(at)),
+          cells,
+        )}</div>`
       : tableOf(
           ['is', 'called', 'before', 'after'],
           wrong.map((pair) => [

@@ -1,5 +1,5 @@
 import { availableParallelism, cpus } from 'node:os'
-import type { Runtime, Tensors } from '@tideway/core'
+import type { Runtime, Session, Tensors } from '@tideway/core'
 
 /** The first two warm up. */
 const ROUNDS = 17
@@ -25,8 +25,9 @@ export async function latenciesOf(
   inputs: Tensors,
   budgetMs = 600,
 ): Promise<readonly Latency[]> {
-  const sessions = await Promise.all(files.map((file) => runtime.load(file)))
+  const sessions: Session[] = []
   try {
+    for (const file of files) sessions.push(await runtime.load(file))
     const times = sessions.map(() => [] as number[])
     const medians = sessions.map(() => [] as number[])
     const runs = sessions.map(() => 1)

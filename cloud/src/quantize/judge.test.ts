@@ -53,8 +53,16 @@ describe('a judge of values', () => {
     expect(judge.judge([]).loss).toBe(Number.POSITIVE_INFINITY)
   })
 
-  it('holds a model against itself where the values do not vary', () => {
-    expect(createJudge([answer(1, 1, 2)], values(1, 5, 5)).measure).toBe('likeness')
+  it('holds a model against itself where the values do not vary, and says so', () => {
+    const judge = createJudge([answer(1, 1, 2)], values(1, 5, 5))
+    expect(judge.measure).toBe('likeness')
+    expect(judge.notes).toEqual([expect.stringMatching(/^the values to predict do not vary/)])
+  })
+
+  it('refuses values that are not finite', () => {
+    const error = () => createJudge([answer(2, 1, 2, 3, 4)], values(2, 1, 2, Number.NaN, 4))
+    expect(error).toThrow(expect.objectContaining({ code: 'DATA_INVALID' }))
+    expect(error).toThrow(/row 1: a value to predict is not finite/)
   })
 
   it('refuses values of another width than the model’s, and a model that answers NaN by itself', () => {

@@ -32,13 +32,15 @@ export interface Judge {
   /** The class that each row has, by label or by the float model; empty where there are none. */
   readonly wanted: Int32Array
   readonly float: Judgement
+  /** Why targets that are there are not used, in plain words. */
+  readonly notes?: readonly string[]
   judge(answers: readonly Answer[]): Judgement
 }
 
 /**
  * A judge of the same rows. `targets` are int32 classes [rows] or float32 values [rows, width]; without them, or with
- * values that do not vary, the float model's answers count. Throws `DATA_INVALID` where they do not fit the model, or the
- * float model's own answers are not finite.
+ * values that do not vary, the float model's answers count. Throws `DATA_INVALID` where they do not fit the model or are not
+ * finite, or the float model's own answers are not finite.
  */
 export function createJudge(float: readonly Answer[], targets: Tensor | undefined): Judge {
   const [first] = float
@@ -52,21 +54,29 @@ export function createJudge(float: readonly Answer[], targets: Tensor | undefine
   })
   if (lost.length > 0) throw cloudErrors.DATA_INVALID({ issues: lost })
   if (targets?.dtype === 'int32') return classJudge('classes', first, targets.data, rows)
+  const notes: string[] = []
   if (targets !== undefined) {
     const wanted = Float64Array.from(targets.data as ArrayLike<number>)
     if (wanted.length !== first.data.length)
       throw cloudErrors.DATA_INVALID({
         issues: [`${wanted.length / rows} values to predict, but the model gives [${first.shape.join(', ')}]`],
       })
+    const at = wanted.findIndex((value) => !Number.isFinite(value))
+    if (at >= 0)
+      throw cloudErrors.DATA_INVALID({
+        issues: [`row ${Math.floor(at / first.width)}: a value to predict is not finite`],
+      })
     if (variance(wanted, first.width) > 0) {
       const own = explained(first.data, wanted, first.width)
       return valueJudge('values', rows, own, ([answer]) => explained(answer?.data ?? [], wanted, first.width))
     }
+    notes.push("the values to predict do not vary, which explains nothing: the float model's answers count instead")
   }
-  if (isLikelihood(first)) return classJudge('agreement', first, classesIn(first), rows)
-  return valueJudge('likeness', rows, 1, (answers) =>
+  if (isLikelihood(first)) return { ...classJudge('agreement', first, classesIn(first), rows), notes }
+  const own = valueJudge('likeness', rows, 1, (answers) =>
     Math.min(...float.map(({ data, width }, at) => explained(answers[at]?.data ?? [], data, width))),
   )
+  return { ...own, notes }
 }
 
 function valueJudge(

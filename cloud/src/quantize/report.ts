@@ -143,7 +143,7 @@ function confusionOf(wanted: Int32Array, before: Int32Array, after: Int32Array) 
 
 /** What a person should know before trusting the figures. */
 function notesOf({ judge, maxLoss }: NonNullable<ReportOrder['judged']>): string[] {
-  const notes: string[] = []
+  const notes = [...(judge.notes ?? [])]
   const { measure, rows, float, classes } = judge
   const counts = measure === 'classes' || measure === 'agreement'
   if (counts && maxLoss !== undefined && maxLoss > 0 && rows * maxLoss < 1)

@@ -72,6 +72,18 @@ describe('rows of arrays', () => {
     expect(rows.targets).toEqual({ dtype: 'int32', shape: [2], data: Int32Array.of(0, 2) })
   })
 
+  it('are refused where the model or a class takes 32 bits, and a number needs more', async () => {
+    const wide = npyBytes('i8', [2, 2], [1, 2, 3, 2 ** 32 + 5])
+    const narrow: Signature = { ...pair, inputs: [{ name: 'ids', dtype: 'int32', shape: [null, 2] }] }
+    await expect(readRows({ path: await zip({ 'ids.npy': wide }), signature: narrow, labels: true })).rejects.toThrow(
+      /array ids is int64, but the model takes int32, which does not hold it/,
+    )
+    const arrays = { 'x.npy': npyBytes('f4', [2, 2], [1, 2, 3, 4]), 'y.npy': npyBytes('i8', [2], [0, 2 ** 32]) }
+    await expect(readRows({ path: await zip(arrays), signature: model(2, 3), labels: true })).rejects.toThrow(
+      /array y has classes that 32 bits do not hold/,
+    )
+  })
+
   it('need no labels, and bytes become 0 to 1', async () => {
     const path = await zip({ 'x.npy': npyBytes('u1', [2, 2], [0, 255, 51, 0]) })
     const rows = await readRows({ path, signature: model(2, 3), labels: true })

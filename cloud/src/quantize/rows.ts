@@ -93,7 +93,8 @@ function byName(order: RowsOrder, arrays: Tensors): Rows {
     const array = arrays[name]!
     const made =
       dtype === 'float32' ? floats(array, scale ?? (array.dtype === 'uint8' ? 1 / 255 : 1)) : cast(array, dtype)
-    if (made === undefined) issues.push(`${path}: array ${name} is ${array.dtype}, but the model takes ${dtype}`)
+    if (made === undefined)
+      issues.push(`${path}: array ${name} is ${array.dtype}, but the model takes ${dtype}, which does not hold it`)
     else inputs[name] = made
   }
   const counts = new Set(Object.values(inputs).map(({ shape }) => shape[0]))
@@ -107,17 +108,21 @@ function byName(order: RowsOrder, arrays: Tensors): Rows {
     throw invalid(`${path}: array ${found} has ${given.shape[0]} rows for ${rowCount(inputs)} rows of inputs`)
   const isIndex = /int/.test(given.dtype) && given.shape.length === 1 && unitsOf(signature) !== 1
   const targets = isIndex ? cast(given, 'int32') : floats(given, 1)
-  return labelled(order, inputs, targets!)
+  if (targets === undefined) throw invalid(`${path}: array ${found} has classes that 32 bits do not hold`)
+  return labelled(order, inputs, targets)
 }
 
-/** Whole numbers as another type of whole numbers; undefined where that is not possible. */
+/** Whole numbers as another type of whole numbers; undefined where that is not possible, or one does not fit. */
 function cast(tensor: Tensor, dtype: DataType): Tensor | undefined {
   if (tensor.dtype === dtype) return tensor
   if (!/int/.test(tensor.dtype) || tensor.dtype === 'string') return undefined
   const { shape } = tensor
   const numbers = tensor.data as ArrayLike<number | bigint>
   if (dtype === 'int64') return { dtype, shape, data: BigInt64Array.from(numbers as ArrayLike<bigint>, BigInt) }
-  if (dtype === 'int32') return { dtype, shape, data: Int32Array.from(numbers as ArrayLike<number>, Number) }
+  if (dtype === 'int32') {
+    const data = Int32Array.from(numbers as ArrayLike<number>, Number)
+    return data.every((value, at) => value === Number(numbers[at])) ? { dtype, shape, data } : undefined
+  }
   return undefined
 }
 

@@ -16,6 +16,7 @@ import { cloudErrors } from '../errors.js'
 import type { PipelineResult } from '../pipeline/run.js'
 import { kilobytes, percent, print, short, table } from '../view/output.js'
 import { createJobView, PROGRESS_FORMS, type ProgressForm } from '../view/progress.js'
+import { steps } from '../view/steps.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 interface TrainOptions extends ClientOptions {
@@ -80,15 +81,23 @@ export async function keepCurves(client: Client, { curves }: PipelineResult, fil
 
 export const REPORT_HELP = 'write what quantizing cost there, .html, .json or both'
 
-/** Writes the report of a job to files, where some were asked for; a float model has none. */
+/**
+ * Writes the report of a job to files, where some were asked for. What cannot be as asked for is said on standard error: a
+ * float model has none, and a file that ends otherwise holds the page.
+ */
 export async function keepReport(
   client: Client,
   { report }: PipelineResult,
   files: readonly string[] = [],
 ): Promise<void> {
-  if (report === undefined) return
-  for (const file of files)
+  if (report === undefined) {
+    if (files.length > 0) steps.say(`--report ${files.join(' ')}: not written, the job has no report of quantizing`)
+    return
+  }
+  for (const file of files) {
+    if (!/\.(html|json)$/i.test(file)) steps.say(`--report ${file}: neither .html nor .json, written as HTML`)
     await writeFile(file, await client.getBlob(file.toLowerCase().endsWith('.json') ? report.json : report.html))
+  }
 }
 
 export interface TrainOrder {

@@ -8,13 +8,13 @@ import {
   type TrainProgress,
 } from '@tideway/core'
 import { type AwareModel, awareModel, readModel, signatureOf } from '@tideway/onnx'
-import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { decodeCheckpoint, type FloatPart, floatPartOf } from '../checkpoint.js'
 import { errors } from '../errors.js'
 import { inferenceModel } from '../graphs/inference.js'
 import type { Trainable } from '../trainable.js'
 import { initialStatistics, initialValues } from '../weights.js'
 import { awareTrainable } from './network.js'
+import { engineRuntime } from './runtime.js'
 
 /** One part of a job's epochs, on one network. */
 export interface Phase {
@@ -67,7 +67,7 @@ export async function fitAware({ job, network, notes, context }: Phase, fit: Fit
           planned,
         ))
   const part: FloatPart = parent === undefined ? before : { ...before, planned: 0, steps: 0, history: [] }
-  const aware = await awareModel(before.model, rowsFor(before.model, network, context), createOnnxNodeRuntime())
+  const aware = await awareModel(before.model, rowsFor(before.model, network, context), engineRuntime)
   const rounded = awareTrainable(aware, network, resolved)
   // Nothing came before in float: all epochs are these.
   const epochs = part.planned === 0 ? job.epochs : resolved.epochs

@@ -109,7 +109,7 @@ if (block !== undefined)
     })
 
     it.each([
-      ['channels that fill no block', { channels: size + 1, filters: size, group: 1, kernel: [3, 3] }],
+      ['more channels than a block that fill none', { channels: size + 1, filters: size, group: 1, kernel: [3, 3] }],
       ['filters that fill no block', { channels: size, filters: size + 1, group: 1, kernel: [3, 3] }],
       ['a kernel of one element', { channels: size, filters: size, group: 1, kernel: [1, 1] }],
     ])('are not used for %s', async (_, shape) => {

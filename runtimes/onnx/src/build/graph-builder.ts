@@ -70,6 +70,8 @@ export class GraphBuilder {
 
   /** Channels in a block of ONNX Runtime's operators on blocks; undefined where only standard operators are written. */
   readonly block: number | undefined
+  /** Images whose channels lie in blocks already, by the name of the same image in standard order. */
+  readonly inBlocks = new Map<string, Value>()
   private readonly prefix: string
 
   constructor(
@@ -143,7 +145,9 @@ export class GraphBuilder {
     const context = this.context(opType, inputs, attributes, count)
     const types = rule === undefined ? [...(options.types ?? [])] : rule(context)
     const name = options.name ?? this.fresh(opType)
-    const lowered = LOWER[opType] && this.lowered(LOWER[opType], context, name)
+    // What a lowering writes stands as it is.
+    const lowering = this.lowering ? undefined : LOWER[opType]
+    const lowered = lowering && this.lowered(lowering, context, name)
     const outputs =
       lowered?.outputs ?? types.map((type, place) => this.declare(place === 0 ? name : `${name}_${place}`, type))
     this.built.push({ name, opType, inputs, outputs, attributes, ...(lowered && { parts: lowered.parts }) })

@@ -127,7 +127,7 @@ const blocks =
 
 /** Operators on images: a batch axis, a channel axis, and spatial axes. */
 export const inferSpatial: Readonly<Record<string, InferRule>> = {
-  ...inferBlocked(conv),
+  ...inferBlocked(conv, pool),
   AveragePool: pool,
   BatchNormalization: batchNormalization,
   Conv: conv,

@@ -1,4 +1,4 @@
-import { BLOCKED, blockedDepthwise, blockedWeights, fromBlocks, toBlocks } from './blocked.js'
+import { BLOCKED, blockedDepthwise, blockedFilters, blockedWeights, fromBlocks, toBlocks } from './blocked.js'
 import type { NodeContext } from './context.js'
 import type { GraphBuilder } from './graph-builder.js'
 import { kernelOf } from './infer-spatial.js'
@@ -30,8 +30,9 @@ const onBlocks: Lowering = (g, node, name) => {
   const at = g.constant(int64s([2]))
   const flat = (value: Value): Value => (line ? g.op('Unsqueeze', [value, at]) : value)
   const along = (values: readonly number[], fill: number): bigint[] => (line ? [fill, ...values] : values).map(BigInt)
-  const order = form === 'depthwise' ? blockedDepthwise : blockedWeights
-  const inputs = [toBlocks(g, flat(x)), order(g, flat(weights), g.block as number)]
+  const order = ORDERS[form]
+  const image = form === 'few' ? flat(x) : toBlocks(g, flat(x))
+  const inputs = [image, order(g, flat(weights), g.block as number)]
   const y = g.op(BLOCKED.conv, bias === undefined ? inputs : [...inputs, bias], {
     auto_pad: 'NOTSET',
     kernel_shape: along(window.kernel, 1),
@@ -44,7 +45,10 @@ const onBlocks: Lowering = (g, node, name) => {
   return [g.op('Squeeze', [fromBlocks(g, y), at], {}, { name })]
 }
 
-function blockedForm(g: GraphBuilder, node: NodeContext): 'dense' | 'depthwise' | undefined {
+const ORDERS = { dense: blockedWeights, depthwise: blockedDepthwise, few: blockedFilters } as const
+
+/** `few`: an image of fewer channels than fill a block is taken as it is. */
+function blockedForm(g: GraphBuilder, node: NodeContext): keyof typeof ORDERS | undefined {
   const { block } = g
   const [x, weights] = [node.in(0), node.in(1)]
   const known = [...x.shape.slice(1), ...weights.shape].every((size) => typeof size === 'number' && size > 0)
@@ -53,6 +57,7 @@ function blockedForm(g: GraphBuilder, node: NodeContext): 'dense' | 'depthwise' 
   if (kernel.every((size) => size === 1)) return undefined
   const group = node.int('group', 1)
   if (group > 1 && each === 1 && filters === group) return filters % block === 0 ? 'depthwise' : undefined
+  if (group === 1 && each < block) return filters % block === 0 ? 'few' : undefined
   return each % block === 0 && (filters / group) % block === 0 ? 'dense' : undefined
 }
 

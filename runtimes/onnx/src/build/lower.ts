@@ -2,6 +2,7 @@ import type { Attributes } from '../format/node.js'
 import type { NodeContext } from './context.js'
 import { FAKE_QUANTIZE, lowerFakeQuantize } from './fake-quantize.js'
 import type { GraphBuilder } from './graph-builder.js'
+import { lowerElements, lowerMaxPool, lowerTranspose } from './lower-blocked.js'
 import { lowerConv } from './lower-conv.js'
 import { lowerBatchNormalization } from './lower-normalization.js'
 import { lowerRecurrent } from './lower-recurrent.js'
@@ -90,12 +91,18 @@ function classWeights(g: Writer, node: NodeContext, safe: Value, skip: Value | u
 
 /** Operators that later operator sets have, or that engines expand less well, by how they are written. */
 export const LOWER: Readonly<Record<string, Lowering>> = {
+  Add: lowerElements,
   BatchNormalization: lowerBatchNormalization,
   Conv: lowerConv,
   Gelu: gelu,
   GRU: lowerRecurrent,
+  HardSigmoid: lowerElements,
   LSTM: lowerRecurrent,
+  MaxPool: lowerMaxPool,
+  Mul: lowerElements,
+  Relu: lowerElements,
   RNN: lowerRecurrent,
   SoftmaxCrossEntropyLoss: crossEntropy,
+  Transpose: lowerTranspose,
   [FAKE_QUANTIZE]: lowerFakeQuantize,
 }

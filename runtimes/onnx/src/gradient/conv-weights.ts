@@ -34,12 +34,32 @@ export function weightGradient(c: GradientContext, conv: Convolution): Value {
   }
   const grouped = (value: Value): Value =>
     c.op('Reshape', [value, c.int64s([0, group, Number(value.shape[1]) / group, ...known(c, value.shape.slice(2))])])
-  const parts = { ...conv, image: grouped(image), dy: grouped(dy) }
+  const parts = { ...conv, image: grouped(image), dy: grouped(dy), blocks: blocksOf(c, conv) }
   return channels / group < MANY ? byColumns(c, parts, counts, weights) : byPlaces(c, parts, counts, weights)
 }
 
+/** Images of a single group that lie in blocks of channels, each [N, blocks, H, W · block] in memory. */
+interface Blocks {
+  readonly image?: Value | undefined
+  readonly dy?: Value | undefined
+}
+
+type Grouped = Convolution & { readonly blocks: Blocks }
+
+function blocksOf(c: GradientContext, { image, dy, group }: Convolution): Blocks {
+  const { block } = c.g
+  const lined = (value: Value): Value | undefined => {
+    const blocked = c.g.inBlocks.get(value.name)
+    if (blocked === undefined || block === undefined) return undefined
+    const [channels = 1, height = 1, width = 1] = known(c, blocked.shape.slice(1))
+    return c.op('Reshape', [blocked, c.int64s([0, channels / block, height, width * block])])
+  }
+  const isPlane = group === 1 && image.shape.length === 4
+  return isPlane ? { image: lined(image), dy: lined(dy) } : {}
+}
+
 /** Few channels: what all places see, as columns of one product. The last axis is unfolded first, the others as lines. */
-function byColumns(c: GradientContext, conv: Convolution, counts: number[], weights: number[]): Value {
+function byColumns(c: GradientContext, conv: Grouped, counts: number[], weights: number[]): Value {
   const { image, window } = conv
   const rank = counts.length
   const last = rank - 1
@@ -56,7 +76,7 @@ function byColumns(c: GradientContext, conv: Convolution, counts: number[], weig
     c,
     positions(rows).map((place) => seen(c, unfolded, window, counts, [...place, 0], outer)),
   )
-  const whole = product(c, conv.dy, columns)
+  const whole = conv.blocks.dy === undefined ? product(c, conv.dy, columns) : turnedProduct(c, columns, conv.blocks.dy)
   if (window.kernel.every((size) => size === 1)) return c.op('Reshape', [whole, c.int64s(weights)])
   // [group, filters, kernel without its last axis, last axis, channels] to [filters, channels, kernel]
   const split = c.op('Reshape', [whole, c.int64s([Number(weights[0]), ...window.kernel, Number(weights[1])])])
@@ -71,13 +91,13 @@ const concat = (c: GradientContext, values: readonly Value[]): Value =>
  * is gathered as every row of the kernel needs it, so that nothing is copied once for every place of the whole kernel.
  * With a stride the image's rows are gathered instead. Axes before these two are taken a place at a time.
  */
-function byPlaces(c: GradientContext, conv: Convolution, counts: number[], weights: number[]): Value {
+function byPlaces(c: GradientContext, conv: Grouped, counts: number[], weights: number[]): Value {
   const { window } = conv
   const steady = window.strides.every((step) => step === 1)
   const outer = window.kernel.slice(0, -2)
   const [height, width] = [window.kernel.length > 1 ? (window.kernel.at(-2) ?? 1) : 1, window.kernel.at(-1) ?? 1]
   const parts = positions([...outer, width]).map((place) =>
-    product(c, ...(steady ? steadyPair(c, conv, counts, place) : stridedPair(c, conv, counts, place))),
+    steady ? steadyProduct(c, conv, counts, place) : product(c, ...stridedPair(c, conv, counts, place)),
   )
   const rows = parts.map((part) => c.op('Reshape', [part, c.int64s([1, -1])]))
   const all = rows.length === 1 ? (rows[0] as Value) : c.op('Concat', rows, { axis: 0n })
@@ -97,22 +117,27 @@ const offsetOf = ({ dilations, begin }: Window, axis: number, place: number): nu
 
 type Pair = readonly [dy: Value, image: Value]
 
-/** Stride 1: gradients [N, group, filters · rows of the kernel, …] and the image as one column sees it. */
-function steadyPair(c: GradientContext, { image, dy, window }: Convolution, counts: number[], place: number[]): Pair {
+/** Stride 1: gradients [N, group, filters · rows of the kernel, …] by the image as one column sees it. */
+function steadyProduct(c: GradientContext, conv: Grouped, counts: number[], place: number[]): Value {
+  const { dy, window, blocks } = conv
   const last = counts.length - 1
-  const sizes = known(c, image.shape.slice(3))
-  const column = { axis: last + 3, offset: offsetOf(window, last, place.at(-1) ?? 0), count: counts[last] ?? 1 }
+  const sizes = known(c, conv.image.shape.slice(3))
+  const offset = offsetOf(window, last, place.at(-1) ?? 0)
+  const count = counts[last] ?? 1
   const outer = place
     .slice(0, -1)
     .map((at, axis) => ({ axis: axis + 3, offset: -offsetOf(window, axis, at), count: sizes[axis] ?? 1 }))
   const moved = shifted(c, dy, outer)
-  const right = shifted(c, image, [column])
-  if (last === 0) return [moved, right]
   const axis = last - 1
   const lines = Array.from({ length: window.kernel[axis] ?? 1 }, (_, at) =>
     Array.from({ length: sizes[axis] ?? 1 }, (_line, line) => line - offsetOf(window, axis, at)),
   )
-  return [gathered(c, moved, axis + 3, lines), right]
+  const left = last === 0 ? moved : gathered(c, moved, axis + 3, lines)
+  const { block } = c.g
+  if (blocks.image === undefined || block === undefined)
+    return product(c, left, shifted(c, conv.image, [{ axis: last + 3, offset, count }]))
+  // A column of blocks is moved as a whole, where one of elements is moved element by element.
+  return blockedProduct(c, left, shifted(c, blocks.image, [{ axis: 3, offset: offset * block, count: count * block }]))
 }
 
 /** Gradients as they are, and the image [N, group, channels · rows of the kernel, …] as one column sees it. */
@@ -165,4 +190,23 @@ function product(c: GradientContext, dy: Value, columns: Value): Value {
   }) as [Value, Value]
   const turned = c.op('Transpose', [right], { perm: [0n, 1n, 3n, 2n] })
   return c.op('ReduceSum', [c.op('MatMul', [left, turned]), c.int64s([0])], { keepdims: 0n })
+}
+
+const lengthOf = (c: GradientContext, value: Value, from: number): number =>
+  known(c, value.shape.slice(from)).reduce((a, b) => a * b, 1)
+
+/** [N, 1, rows, …] by an image in blocks [N, blocks, H, W · block], summed over the batch: [1, rows, channels]. */
+function blockedProduct(c: GradientContext, rows: Value, blocked: Value): Value {
+  const [blocks = 1] = known(c, blocked.shape.slice(1))
+  const [count, length, block] = [Number(rows.shape[2]), lengthOf(c, rows, 3), c.g.block ?? 1]
+  const left = c.op('Reshape', [rows, c.int64s([0, 1, count, length])])
+  const right = c.op('Reshape', [blocked, c.int64s([0, blocks, length, block])])
+  const sums = c.op('ReduceSum', [c.op('MatMul', [left, right]), c.int64s([0])], { keepdims: 0n })
+  const turned = blocks === 1 ? sums : c.op('Transpose', [sums], { perm: [1n, 0n, 2n] })
+  return c.op('Reshape', [turned, c.int64s([1, count, blocks * block])])
+}
+
+/** The same for columns [N, 1, K, …] of a gradient in blocks: [1, filters, K]. */
+function turnedProduct(c: GradientContext, columns: Value, blocked: Value): Value {
+  return c.op('Transpose', [blockedProduct(c, columns, blocked)], { perm: [0n, 2n, 1n] })
 }

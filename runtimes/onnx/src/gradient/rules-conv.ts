@@ -12,10 +12,19 @@ import { batchFirst, batchLast, known } from './windows.js'
 const bigints = (values: readonly number[]): bigint[] => values.map(BigInt)
 
 /** The sum over everything but the channels: nothing before a batch normalization, which takes the mean off again. */
-const byBias = (c: GradientContext): Value =>
-  c.isBalanced(c.dy)
-    ? zerosLike(c, c.in(2))
-    : c.op('ReduceSum', [c.dy, c.int64s(besidesChannels(c.dy))], { keepdims: 0n })
+function byBias(c: GradientContext): Value {
+  if (c.isBalanced(c.dy)) return zerosLike(c, c.in(2))
+  const blocked = c.g.inBlocks.get(c.dy.name)
+  const channels = c.dy.shape[1]
+  // A single block is a matrix for each image, whose rows are summed.
+  if (blocked !== undefined && channels !== undefined && channels === c.g.block && c.dy.shape.length === 4) {
+    const [height = 1, width = 1] = known(c, c.dy.shape.slice(2))
+    const images = c.op('Reshape', [blocked, c.int64s([0, height * width, channels])])
+    const each = c.op('ReduceSum', [images, c.int64s([1])], { keepdims: 0n })
+    return c.op('ReduceSum', [each, c.int64s([0])], { keepdims: 0n })
+  }
+  return c.op('ReduceSum', [c.dy, c.int64s(besidesChannels(c.dy))], { keepdims: 0n })
+}
 
 const conv: GradientRule = (c) => {
   const window = windowOf(c.info, kernelOf(c.info), c.in(0).shape.slice(2))

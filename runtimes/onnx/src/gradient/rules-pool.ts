@@ -1,5 +1,6 @@
 import { floats, staticCount, type Value } from '../build/value.js'
 import { type Window, windowOf } from '../build/window.js'
+import { blockedMaxPool } from './blocked-pool.js'
 import type { GradientContext } from './context.js'
 import { castLike, choose, mul, one, type Rules } from './rule.js'
 import { known, padded, positions, putBack, seen } from './windows.js'
@@ -20,10 +21,13 @@ function isApart({ kernel, strides, dilations }: Window, sizes: readonly number[
  * The first of the largest in a window takes its gradient: PyTorch's and TensorFlow's convention, and that of ONNX's
  * Indices. Where windows lie apart, MaxUnpool puts each gradient to its index: a third of the time of masks, also where
  * the indices are computed for it (they are the node's second output where it has one). Else each place of the kernel
- * takes what the places before it left. MaxUnpool is for float32 in ONNX Runtime.
+ * takes what the places before it left; so, too, where images lie in blocks of channels and windows tile them, which is
+ * twice as fast again. MaxUnpool is for float32 in ONNX Runtime.
  */
 const maxPool = one((c) => {
   const window = poolWindow(c)
+  const blocked = blockedMaxPool(c, window)
+  if (blocked !== undefined) return blocked
   if (c.dy.dtype === 'float32' && isApart(window, known(c, c.in(0).shape.slice(2)), known(c, c.y.shape.slice(2)))) {
     const { attributes, outputs } = c.node
     const indices = outputs[1] ?? (c.g.ops('MaxPool', [c.in(0)], attributes, { outputs: 2 })[1] as Value)

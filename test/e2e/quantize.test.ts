@@ -28,6 +28,7 @@ let folder: string
 let model: string
 let calibrate: string
 let judge: string
+let train: string
 let digits: { readonly pixels: Uint8Array; readonly labels: Int32Array }
 
 /** Digits from `from` on of an order in which the classes are mixed. */
@@ -90,6 +91,7 @@ beforeAll(async () => {
   await writeFile(model, onnx)
   calibrate = await npz('calibrate.npz', TRAINED, CALIBRATING)
   judge = await npz('judge.npz', TRAINED + CALIBRATING, JUDGING)
+  train = await npz('train.npz', 0, TRAINED)
 }, 120_000)
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 3 }))
 
@@ -234,6 +236,69 @@ describe('tideway quantize', () => {
     expect((await accuracyOf(output)) - (await accuracyOf(model))).toBeGreaterThan(-0.03)
   })
 
+  it('removes channels, trains what is left beside the whole model, and quantizes that', async () => {
+    const rows = ['--calibrate', calibrate, '--data', judge, '--recipe', 'int8-static']
+    const made = async (name: string, ...more: string[]) =>
+      tidewayJson<Answer>(['quantize', model, ...rows, ...more, '--output', join(folder, `${name}.onnx`)])
+    const [plain, cut, trained] = [
+      await made('plain'),
+      await made('cut', '--prune', '0.5'),
+      await made(
+        'trained',
+        '--prune',
+        '0.5',
+        '--importance',
+        'taylor',
+        '--train',
+        train,
+        '--epochs',
+        '4',
+        '--learning-rate',
+        '0.005',
+      ),
+    ]
+    for (const { tries, pruned, files, judged } of [cut, trained]) {
+      expect(tries!.map(({ recipe, outcome }) => [recipe, outcome])).toEqual([
+        ['float-pruned', 'ground'],
+        ['int8-static', 'holds'],
+      ])
+      expect(files.small.bytes).toBeLessThan(plain.files.small.bytes * 0.7)
+      expect(pruned!.parameters.to).toBeLessThan(pruned!.parameters.from * 0.6)
+      expect(pruned!.layers.reduce((sum, { from, to }) => sum + from - to, 0)).toBe(12)
+      // All are judged against the whole model.
+      expect(judged!.float).toBe(plain.judged!.float)
+    }
+    expect(cut.pruned!.layers.map(({ from, to }) => [from, to])).toEqual([
+      [8, 4],
+      [16, 8],
+    ])
+    expect(cut.tries![0]!.what).toContain('not trained afterwards')
+    // What pruning took, training gives back.
+    expect(trained.judged!.small - cut.judged!.small).toBeGreaterThan(0.02)
+    expect(trained.judged!.loss).toBeLessThan(0.03)
+    expect(await accuracyOf(trained.output)).toBeCloseTo(trained.judged!.small, 12)
+  }, 180_000)
+
+  it('trains with the rounding where it is told to, on the float model’s answers where rows have no labels', async () => {
+    const bare = await npz('bare-train.npz', 0, 600, false)
+    const rows = ['--calibrate', calibrate, '--data', judge, '--train', bare, '--epochs', '1']
+    const output = join(folder, 'aware.onnx')
+    const answer = await tidewayJson<Answer>([
+      'quantize',
+      model,
+      ...rows,
+      '--recipe',
+      'int8-aware',
+      '--learning-rate',
+      '0.0003',
+      '--output',
+      output,
+    ])
+    expect(answer).toMatchObject({ recipe: 'int8-aware', precision: 'int8' })
+    expect(answer.judged!.loss).toBeLessThan(0.02)
+    expect(await accuracyOf(output)).toBeCloseTo(answer.judged!.small, 12)
+  })
+
   it('says in one line each what cannot be used, and writes nothing', async () => {
     const { pixels, labels } = some(0, 40)
     const spoiled = [...floats(pixels).data]
@@ -266,6 +331,19 @@ describe('tideway quantize', () => {
       [[text, '--calibrate', calibrate], 'MODEL_INVALID', /./],
       [[model], 'QUANTIZE_ORDER_INVALID', /--recipe auto needs rows/],
       [[model, '--recipe', 'int8-static'], 'QUANTIZE_ORDER_INVALID', /--recipe int8-static needs rows/],
+      [[model, '--prune', '0.5', '--recipe', 'fp16'], 'QUANTIZE_ORDER_INVALID', /--prune needs rows to judge by/],
+      [[model, '--recipe', 'int8-aware', '--calibrate', calibrate], 'QUANTIZE_ORDER_INVALID', /name them with --train/],
+      [
+        [model, '--recipe', 'fp16', '--calibrate', calibrate, '--importance', 'taylor', '--epochs', '3'],
+        'QUANTIZE_ORDER_INVALID',
+        /--importance is for --prune; --epochs is for --train/,
+      ],
+      [
+        [model, '--recipe', 'fp16', '--calibrate', calibrate, '--train', calibrate],
+        'QUANTIZE_ORDER_INVALID',
+        /--recipe fp16 trains nothing/,
+      ],
+      [[model, '--calibrate', calibrate, '--train', nan], 'CALIBRATION_INVALID', /row 5 holds/],
       [[model, '--recipe', 'fp16', '--output', model], 'QUANTIZE_ORDER_INVALID', /it is the float model itself/],
       [[model, '--recipe', 'fp16', '--report', 'cost.pdf'], 'QUANTIZE_ORDER_INVALID', /neither \.html nor \.json/],
       [[model, '--recipe', 'fp16', '--output', join(folder, 'no', 'm.onnx')], 'FILE_NOT_WRITTEN', /ENOENT/],

@@ -1,20 +1,22 @@
 import { basename, dirname, extname, join, resolve } from 'node:path'
-import { SCHEMES, type Scheme } from '@tideway/core'
+import { SCHEMES } from '@tideway/core'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { cloudErrors } from '../errors.js'
 import type { ImageShape } from '../finetune/rows.js'
 import type { Aim } from '../quantize/ladder.js'
+import type { RecipeName } from '../quantize/order.js'
 import { MEASURES } from '../quantize/page/sections.js'
 import { bytesText, millisecondsText, percentText, pointsText, shortened, visible } from '../quantize/page/text.js'
 import type { QuantizationReport } from '../quantize/report.js'
 import type { Try } from '../quantize/search.js'
+import type { Importance } from '../quantize/slim.js'
 import { print, table } from '../view/output.js'
 import { steps } from '../view/steps.js'
 import { parseImage, parsePositive } from './finetune.js'
 import { parseWhole } from './train.js'
 
 interface QuantizeCommand {
-  readonly recipe: Scheme | 'auto'
+  readonly recipe: RecipeName
   readonly calibrate?: string
   readonly data?: string
   readonly for: Aim
@@ -26,13 +28,19 @@ interface QuantizeCommand {
   readonly target?: readonly string[]
   readonly scale?: number
   readonly labels: boolean
+  readonly prune?: number
+  readonly importance?: Importance
+  readonly train?: string
+  readonly epochs?: number
+  readonly learningRate?: number
   readonly calibrationRows: number
   readonly heldOutRows: number
   readonly seed: number
   readonly json?: boolean
 }
 
-const RECIPES = ['auto', ...SCHEMES] as const
+const RECIPES: readonly RecipeName[] = ['auto', ...SCHEMES, 'int8-aware']
+const IMPORTANCES: readonly Importance[] = ['norm', 'taylor']
 const AIMS: readonly Aim[] = ['speed', 'size']
 
 export function addQuantize(program: Command): void {
@@ -49,6 +57,14 @@ export function addQuantize(program: Command): void {
     .addOption(new Option('--for <aim>', 'what auto tries first').choices(AIMS).default('speed'))
     .option('--output <file>', "the new file (default: the model's name with the precision, beside it)")
     .option('--report <file...>', 'write what it cost as .html, .json or both')
+    .option('--prune <share>', 'first remove so many of the channels, 0.3 is 30%', parseShare)
+    .addOption(new Option('--importance <kind>', 'which channels go (default: norm)').choices(IMPORTANCES))
+    .option(
+      '--train <path>',
+      'rows to train on: what pruning left, and with the rounding of int8 where others lose too much',
+    )
+    .option('--epochs <n>', 'of each training (default: 10)', parseRows)
+    .option('--learning-rate <x>', 'of each training, its highest (default: 0.001)', parsePositive)
     .option('--target <column...>', 'column with the labels, of a table')
     .option('--no-labels', "judge by the float model's answers, whatever labels there are")
     .option('--image <HxWxC>', 'size of images, where the model leaves it open', parseImage)
@@ -65,6 +81,10 @@ with the float model where they have no labels (a table without --target, an .np
 as by \`tideway finetune\`; the classes of folders are numbered in the order of their names, or are their numbers. A model
 of several inputs takes an .npz with an array by each input's name.
 
+Rows of --train should be none of those that judge. What is trained learns from the labels and from the float model's own
+answers. --prune removes whole channels by the mean size of their weights (norm) or by what the loss would lose without
+them (taylor); every recipe then begins with what is left, and is judged against the whole model.
+
 Without rows, recipes of weights alone work: int8-weights, int4-weights, fp16, fp16-weights, int8-dynamic.
 
 Exit codes: 0 written; 1 refused, or no recipe holds (nothing is written then); 70 a defect.
@@ -72,6 +92,7 @@ Exit codes: 0 written; 1 refused, or no recipe holds (nothing is written then); 
 Examples:
   $ tideway quantize model.onnx --calibrate photos --max-loss 0.005 --report cost.html
   $ tideway quantize pump.onnx --calibrate pumps.csv --target pressure --data newer.csv
+  $ tideway quantize model.onnx --calibrate photos --train more-photos --prune 0.3 --max-loss 0.01
   $ tideway quantize large.onnx --recipe int4-weights`,
     )
     .action(async (file: string, options: QuantizeCommand) => {
@@ -123,7 +144,7 @@ async function during(line: string, work: () => Promise<Try>): Promise<Try> {
 }
 
 function summary(report: QuantizationReport, output: string): string {
-  const { files, judged, tries = [], recipe, kept, notes } = report
+  const { files, judged, tries = [], recipe, kept, pruned, notes } = report
   const rows = tries.map((entry) => [
     entry.recipe,
     entry.outcome,
@@ -148,6 +169,9 @@ function summary(report: QuantizationReport, output: string): string {
     ...(won?.outcome !== 'holds'
       ? []
       : [`${tries.length > 1 ? 'the first that holds' : 'it holds'}: it ${won.reason}`]),
+    ...(pruned === undefined
+      ? []
+      : [`pruned: ${pruned.parameters.to} of ${pruned.parameters.from} stored numbers are left`]),
     ...kept.slice(0, MAX_KEPT).map(({ node, reason }) => `left in float: ${shortened(node)}, ${visible(reason)}`),
     ...(kept.length > MAX_KEPT ? [`left in float: ${kept.length - MAX_KEPT} more nodes, which --report names`] : []),
     ...notes.map(visible),
@@ -161,6 +185,12 @@ const MAX_KEPT = 5
 function parseLoss(text: string): number {
   const value = text.trim() === '' ? Number.NaN : Number(text)
   if (!(value >= 0 && value <= 1)) throw new InvalidArgumentError('a share, 0 to 1: 0.005 is half a percentage point')
+  return value
+}
+
+function parseShare(text: string): number {
+  const value = text.trim() === '' ? Number.NaN : Number(text)
+  if (!(value > 0 && value < 1)) throw new InvalidArgumentError('a share between 0 and 1: 0.3 is 30%')
   return value
 }
 

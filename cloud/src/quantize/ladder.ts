@@ -1,11 +1,15 @@
 import type { QuantizedModel, Recipe, Runtime, Scheme, Tensors } from '@tideway/core'
 import { createInt8Quantizer, createQuantizer, type LayerReport, type LossGate } from '@tideway/onnx'
+import { type Lessons, retrain } from './retrain.js'
 
 export type Made = QuantizedModel & { readonly layers?: readonly LayerReport[] }
 
 /** What a rung has to work with. */
 export interface Ground {
+  /** What is made smaller: the float model, or what pruning left of it. */
   readonly float: Uint8Array
+  /** The float model as it was given. */
+  readonly whole: Uint8Array
   readonly calibration: Tensors
   readonly runtime: Runtime
   /** Loss over rows of its own, for the choice of layers that stay in float. */
@@ -87,6 +91,29 @@ export const LADDERS = {
 } as const satisfies Record<string, readonly Rung[]>
 
 export type Aim = keyof typeof LADDERS
+
+/** Training rounded as int8 will round, beside the float model, before it is quantized: the dearest, for rows to train on. */
+export const awareRung = (lessons: Lessons): Rung => ({
+  id: AWARE,
+  what: `trained ${lessons.epochs} epochs with the rounding, beside the float model`,
+  family: 'int8-static',
+  calibrates: true,
+  async make({ float, whole, calibration, runtime }) {
+    const aware = { epochs: lessons.epochs }
+    const { onnx } = await retrain(float, { ...lessons, teacher: whole, runtime, aware })
+    return createInt8Quantizer().quantize(onnx, calibration, runtime, { precision: 'int8' })
+  },
+})
+
+export const AWARE = 'int8-aware'
+
+/** A ladder with training behind the last of static int8, before what does not compute on integers throughout. */
+export function ladderOf(aim: Aim, lessons: Lessons | undefined): readonly Rung[] {
+  const rungs: readonly Rung[] = LADDERS[aim]
+  if (lessons === undefined) return rungs
+  const behind = rungs.findLastIndex(({ family }) => family === 'int8-static') + 1
+  return rungs.toSpliced(behind, 0, awareRung(lessons))
+}
 
 /** The rung of a recipe that a person names. */
 export function rungOf(scheme: Scheme): Rung {

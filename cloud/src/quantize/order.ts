@@ -6,21 +6,27 @@ import { modelBytes } from '../config/model-file.js'
 import { cloudErrors } from '../errors.js'
 import type { ImageShape } from '../finetune/rows.js'
 import { rowCount, rowsHeld } from './batches.js'
-import { type Aim, LADDERS, type Made, type Rung, rungOf } from './ladder.js'
+import { type Aim, AWARE, awareRung, ladderOf, type Made, type Rung, rungOf } from './ladder.js'
 import { machine } from './latency.js'
 import { layerErrors } from './layers.js'
+import { checkTraining, lessonsOf } from './lessons.js'
 import { type QuantizationReport, reportOf } from './report.js'
+import type { Lessons } from './retrain.js'
 import { fewestRows, partsOf, type QuantizeParts, type Rows, readRows } from './rows.js'
 import { contest, type Try } from './search.js'
+import { type Importance, slimmed } from './slim.js'
 
 /** The gate of `auto`: as much of the score may be lost. */
 export const DEFAULT_MAX_LOSS = 0.005
 /** As many times the float model's latency a run may take with `auto`: where others work, timing is not finer. */
 const MAX_SLOWDOWN = 1.1
 
+/** A scheme; `int8-aware`, which trains; or what holds first. */
+export type RecipeName = Scheme | typeof AWARE | 'auto'
+
 export interface QuantizeOrder {
   readonly file: string
-  readonly recipe: Scheme | 'auto'
+  readonly recipe: RecipeName
   readonly calibrate?: string | undefined
   readonly data?: string | undefined
   readonly aim: Aim
@@ -30,6 +36,13 @@ export interface QuantizeOrder {
   readonly target?: readonly string[] | undefined
   readonly scale?: number | undefined
   readonly labels: boolean
+  /** The share of channels to remove first. */
+  readonly prune?: number | undefined
+  readonly importance?: Importance | undefined
+  /** Rows to train on, where something is to be trained. */
+  readonly train?: string | undefined
+  readonly epochs?: number | undefined
+  readonly learningRate?: number | undefined
   readonly calibrationRows: number
   readonly heldOutRows: number
   readonly seed: number
@@ -47,6 +60,7 @@ export interface QuantizedFile {
  */
 export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile> {
   const { file } = order
+  checkTraining(order)
   const float = await modelBytes(file)
   const model = readModel(float)
   const signature = signatureOf(model)
@@ -57,6 +71,8 @@ export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile>
       ? undefined
       : await readRows({ ...order, path: order.data, signature })
   checkClasses(given.classes, held?.classes)
+  const lessons = await lessonsOf(order, signature)
+  checkClasses(lessons?.rows.classes, (held ?? given).classes, '--train', held === undefined ? '--calibrate' : '--data')
   const mayMiss = missingIn(viewOf(graphOf(model)))
   // Every row, the held-out ones too, before any work starts.
   for (const rows of [given, held]) if (rows !== undefined) checkCalibration(signature, rows.inputs, mayMiss)
@@ -65,20 +81,30 @@ export async function quantizeFile(order: QuantizeOrder): Promise<QuantizedFile>
   const heldOut = Math.min(order.heldOutRows, await rowsOfFloat(float, given, runtime))
   const sizes = { calibration: order.calibrationRows, heldOut }
   // Where nothing calibrates, all rows may judge.
-  const spare = order.recipe !== 'auto' && !rungOf(order.recipe).calibrates ? given : undefined
+  const rungs = rungsOf(order, lessons)
+  const spare = rungs.some(({ calibrates }) => calibrates) ? undefined : given
   const parts = partsOf(given, held ?? spare, sizes, order.seed, fixed)
-  return judged(order, float, { parts, runtime, from: held ?? given })
+  return judged(order, float, { parts, runtime, from: held ?? given, rungs, lessons })
+}
+
+function rungsOf({ recipe, aim }: QuantizeOrder, lessons: Lessons | undefined): readonly Rung[] {
+  if (recipe === 'auto') return ladderOf(aim, lessons)
+  return [recipe === AWARE ? awareRung(lessons!) : rungOf(recipe)]
 }
 
 /** Both number their classes in the order of their own names: only the same names have the same numbers. */
-function checkClasses(calibrate: readonly string[] = [], data: readonly string[] = []): void {
-  if (calibrate.length === 0 || data.length === 0) return
-  const issues = [
-    ...data.filter((name) => !calibrate.includes(name)).map((name) => `class ${name}: in --data, not in --calibrate`),
-    ...calibrate.filter((name) => !data.includes(name)).map((name) => `class ${name}: in --calibrate, not in --data`),
-  ]
-  if (issues.length === 0 && calibrate.some((name, at) => name !== data[at]))
-    issues.push('the classes of --calibrate and --data are in another order')
+function checkClasses(
+  some: readonly string[] = [],
+  others: readonly string[] = [],
+  someName = '--calibrate',
+  othersName = '--data',
+): void {
+  if (some.length === 0 || others.length === 0) return
+  const missing = (from: readonly string[], fromName: string, to: readonly string[], toName: string) =>
+    from.filter((name) => !to.includes(name)).map((name) => `class ${name}: in ${fromName}, not in ${toName}`)
+  const issues = [...missing(others, othersName, some, someName), ...missing(some, someName, others, othersName)]
+  if (issues.length === 0 && some.some((name, at) => name !== others[at]))
+    issues.push(`the classes of ${someName} and ${othersName} are in another order`)
   if (issues.length > 0) throw cloudErrors.DATA_INVALID({ issues })
 }
 
@@ -104,7 +130,7 @@ async function unjudged(order: QuantizeOrder, float: Uint8Array): Promise<Quanti
   const rung = rungOf(recipe as Scheme)
   const runtime = createOnnxNodeRuntime()
   const unused = { maxLoss: 0, measure: () => Promise.resolve(0) }
-  const made = await rung.make({ float, calibration: {}, runtime, gate: unused })
+  const made = await rung.make({ float, whole: float, calibration: {}, runtime, gate: unused })
   // What no engine can load is not written.
   await (await runtime.load(made.onnx)).dispose()
   const notes = ['No rows were given: what the recipe costs was not measured']
@@ -126,21 +152,31 @@ interface Bench {
   readonly runtime: Runtime
   /** What names the classes. */
   readonly from: Rows
+  readonly rungs: readonly Rung[]
+  readonly lessons: Lessons | undefined
 }
 
 async function judged(
   order: QuantizeOrder,
   float: Uint8Array,
-  { parts, runtime, from }: Bench,
+  { parts, runtime, from, rungs, lessons }: Bench,
 ): Promise<QuantizedFile> {
-  const { recipe, aim, file } = order
+  const { recipe, aim, file, prune, importance = 'norm' } = order
   const isAuto = recipe === 'auto'
   const maxLoss = order.maxLoss ?? (isAuto ? DEFAULT_MAX_LOSS : Number.POSITIVE_INFINITY)
   const maxSlowdown = order.maxSlowdown ?? (isAuto && aim === 'speed' ? MAX_SLOWDOWN : undefined)
-  const rungs: readonly Rung[] = isAuto ? LADDERS[aim] : [rungOf(recipe)]
   const { during } = order
-  const { judge, tries, winner, best } = await contest({
+  const slimming = { float, importance, rows: parts.calibration, lessons, runtime }
+  const { judge, tries, winner, best, slim } = await contest({
     float,
+    slim:
+      prune === undefined
+        ? undefined
+        : {
+            id: 'float-pruned',
+            what: `without ${100 * prune}% of its channels`,
+            make: () => slimmed({ ...slimming, share: prune }),
+          },
     parts,
     runtime,
     rungs,
@@ -160,7 +196,7 @@ async function judged(
     })
   }
   const { made, judgement, entry, rung } = chosen
-  const layers = made.layers ?? (await layerErrors(float, made.onnx, parts.heldOut.inputs, runtime))
+  const layers = made.layers ?? (await layerErrors(slim?.onnx ?? float, made.onnx, parts.heldOut.inputs, runtime))
   const limit = Number.isFinite(maxLoss) ? { maxLoss } : {}
   const report = reportOf({
     model: nameOf(file),
@@ -183,6 +219,7 @@ async function judged(
     },
     layers,
     tries,
+    ...(slim && { pruned: { parameters: slim.parameters, layers: slim.layers, kept: slim.kept } }),
     notes: from.notes,
   })
   return { made, report }

@@ -5,6 +5,7 @@ import type { Made } from './ladder.js'
 import type { Latency } from './latency.js'
 import type { LayerError } from './layers.js'
 import type { Try } from './search.js'
+import type { Slim } from './slim.js'
 
 /** Pairs of classes that a report lists; those that changed most. */
 const MAX_PAIRS = 2_000
@@ -52,10 +53,13 @@ export interface QuantizationReport {
   readonly quantized: readonly string[]
   readonly kept: readonly { readonly node: string; readonly reason: string }[]
   readonly tries?: readonly Try[]
+  /** Channels of each layer before and after, where some were removed first; numbers stored; what stayed, and why. */
+  readonly pruned?: Pick<Slim, 'parameters' | 'layers' | 'kept'>
   readonly notes: readonly string[]
 }
 
-export interface ReportOrder extends Pick<QuantizationReport, 'model' | 'recipe' | 'tries' | 'latency' | 'layers'> {
+export interface ReportOrder
+  extends Pick<QuantizationReport, 'model' | 'recipe' | 'tries' | 'latency' | 'layers' | 'pruned'> {
   readonly float: Uint8Array
   readonly made: Made
   readonly judged?: {
@@ -69,7 +73,7 @@ export interface ReportOrder extends Pick<QuantizationReport, 'model' | 'recipe'
 }
 
 export function reportOf(order: ReportOrder): QuantizationReport {
-  const { model, recipe, float, made, judged, tries, latency, layers, classNames = [] } = order
+  const { model, recipe, float, made, judged, tries, latency, layers, pruned, classNames = [] } = order
   const file = (bytes: Uint8Array) => ({ bytes: bytes.byteLength, sha256: sha256Hex(bytes) })
   return {
     v: 1,
@@ -84,6 +88,7 @@ export function reportOf(order: ReportOrder): QuantizationReport {
     quantized: made.quantized,
     kept: made.kept,
     ...(tries && { tries }),
+    ...(pruned && { pruned }),
     notes: [...(order.notes ?? []), ...(judged ? notesOf(judged) : [])],
   }
 }

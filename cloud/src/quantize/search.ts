@@ -5,6 +5,7 @@ import { createJudge, type Judge, type Judgement } from './judge.js'
 import type { Made, Rung } from './ladder.js'
 import { type Latency, latenciesOf } from './latency.js'
 import type { QuantizeParts, Rows } from './rows.js'
+import type { Slim } from './slim.js'
 
 /** A bound is held by a difference of shares that is exactly it, whatever its last bit. */
 const ROUNDING = 1e-9
@@ -19,8 +20,11 @@ export interface Limits {
   readonly maxSlowdown?: number | undefined
 }
 
-/** How a rung went. `impossible`: the model has nothing of the kind; `skipped`: it could not have done better. */
-export type Outcome = 'holds' | 'loses' | 'slow' | 'large' | 'impossible' | 'skipped'
+/**
+ * How a rung went. `impossible`: the model has nothing of the kind; `skipped`: it could not have done better; `ground`: it is
+ * a float model, which the others begin with.
+ */
+export type Outcome = 'holds' | 'loses' | 'slow' | 'large' | 'impossible' | 'skipped' | 'ground'
 
 export interface Try {
   readonly recipe: string
@@ -49,12 +53,16 @@ export interface Contest {
   readonly tries: readonly Try[]
   /** The first that held all limits; undefined where none did. */
   readonly winner: Candidate | undefined
+  readonly slim: Slim | undefined
   /** The one that lost least. */
   readonly best: Candidate | undefined
 }
 
 interface ContestOrder {
+  /** What all are judged against. */
   readonly float: Uint8Array
+  /** Makes the float model that is quantized in its place. */
+  readonly slim?: { readonly id: string; readonly what: string; make(): Promise<Slim> } | undefined
   readonly parts: QuantizeParts
   readonly runtime: Runtime
   readonly rungs: readonly Rung[]
@@ -72,6 +80,7 @@ export async function contest(order: ContestOrder): Promise<Contest> {
     const tries: Try[] = []
     const found: Candidate[] = []
     const slow = new Set<string>()
+    const slim = await slimOf(order, judge, tries)
     for (const rung of rungs) {
       const { id: recipe, what } = rung
       if (slow.has(rung.family)) {
@@ -82,7 +91,7 @@ export async function contest(order: ContestOrder): Promise<Contest> {
       const begin = performance.now()
       const gate = gateOf(session, parts, order)
       const entry = await order.during(`${recipe}: ${what}`, async () => {
-        const measured = await attempt(rung, order, judge, gate)
+        const measured = await attempt(rung, order, { judge, gate, base: slim?.onnx ?? float })
         const seconds = Math.round(performance.now() - begin) / 1000
         if (measured.made === undefined) return { recipe, what, ...measured.said, seconds }
         const { made, judgement, latency, floatLatency } = measured
@@ -99,7 +108,7 @@ export async function contest(order: ContestOrder): Promise<Contest> {
     }
     const winner = found.find(({ entry }) => entry.outcome === 'holds')
     const best = found.toSorted((a, b) => a.judgement.loss - b.judgement.loss)[0]
-    return { judge, tries, winner, best }
+    return { judge, tries, winner, slim, best }
   } finally {
     await session.dispose()
   }
@@ -161,10 +170,46 @@ type Attempted =
 
 const HAS_NO_FORM = new Set(['QUANTIZE_NOTHING', 'QUANTIZE_OPSET_TOO_OLD'])
 
-async function attempt(rung: Rung, order: ContestOrder, judge: Judge, gate: CountedGate): Promise<Attempted> {
+/** The float model that rungs begin with, where it is another one than is judged against; its figures join the tries. */
+async function slimOf(order: ContestOrder, judge: Judge, tries: Try[]): Promise<Slim | undefined> {
+  const { slim: asked, float, runtime, parts } = order
+  if (asked === undefined) return undefined
+  let made: Slim | undefined
+  const entry = await order.during(`${asked.id}: ${asked.what}`, async (): Promise<Try> => {
+    const begin = performance.now()
+    const slim = await asked.make()
+    made = slim
+    const { score, loss } = judge.judge(await answersBy(runtime, slim.onnx, parts.heldOut))
+    const [floatLatency, latency] = await latencyOf(runtime, [float, slim.onnx], parts.heldOut)
+    const { from, to } = slim.parameters
+    return {
+      recipe: asked.id,
+      what: slim.what,
+      outcome: 'ground',
+      reason: `${to} of ${from} numbers are left, and it ${loss <= 0 ? 'loses nothing' : `loses ${loss.toFixed(4)}`}`,
+      bytes: slim.onnx.byteLength,
+      score,
+      loss,
+      latency: latency!,
+      floatLatency: floatLatency!,
+      slowdown: Math.round(1000 * latency!.ratio) / 1000,
+      seconds: Math.round(performance.now() - begin) / 1000,
+    }
+  })
+  tries.push(entry)
+  return made
+}
+
+interface Setting {
+  readonly judge: Judge
+  readonly gate: CountedGate
+  readonly base: Uint8Array
+}
+
+async function attempt(rung: Rung, order: ContestOrder, { judge, gate, base }: Setting): Promise<Attempted> {
   const { float, parts, runtime } = order
   try {
-    const made = await rung.make({ float, calibration: parts.calibration.inputs, runtime, gate })
+    const made = await rung.make({ float: base, whole: float, calibration: parts.calibration.inputs, runtime, gate })
     const judgement = judge.judge(await answersBy(runtime, made.onnx, parts.heldOut))
     const files = [float, made.onnx]
     let [floatLatency, latency] = await latencyOf(runtime, files, parts.heldOut)

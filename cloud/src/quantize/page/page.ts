@@ -1,5 +1,5 @@
 import type { QuantizationReport } from '../report.js'
-import { confusion, layers, MEASURES, perClass, sizeAndTime, tiles, tried } from './sections.js'
+import { confusion, layers, MEASURES, perClass, pruned, sizeAndTime, tiles, tried } from './sections.js'
 import { STYLE } from './style.js'
 import { escaped, percentText } from './text.js'
 
@@ -31,6 +31,7 @@ export function reportPage(report: QuantizationReport): string {
 ${tiles(report)}
 ${notes.length === 0 ? '' : `<div class="notes">${notes.map((note) => `<p>${escaped(note)}.</p>`).join('\n')}</div>`}
 ${tried(report)}
+${pruned(report)}
 ${sizeAndTime(report)}
 ${perClass(report)}
 ${confusion(report)}

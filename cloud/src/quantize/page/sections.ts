@@ -105,6 +105,7 @@ const OUTCOMES = {
   large: 'no smaller',
   impossible: 'not possible',
   skipped: 'not tried',
+  ground: 'a float model, what follows begins with it',
 } as const
 
 export function tried({ tries, recipe, judged }: QuantizationReport): string {
@@ -127,6 +128,34 @@ export function tried({ tries, recipe, judged }: QuantizationReport): string {
   return [
     head('What was tried', `In this order, until one held.${limit} In brackets: times the float model's latency.`),
     tableOf(['recipe', 'what it is', 'size', 'change in points', 'one run', 'took'], rows, [2, 3, 4, 5]),
+  ].join('\n')
+}
+
+export function pruned({ pruned: found }: QuantizationReport): string {
+  if (found === undefined) return ''
+  const { from, to } = found.parameters
+  return [
+    head(
+      'Channels removed',
+      `${to.toLocaleString('en')} of ${from.toLocaleString('en')} stored numbers are left. Layers that share their channels are one.`,
+    ),
+    bars(
+      'channels left of each layer',
+      found.layers.flatMap(({ nodes, from: before, to: after }) => [
+        { name: nodes.join(', '), value: before, text: `${before} before`, look: 'float' as const },
+        { name: '', value: after, text: `${after} left`, look: 'small' as const },
+      ]),
+    ),
+    ...(found.kept.length === 0
+      ? []
+      : [
+          tableOf(
+            ['keeps its channels', 'reason'],
+            found.kept
+              .slice(0, MAX_LAYERS)
+              .map(({ node, reason }) => [`<code>${escaped(node)}</code>`, escaped(reason)]),
+          ),
+        ]),
   ].join('\n')
 }
 

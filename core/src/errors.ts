@@ -144,10 +144,25 @@ export const { entries, errors } = defineErrors({
     (d) => `the bytes are not a usable model: ${d.reason}`,
     'Export the model again.',
   ),
-  PROVIDER_UNAVAILABLE: entry<{ provider: string; available: readonly string[] }>(
+  PROVIDER_UNAVAILABLE: entry<{ provider: string; available: readonly string[]; reason?: string }>(
     400,
-    (d) => `execution provider ${d.provider} is not available here (there is: ${d.available.join(', ')})`,
+    (d) =>
+      `execution provider ${d.provider} is not available here (there is: ${d.available.join(', ')})` +
+      (d.reason === undefined ? '' : `: ${d.reason}`),
     'Choose one of those.',
+  ),
+  RUNTIME_UNAVAILABLE: entry<{ engine: string; platform: string; arch?: string; reason: string }>(
+    501,
+    (d) =>
+      `${d.engine} cannot be loaded on ${d.arch === undefined ? d.platform : `${d.platform}-${d.arch}`}: ${d.reason}`,
+    'onnxruntime-node has binaries for linux-x64 and linux-arm64 (glibc), darwin-arm64, win32-x64 and win32-arm64: ' +
+      'there, run `ONNXRUNTIME_NODE_INSTALL=skip npm install onnxruntime-node`. Elsewhere (Intel Macs, 32-bit Arm, ' +
+      'Alpine) use a runtime on onnxruntime-web, whose WebAssembly runs in Node and in browsers.',
+  ),
+  RUN_FAILED: entry<{ reason: string }>(
+    500,
+    (d) => `the model could not be run: ${d.reason}`,
+    'The inputs fit its signature, so look for a size that is fixed inside the model, or for memory.',
   ),
   PLUGIN_INVALID: entry<{ plugin: string; issues: readonly string[] }>(
     500,

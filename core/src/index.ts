@@ -245,6 +245,8 @@ export { type SuggestOptions, suggestProfileSchema } from './profile/suggest.js'
 export { type ProfileSummary, type QuantileSummary, summarizeProfile } from './profile/summary.js'
 export { halfToNumber, numberToHalf } from './runtime/half.js'
 export { checkInputs, tensorIssues } from './runtime/inputs.js'
+export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } from './runtime/onnx-runtime.js'
+export { firstLine, guardSession, type SessionEngine } from './runtime/session.js'
 export { HOST_VERSION } from './version.js'
 export { type DesiredModel, type DesiredState, desiredModelSchema, desiredSchema } from './wire/desired.js'
 export {

@@ -1,8 +1,8 @@
 import {
   arrayClasses,
-  checkInputs,
   elementCount,
   errors,
+  guardSession,
   type Runtime,
   type Session,
   type Signature,
@@ -36,19 +36,14 @@ export function createNullRuntime(): Runtime {
 }
 
 function createSession(signature: Signature): Session {
-  let disposed = false
-  return {
+  return guardSession({
     signature,
     async run(inputs) {
-      if (disposed) throw errors.SESSION_DISPOSED({})
-      checkInputs(signature, inputs)
       const batch = batchOf(signature, inputs)
       return Object.fromEntries(signature.outputs.map((spec) => [spec.name, zeros(spec, batch)]))
     },
-    async dispose() {
-      disposed = true
-    },
-  }
+    release: async () => undefined,
+  })
 }
 
 function batchOf(signature: Signature, inputs: Tensors): number {

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module'
+import { errors, firstLine } from '@tideway/core'
 import type * as Ort from 'onnxruntime-node'
-import { errors } from './errors.js'
 
 export type OrtModule = typeof Ort
 
@@ -14,7 +14,8 @@ export function loadBinding(): OrtModule {
   try {
     return require('onnxruntime-node') as OrtModule
   } catch (cause) {
-    throw errors.RUNTIME_UNAVAILABLE({ platform: process.platform, arch: process.arch, reason: reasonOf(cause) }, cause)
+    const { platform, arch } = process
+    throw errors.RUNTIME_UNAVAILABLE({ engine: 'onnxruntime-node', platform, arch, reason: reasonOf(cause) }, cause)
   }
 }
 
@@ -23,10 +24,4 @@ function reasonOf(cause: unknown): string {
   if (/Cannot find module 'onnxruntime-node'/.test(text)) return 'the package is not installed'
   if (/Cannot find module .*onnxruntime_binding\.node/.test(text)) return 'it has no binary for this platform'
   return text
-}
-
-/** Native messages may run over many lines (stack frames, graphs); the first one says what happened. */
-export function firstLine(cause: unknown): string {
-  const text = cause instanceof Error ? cause.message : String(cause)
-  return text.trim().split('\n', 1)[0]?.slice(0, 500) ?? ''
 }

@@ -1,3 +1,2 @@
-export { entries, errors } from './errors.js'
 export { onnxNodeRuntime } from './plugin.js'
 export { createOnnxNodeRuntime, type OnnxNodeOptions } from './runtime.js'

@@ -1,7 +1,6 @@
-import { type LoadOptions, type Runtime, type RuntimeFlags, errors as shared } from '@tideway/core'
+import { createOrtSession, errors, firstLine, type LoadOptions, type Runtime, type RuntimeFlags } from '@tideway/core'
 import type { InferenceSession } from 'onnxruntime-node'
-import { firstLine, loadBinding, type OrtModule } from './binding.js'
-import { createSession } from './session.js'
+import { loadBinding, type OrtModule } from './binding.js'
 
 /** Defaults for every `load`; what a load names itself wins. */
 export type OnnxNodeOptions = LoadOptions
@@ -45,7 +44,8 @@ export function createOnnxNodeRuntime(options: OnnxNodeOptions = {}): Runtime {
         },
       )
       seen.set(provider, true)
-      return createSession(ort, native)
+      // Shares each input's buffer with the library, which reads it during the run.
+      return createOrtSession(native, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape))
     },
   }
 }
@@ -87,9 +87,9 @@ function usableProviders(seen: ReadonlyMap<string, boolean>): string[] {
 }
 
 function unavailable(provider: string, seen: ReadonlyMap<string, boolean>, cause?: unknown): Error {
-  return shared.PROVIDER_UNAVAILABLE({ provider, available: usableProviders(seen) }, cause)
+  return errors.PROVIDER_UNAVAILABLE({ provider, available: usableProviders(seen) }, cause)
 }
 
 function invalid(cause: unknown): Error {
-  return shared.MODEL_INVALID({ reason: firstLine(cause) }, cause)
+  return errors.MODEL_INVALID({ reason: firstLine(cause) }, cause)
 }

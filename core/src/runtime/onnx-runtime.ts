@@ -1,0 +1,104 @@
+import type { Session } from '../contracts/runtime.js'
+import {
+  arrayClasses,
+  type DataType,
+  type NumericType,
+  type Signature,
+  type Tensor,
+  type TensorSpec,
+  type Tensors,
+} from '../contracts/tensor.js'
+import { errors } from '../errors.js'
+import { guardSession } from './session.js'
+
+/** A tensor of ONNX Runtime's JavaScript API. */
+export interface OrtTensor {
+  readonly type: string
+  readonly dims: readonly number[]
+  readonly data: unknown
+}
+
+/** One input or output of a session of ONNX Runtime's JavaScript API. */
+export interface OrtMetadata {
+  readonly name: string
+  readonly isTensor: boolean
+  readonly type?: string
+  /** A free dimension is its symbol (a text, maybe empty), a fixed one its size. */
+  readonly shape?: readonly (number | string)[]
+}
+
+/**
+ * The part of `onnxruntime-common`'s `InferenceSession` that ours needs. Written down and not imported: core has no
+ * engine among its dependencies, and ONNX Runtime's packages for Node and for the web both fit it.
+ */
+export interface OrtSession<T extends OrtTensor> {
+  readonly inputMetadata: readonly OrtMetadata[]
+  readonly outputMetadata: readonly OrtMetadata[]
+  run(feeds: Record<string, T>): Promise<Readonly<Record<string, OrtTensor>>>
+  release(): Promise<void>
+}
+
+/** Element types that have no array in JavaScript, so no place in our tensors. */
+const UNSUPPORTED: ReadonlySet<string | undefined> = new Set(['int4', 'uint4', undefined])
+
+/**
+ * Makes a `Session` of one of ONNX Runtime, for the runtimes on its packages; `tensor` makes the package's own tensor of
+ * ours, whose buffer may be shared. Throws `MODEL_INVALID` when an input or output is no tensor of a type that we have;
+ * the engine's session is released then.
+ */
+export async function createOrtSession<T extends OrtTensor>(
+  native: OrtSession<T>,
+  tensor: (tensor: Tensor) => T,
+): Promise<Session> {
+  let signature: Signature
+  try {
+    signature = { inputs: native.inputMetadata.map(specOf), outputs: native.outputMetadata.map(specOf) }
+  } catch (cause) {
+    await native.release()
+    throw cause
+  }
+  return guardSession({
+    signature,
+    async run(inputs) {
+      const nothing = withoutRows(signature, inputs)
+      if (nothing !== undefined) return nothing
+      const feeds = Object.entries(inputs).map(([name, input]) => [name, tensor(input)] as const)
+      const outputs = await native.run(Object.fromEntries(feeds))
+      return Object.fromEntries(Object.entries(outputs).map(([name, output]) => [name, tensorOf(output)]))
+    },
+    release: () => native.release(),
+  })
+}
+
+/**
+ * The answer to a batch of no rows, where the signature tells it: each output with a free first size is empty, too. Not
+ * left to ONNX Runtime 1.30, whose kernels of LSTM and GRU end the process.
+ */
+function withoutRows({ inputs: specs, outputs }: Signature, inputs: Tensors): Tensors | undefined {
+  const empty = specs.every(({ name, shape }) => shape[0] === null && inputs[name]?.shape[0] === 0)
+  const told = outputs.every(
+    ({ dtype, shape }) => dtype !== 'string' && shape[0] === null && !shape.slice(1).includes(null),
+  )
+  if (!empty || !told || specs.length === 0) return undefined
+  return Object.fromEntries(
+    outputs.map(({ name, dtype, shape }) => {
+      const data = new arrayClasses[dtype as NumericType](0)
+      return [name, { dtype, shape: [0, ...shape.slice(1).map(Number)], data } as Tensor]
+    }),
+  )
+}
+
+function specOf({ name, isTensor, type, shape = [] }: OrtMetadata): TensorSpec {
+  if (!isTensor) throw errors.MODEL_INVALID({ reason: `"${name}" is a sequence, map or optional, not a tensor` })
+  if (UNSUPPORTED.has(type)) throw errors.MODEL_INVALID({ reason: `"${name}" holds ${type}` })
+  return { name, dtype: type as DataType, shape: shape.map((size) => (typeof size === 'number' ? size : null)) }
+}
+
+function tensorOf({ type, dims, data }: OrtTensor): Tensor {
+  // Where JavaScript has Float16Array the library answers with it; our tensors hold the same bits as Uint16Array.
+  const array =
+    type === 'float16' && ArrayBuffer.isView(data) && !(data instanceof Uint16Array)
+      ? new Uint16Array(data.buffer, data.byteOffset, data.byteLength / Uint16Array.BYTES_PER_ELEMENT)
+      : data
+  return { dtype: type, shape: dims, data: array } as Tensor
+}

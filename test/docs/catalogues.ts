@@ -6,7 +6,7 @@ import { dataFilesErrorEntries as files } from '@tideway/data-files'
 import { entries as edge } from '@tideway/edge'
 import { entries as monitor } from '@tideway/monitor-drift'
 import { onnxErrorEntries as onnx } from '@tideway/onnx'
-import { entries as runtime } from '@tideway/runtime-onnx-node'
+import { onnxWebErrorEntries as web } from '@tideway/runtime-onnx-web'
 import { entries as server } from '@tideway/server-http'
 import { entries as store } from '@tideway/store-postgres'
 import { trainerOnnxErrorEntries as trainer } from '@tideway/trainer-onnx'
@@ -22,7 +22,7 @@ interface Entry {
 export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>>> = {
   '@tideway/core': core,
   '@tideway/onnx': onnx,
-  '@tideway/runtime-onnx-node': runtime,
+  '@tideway/runtime-onnx-web': web,
   '@tideway/trainer-onnx': trainer,
   '@tideway/data-files': files,
   '@tideway/store-postgres': store,

@@ -36,7 +36,8 @@ function importsOf(folder: string): Set<string> {
   })
   return new Set(
     found
-      .filter((name) => !name.startsWith('node:'))
+      // Names with # are a package's own (`imports` in its package.json).
+      .filter((name) => !name.startsWith('node:') && !name.startsWith('#'))
       .map((name) =>
         name
           .split('/')

@@ -1,0 +1,77 @@
+import { firstLine, errors as shared } from '@tideway/core'
+import { engines } from '#engines'
+import type { Build, OrtModule } from './engines/engines.js'
+import { errors } from './errors.js'
+import { PROBE } from './probe.js'
+
+type Engine = Readonly<Awaited<ReturnType<typeof start>>>
+
+/** Builds that were started. Not of a runtime: a build has one memory and one set of threads in a page or process. */
+const started = new Map<Build, Promise<Engine>>()
+
+/** Threads beyond these gain nothing in models of a size for the web. */
+const MOST_THREADS = 4
+
+export interface EngineOptions {
+  readonly threads: number | undefined
+  readonly wasmBase: string | URL | undefined
+}
+
+/**
+ * The engine of a build, started with the first model. Throws `RUNTIME_UNAVAILABLE` where it does not start,
+ * `THREADS_UNAVAILABLE` when it has another number of threads than asked for.
+ */
+export async function openEngine(build: Build, { threads, wasmBase }: EngineOptions): Promise<Engine> {
+  const without = engines.withoutThreads()
+  if (threads !== undefined && threads > 1 && without !== undefined)
+    throw errors.THREADS_UNAVAILABLE({ threads, available: 1, reason: without })
+  const most = Math.min(MOST_THREADS, Math.max(1, Math.ceil(engines.cores() / 2)))
+  const engine = started.get(build) ?? start(build, threads ?? (without === undefined ? most : 1), wasmBase)
+  started.set(build, engine)
+  const { threads: available } = await engine
+  if (threads !== undefined && threads !== available)
+    throw errors.THREADS_UNAVAILABLE({ threads, available, reason: 'the engine was started with so many' })
+  return engine
+}
+
+async function start(build: Build, threads: number, wasmBase: string | URL | undefined) {
+  const serial = createSerial()
+  let ort: OrtModule
+  try {
+    ort = await build.load()
+  } catch (cause) {
+    // Nothing was started: a file that did not arrive may be asked for again.
+    started.delete(build)
+    throw unavailable(cause)
+  }
+  // All that is wrong comes back as exceptions; the library would say it twice.
+  ort.env.logLevel = 'fatal'
+  ort.env.wasm.numThreads = threads
+  if (wasmBase !== undefined) ort.env.wasm.wasmPaths = { wasm: new URL(build.file, wasmBase).href }
+  try {
+    // Tells an engine that does not start from a model that it does not take.
+    const probe = await serial(() => ort.InferenceSession.create(PROBE, { executionProviders: [build.provider] }))
+    await serial(() => probe.release())
+  } catch (cause) {
+    throw unavailable(cause)
+  }
+  return { ort, threads, serial }
+}
+
+/**
+ * Runs one task after another. ONNX Runtime 1.30 awaits in the middle of a run while it holds places on WebAssembly's
+ * stack, which a second run would take too; and where WebGPU lets the engine wait, it can do so in one call at a time.
+ */
+function createSerial() {
+  let last: Promise<unknown> = Promise.resolve()
+  return <T>(task: () => Promise<T>): Promise<T> => {
+    const next = last.then(task)
+    last = next.catch(() => undefined)
+    return next
+  }
+}
+
+function unavailable(cause: unknown): Error {
+  const { platform, arch } = engines
+  return shared.RUNTIME_UNAVAILABLE({ engine: 'onnxruntime-web', platform, arch, reason: firstLine(cause) }, cause)
+}

@@ -10,3 +10,4 @@ export { onnxTrainer } from './plugin.js'
 /** What makes a run reproducible elsewhere: the order of rows and the initial weights, as functions of the seed. */
 export { shuffled as shuffledRows } from './random.js'
 export { createOnnxTrainer, initialParameters, type OnnxTrainerOptions, parameterShapes } from './trainer.js'
+export { type ParameterPlace, type StepOptions, type WrittenStep, writeTrainingStep } from './written-step.js'

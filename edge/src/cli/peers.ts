@@ -1,4 +1,4 @@
-import { type EdgeLink, errors, type Logger, type Runtime } from '@tideway/core'
+import { codeOf, type EdgeLink, errors, type Logger, type Runtime } from '@tideway/core'
 
 /** Where the cloud is, and who this device is. */
 export interface LinkOrder {
@@ -12,7 +12,8 @@ export interface LinkOrder {
 /** A device installs one transport and one runtime; which, shows only when it runs. */
 const MQTT = '@tideway/transport-mqtt'
 const NATS = '@tideway/transport-nats'
-const RUNTIME = '@tideway/runtime-onnx-node'
+const NATIVE = '@tideway/runtime-onnx-node'
+const WEB = '@tideway/runtime-onnx-web'
 
 /** Connects over NATS where a server is named, else over MQTT and HTTP. Throws `PLUGIN_NOT_INSTALLED`. */
 export async function connect({ device, fleet, cloud, nats, logger }: LinkOrder): Promise<EdgeLink> {
@@ -26,11 +27,31 @@ export async function connect({ device, fleet, cloud, nats, logger }: LinkOrder)
 
 /**
  * A runtime with so many threads inside one operator: few, since a device has other work to do and idle threads of the
- * engine spin. Throws `PLUGIN_NOT_INSTALLED`.
+ * engine spin. The native one; where it is not installed or has no binary for this platform, and the one in WebAssembly
+ * is installed, that one, which the log says with the reason. Throws `PLUGIN_NOT_INSTALLED`.
  */
-export async function createRuntime(threads: number): Promise<Runtime> {
-  const create = await load<Runtime>(RUNTIME, 'createOnnxNodeRuntime')
-  return await create({ intraOpThreads: threads })
+export async function createRuntime(threads: number, logger: Logger): Promise<Runtime> {
+  const options = { intraOpThreads: threads }
+  const native = await orMissing(load<Runtime>(NATIVE, 'createOnnxNodeRuntime'))
+  const runtime = native instanceof Error ? undefined : await native(options)
+  if (runtime !== undefined && runtime.flags.providers.length > 0) return runtime
+  const web = await orMissing(load<Runtime>(WEB, 'createOnnxWebRuntime'))
+  if (web instanceof Error) {
+    // Installed without a binary, it says with the first model what to do.
+    if (runtime !== undefined) return runtime
+    throw native
+  }
+  const reason = runtime === undefined ? 'is not installed' : `has no binary for ${process.platform}-${process.arch}`
+  logger.warn('models run in WebAssembly', { reason: `${NATIVE} ${reason}` })
+  return await web(options)
+}
+
+/** The error instead, when a package is not installed. */
+async function orMissing<T>(loading: Promise<T>): Promise<T | Error> {
+  return await loading.catch((error: unknown) => {
+    if (codeOf(error) === 'PLUGIN_NOT_INSTALLED') return error as Error
+    throw error
+  })
 }
 
 /** Imports an optional peer by name, so that this package compiles and runs without it. */
@@ -50,7 +71,7 @@ async function load<T>(name: string, factory: string): Promise<(options?: object
 /** The runtime's dependency must not download files for GPUs during its installation. */
 function installLine(name: string): string {
   const line = `npm install ${name}`
-  return name === RUNTIME ? `ONNXRUNTIME_NODE_INSTALL=skip ${line}` : line
+  return name === NATIVE ? `ONNXRUNTIME_NODE_INSTALL=skip ${line}` : line
 }
 
 /** The package itself, not one that it needs. */

@@ -25,7 +25,7 @@ export interface RunFlags {
 export async function run(flags: RunFlags): Promise<void> {
   const { device, fleet, dir, listen, reportEveryMs, threads } = resolveFlags(flags)
   const logger = createStderrLogger(flags.json === true)
-  const runtime = await createRuntime(threads)
+  const runtime = await createRuntime(threads, logger)
   const link = await connect({ device, fleet, cloud: flags.cloud, nats: flags.nats, logger })
   // The handlers are there before the start is over: a stop during it must not lose what was begun.
   const stop = untilStopped()

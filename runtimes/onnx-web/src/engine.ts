@@ -19,9 +19,13 @@ export interface EngineOptions {
 
 /**
  * The engine of a build, started with the first model. Throws `RUNTIME_UNAVAILABLE` where it does not start,
- * `THREADS_UNAVAILABLE` when it has another number of threads than asked for.
+ * `THREADS_UNAVAILABLE` when it has another number of threads than asked for, `INPUT_REJECTED` when that is no number of
+ * threads.
  */
 export async function openEngine(build: Build, { threads, wasmBase }: EngineOptions): Promise<Engine> {
+  // ONNX Runtime would take its default.
+  if (threads !== undefined && !(Number.isSafeInteger(threads) && threads >= 1))
+    throw shared.INPUT_REJECTED({ what: 'load', issues: [`intraOpThreads: ${threads} is no whole number from 1 up`] })
   const without = engines.withoutThreads()
   if (threads !== undefined && threads > 1 && without !== undefined)
     throw errors.THREADS_UNAVAILABLE({ threads, available: 1, reason: without })

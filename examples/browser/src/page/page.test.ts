@@ -27,7 +27,7 @@ describeWithServer('chromium', 'the page', (path) => {
     const dir = await temporaryFolder(onFinished)
     const [publicDir, outDir] = [join(dir, 'public'), join(dir, 'site')]
     await mkdir(publicDir)
-    await writeFiles(join(publicDir, 'model'), await trainDigits({ epochs: 3, rows: 6_000 }))
+    await writeFiles(join(publicDir, 'model'), await trainDigits({ epochs: 3, rows: 5_000 }))
     const conditions = ['@tideway/source', ...defaultClientConditions]
     await build({
       root,

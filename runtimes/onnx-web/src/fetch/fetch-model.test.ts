@@ -69,6 +69,22 @@ describe('fetching a model', () => {
     expect(given).toBeGreaterThanOrEqual(-1_300)
   })
 
+  it('gives up the rest when who is told of progress throws', async () => {
+    let isGivenUp = false
+    const stream = new ReadableStream<Uint8Array>({
+      pull: (controller) => controller.enqueue(new Uint8Array(10)),
+      cancel: () => void (isGivenUp = true),
+    })
+    const onProgress = () => {
+      throw new Error('no more')
+    }
+    await expect(fetchModel(stream, { onProgress })).rejects.toMatchObject({
+      code: 'MODEL_FETCH_FAILED',
+      data: { reason: 'no more' },
+    })
+    expect(isGivenUp).toBe(true)
+  })
+
   it('says what a server answered, and that a body ended early, without what is secret in the address', async () => {
     const missing = await serve((_, response) => response.writeHead(404).end())
     missing.search = '?token=secret'

@@ -1,4 +1,4 @@
-import { firstLine, errors as shared } from '@tideway/core'
+import { codeOf, firstLine, errors as shared } from '@tideway/core'
 import { errors } from '../errors.js'
 import { Gathered } from './gathered.js'
 
@@ -19,50 +19,60 @@ export const DEFAULT_MAX_MODEL_BYTES = 512 * 2 ** 20
 
 /**
  * Reads a model into memory piece by piece. Throws `TOO_LARGE` above the limit, when nothing more is read;
- * `MODEL_FETCH_FAILED` when it does not arrive as a whole; the signal's reason when it is aborted.
+ * `MODEL_FETCH_FAILED` when it does not arrive as a whole; the signal's reason when it is aborted; `INPUT_REJECTED` for a
+ * limit that is none.
  *
  * @example
  * const bytes = await fetchModel('/models/digits.onnx', { onProgress: ({ bytes }) => (bar.value = bytes) })
  */
 export async function fetchModel(source: ModelSource, options: FetchModelOptions = {}): Promise<Uint8Array> {
-  const { maxModelBytes: maxBytes = DEFAULT_MAX_MODEL_BYTES, onProgress, signal } = options
+  const { maxModelBytes: maxBytes = DEFAULT_MAX_MODEL_BYTES, signal } = options
+  if (!(maxBytes > 0))
+    throw shared.INPUT_REJECTED({ what: 'fetchModel', issues: [`maxModelBytes: ${maxBytes} is no number above 0`] })
   const url = nameOf(source)
   try {
     signal?.throwIfAborted()
-    const { stream, total } = await open(source, options)
-    const refuse = async (bytes: number) => {
-      // The limit is what is told, whatever comes of giving up the rest.
-      await stream.cancel().catch(() => undefined)
-      throw shared.TOO_LARGE({ what: `the model (${url})`, bytes, maxBytes })
-    }
-    if ((total ?? 0) > maxBytes) return await refuse(total ?? 0)
+    return await gather(await open(source, options), url, { ...options, maxModelBytes: maxBytes })
+  } catch (cause) {
+    if (signal?.aborted) throw signal.reason
+    if (codeOf(cause) !== undefined) throw cause
+    // An address with a password in it is refused with a message that has it, too.
+    const said = firstLine(cause)
+    const reason = typeof source === 'string' || source instanceof URL ? said.replaceAll(String(source), url) : said
+    throw errors.MODEL_FETCH_FAILED({ url, reason }, reason === said ? cause : undefined)
+  }
+}
+
+/** Reads a stream to its end; whatever goes wrong, the rest is given up. */
+async function gather(
+  { stream, total }: Opened,
+  url: string,
+  { maxModelBytes: maxBytes, onProgress, signal }: FetchModelOptions & { readonly maxModelBytes: number },
+): Promise<Uint8Array> {
+  const reader = stream.getReader()
+  const giveUp = (): Promise<void> => reader.cancel(signal?.reason).catch(() => undefined)
+  const refuse = (bytes: number): never => {
+    throw shared.TOO_LARGE({ what: `the model (${url})`, bytes, maxBytes })
+  }
+  const abort = (): void => void giveUp()
+  signal?.addEventListener('abort', abort)
+  try {
+    if (total !== undefined && total > maxBytes) refuse(total)
     const gathered = new Gathered(total, maxBytes)
-    const reader = stream.getReader()
-    const cancel = () => void reader.cancel(signal?.reason).catch(() => undefined)
-    signal?.addEventListener('abort', cancel)
-    try {
-      for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
-        if (gathered.length + piece.value.length > maxBytes) {
-          reader.releaseLock()
-          return await refuse(gathered.length + piece.value.length)
-        }
-        gathered.add(piece.value)
-        onProgress?.({ bytes: gathered.length, ...(total !== undefined && { total }) })
-      }
-    } finally {
-      signal?.removeEventListener('abort', cancel)
+    for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
+      if (gathered.length + piece.value.length > maxBytes) refuse(gathered.length + piece.value.length)
+      gathered.add(piece.value)
+      onProgress?.({ bytes: gathered.length, ...(total !== undefined && { total }) })
     }
     signal?.throwIfAborted()
     if (total !== undefined && gathered.length !== total)
       throw errors.MODEL_FETCH_FAILED({ url, reason: `${gathered.length} of ${total} bytes arrived` })
     return gathered.bytes()
-  } catch (cause) {
-    if (signal?.aborted) throw signal.reason
-    if (cause instanceof Error && cause.name === 'TidewayError') throw cause
-    // An address with a password in it is refused with a message that has it, too.
-    const said = firstLine(cause)
-    const reason = typeof source === 'string' || source instanceof URL ? said.replaceAll(String(source), url) : said
-    throw errors.MODEL_FETCH_FAILED({ url, reason }, reason === said ? cause : undefined)
+  } catch (error) {
+    await giveUp()
+    throw error
+  } finally {
+    signal?.removeEventListener('abort', abort)
   }
 }
 

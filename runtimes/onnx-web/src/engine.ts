@@ -64,7 +64,8 @@ async function start(build: Build, threads: number, wasmBase: string | URL | und
 
 /**
  * Runs one task after another. ONNX Runtime 1.30 awaits in the middle of a run while it holds places on WebAssembly's
- * stack, which a second run would take too; and where WebGPU lets the engine wait, it can do so in one call at a time.
+ * stack, which a second run would take too; and with WebGPU the engine can wait in one call at a time: the contract's
+ * suite never ended without this.
  */
 function createSerial() {
   let last: Promise<unknown> = Promise.resolve()

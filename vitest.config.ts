@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
 
 /**
@@ -18,6 +19,8 @@ export default defineConfig({
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     reporters: ['default', './test/support/reporter.ts'],
+    // Many tests wait for processes and timers: on two cores, too, two files at once take two thirds of the time.
+    maxWorkers: Math.max(2, availableParallelism() - 1),
     globalSetup: ['./test/support/store-template.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -1,5 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { chooseVulkanDriver } from './test/support/vulkan-driver.js'
+
+chooseVulkanDriver()
 
 /**
  * Tests import the packages' TypeScript sources, processes that they start run what `tsc -b` built. `import` and

@@ -243,6 +243,7 @@ export {
 export { createSketch, quantileOf, type Sketch } from './profile/sketch.js'
 export { type SuggestOptions, suggestProfileSchema } from './profile/suggest.js'
 export { type ProfileSummary, type QuantileSummary, summarizeProfile } from './profile/summary.js'
+export { type Fallback, type FallbackOptions, loadOnFirst, type Placed } from './runtime/fallback.js'
 export { halfToNumber, numberToHalf } from './runtime/half.js'
 export { checkInputs, tensorIssues } from './runtime/inputs.js'
 export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } from './runtime/onnx-runtime.js'

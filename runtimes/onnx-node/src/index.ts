@@ -1,2 +1,8 @@
 export { onnxNodeRuntime } from './plugin.js'
-export { createOnnxNodeRuntime, type OnnxNodeOptions } from './runtime.js'
+export {
+  createOnnxNodeRuntime,
+  type OnnxNodeLoadOptions,
+  type OnnxNodeOptions,
+  type OnnxNodeRuntime,
+  type OnnxNodeSession,
+} from './runtime.js'

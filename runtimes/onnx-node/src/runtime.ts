@@ -1,11 +1,38 @@
-import { createOrtSession, errors, firstLine, type LoadOptions, type Runtime, type RuntimeFlags } from '@tideway/core'
-import type { InferenceSession } from 'onnxruntime-node'
-import { loadBinding, type OrtModule } from './binding.js'
+import {
+  errors,
+  type Fallback,
+  type FallbackOptions,
+  type LoadOptions,
+  loadOnFirst,
+  type Runtime,
+  type RuntimeFlags,
+  type Session,
+} from '@tideway/core'
+import { CPU, loadOn, Unusable, usableProviders } from './providers.js'
+
+export interface OnnxNodeLoadOptions extends LoadOptions {
+  /**
+   * `cpu` (default); `webgpu`, `cuda`, `coreml` or `dml`, which take a model as a whole or not at all; one of these with
+   * `+cpu`, which runs operators on the CPU that it has no kernel for.
+   */
+  readonly provider?: string
+  /** Left out: a provider that cannot take a model is an error. */
+  readonly fallback?: FallbackOptions
+}
 
 /** Defaults for every `load`; what a load names itself wins. */
-export type OnnxNodeOptions = LoadOptions
+export type OnnxNodeOptions = OnnxNodeLoadOptions
 
-const CPU = 'cpu'
+export interface OnnxNodeSession extends Session {
+  /** The provider that it runs on. */
+  readonly provider: string
+  /** The steps that led to this provider; none when it is the one that was asked for. */
+  readonly fallbacks: readonly Fallback[]
+}
+
+export interface OnnxNodeRuntime extends Runtime {
+  load(bytes: Uint8Array, options?: OnnxNodeLoadOptions): Promise<OnnxNodeSession>
+}
 
 const PRECISIONS = ['fp32', 'fp16', 'int8', 'int4']
 
@@ -17,79 +44,39 @@ const OPERATORS = ['com.microsoft.DynamicQuantizeLSTM', 'com.microsoft.MatMulNBi
  * read; where it cannot be, `load` throws `RUNTIME_UNAVAILABLE` and the list of providers is empty.
  *
  * Providers other than `cpu` are listed when the package bundles them; whether a GPU answers is known after the first
- * load, and one that failed (`PROVIDER_UNAVAILABLE`) is not listed again.
+ * load, and one that failed is not listed again. A provider that is not there, or lacks an operator of the model, is
+ * `PROVIDER_UNAVAILABLE` with the reason, unless `fallback` says where to go instead and takes that reason.
  *
  * @example
- * const session = await createOnnxNodeRuntime().load(bytes, { intraOpThreads: 1 })
+ * const runtime = createOnnxNodeRuntime({ provider: 'webgpu', fallback: { to: ['cpu'], onFallback: console.warn } })
+ * const session = await runtime.load(bytes)
  * const { y } = await session.run({ x: { dtype: 'float32', shape: [1, 784], data: pixels } })
  * await session.dispose()
  */
-export function createOnnxNodeRuntime(options: OnnxNodeOptions = {}): Runtime {
+export function createOnnxNodeRuntime(options: OnnxNodeOptions = {}): OnnxNodeRuntime {
   const seen = new Map<string, boolean>()
+  const loadOrSay = async (provider: string, bytes: Uint8Array, threads: number | undefined): Promise<Session> => {
+    try {
+      const session = await loadOn(provider, bytes, threads)
+      seen.set(provider, true)
+      return session
+    } catch (cause) {
+      if (!(cause instanceof Unusable)) throw cause
+      if (!cause.ofModel) seen.set(provider, false)
+      throw errors.PROVIDER_UNAVAILABLE({ provider, available: usableProviders(seen), reason: cause.message }, cause)
+    }
+  }
   return {
     name: 'onnx-node',
     get flags(): RuntimeFlags {
       return { formats: ['onnx'], providers: usableProviders(seen), precisions: PRECISIONS, operators: OPERATORS }
     },
     async load(bytes, load = {}) {
-      const ort = loadBinding()
-      const provider = load.provider ?? options.provider ?? CPU
-      const known = ort.listSupportedBackends().some((backend) => backend.name === provider)
-      if (!known) throw unavailable(provider, seen)
-      const native = await create(ort, bytes, provider, load.intraOpThreads ?? options.intraOpThreads).catch(
-        async (cause: unknown) => {
-          if (provider === CPU || !(await loadsOnCpu(ort, bytes))) throw invalid(cause)
-          seen.set(provider, false)
-          throw unavailable(provider, seen, cause)
-        },
+      const asked = load.provider ?? options.provider ?? CPU
+      const { loaded, ...place } = await loadOnFirst(asked, load.fallback ?? options.fallback, (provider) =>
+        loadOrSay(provider, bytes, load.intraOpThreads ?? options.intraOpThreads),
       )
-      seen.set(provider, true)
-      // Shares each input's buffer with the library, which reads it during the run.
-      return createOrtSession(native, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape))
+      return { ...loaded, ...place }
     },
   }
-}
-
-function create(
-  ort: OrtModule,
-  bytes: Uint8Array,
-  provider: string,
-  intraOpThreads: number | undefined,
-): Promise<InferenceSession> {
-  return ort.InferenceSession.create(bytes, {
-    executionProviders: [provider],
-    // Failures come back as exceptions; the library's own copy on stderr would only say them twice.
-    logSeverityLevel: 4,
-    ...(intraOpThreads === undefined ? {} : { intraOpNumThreads: intraOpThreads }),
-  })
-}
-
-/** Tells a model that no provider takes from a provider that is not there, whatever its message says. */
-async function loadsOnCpu(ort: OrtModule, bytes: Uint8Array): Promise<boolean> {
-  try {
-    await (await create(ort, bytes, CPU, 1)).release()
-    return true
-  } catch {
-    return false
-  }
-}
-
-/** Those that the package bundles and those that a load has shown to work, without those that a load has shown not to. */
-function usableProviders(seen: ReadonlyMap<string, boolean>): string[] {
-  let backends: readonly { name: string; bundled: boolean }[]
-  try {
-    backends = loadBinding().listSupportedBackends()
-  } catch {
-    return []
-  }
-  const names = backends.filter((backend) => seen.get(backend.name) ?? backend.bundled).map((backend) => backend.name)
-  return names.sort((a, b) => Number(b === CPU) - Number(a === CPU))
-}
-
-function unavailable(provider: string, seen: ReadonlyMap<string, boolean>, cause?: unknown): Error {
-  return errors.PROVIDER_UNAVAILABLE({ provider, available: usableProviders(seen) }, cause)
-}
-
-function invalid(cause: unknown): Error {
-  return errors.MODEL_INVALID({ reason: firstLine(cause) }, cause)
 }

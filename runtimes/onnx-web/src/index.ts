@@ -3,8 +3,6 @@ export { type FetchModelOptions, fetchModel, type ModelSource } from './fetch/fe
 export { onnxWebRuntime } from './plugin.js'
 export {
   createOnnxWebRuntime,
-  type Fallback,
-  type FallbackOptions,
   type OnnxWebLoadOptions,
   type OnnxWebOptions,
   type OnnxWebRuntime,

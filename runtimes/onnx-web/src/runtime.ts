@@ -1,6 +1,8 @@
 import {
-  codeOf,
+  type Fallback,
+  type FallbackOptions,
   type LoadOptions,
+  loadOnFirst,
   type Runtime,
   type RuntimeFlags,
   type Session,
@@ -8,21 +10,6 @@ import {
 } from '@tideway/core'
 import { type FetchModelOptions, fetchModel, type ModelSource } from './fetch/fetch-model.js'
 import { type Loaded, listedProviders, loadOn, Unusable } from './providers.js'
-
-/** A step from a provider that could not take a model to one that is tried instead. */
-export interface Fallback {
-  readonly from: string
-  readonly to: string
-  /** `PROVIDER_UNAVAILABLE` or `RUNTIME_UNAVAILABLE`, with the reason. */
-  readonly error: Error
-}
-
-/** Where to go when a provider cannot take a model. There is no way to go on without being told. */
-export interface FallbackOptions {
-  /** Providers in the order in which they are tried. */
-  readonly to: readonly string[]
-  readonly onFallback: (fallback: Fallback) => void
-}
 
 export interface OnnxWebLoadOptions extends LoadOptions, FetchModelOptions {
   /**
@@ -107,26 +94,10 @@ export function createOnnxWebRuntime(options: OnnxWebOptions = {}): OnnxWebRunti
     async load(source, load = {}) {
       const bytes = source instanceof Uint8Array ? source : await fetchModel(source, { ...options, ...load })
       const fallback = load.fallback ?? options.fallback
-      const fallbacks: Fallback[] = []
-      const order = [load.provider ?? preferred, ...(fallback?.to ?? [])]
-      for (const [place, provider] of order.entries()) {
-        const to = order[place + 1]
-        try {
-          const { session, threads } = await loadOrSay(provider, bytes, load)
-          return { ...session, provider, threads, fallbacks }
-        } catch (error) {
-          if (to === undefined || fallback === undefined || !isOfProvider(error)) throw error
-          const step: Fallback = { from: provider, to, error }
-          fallbacks.push(step)
-          fallback.onFallback(step)
-        }
-      }
-      throw new TypeError('the order of providers is never empty')
+      const { loaded, ...place } = await loadOnFirst(load.provider ?? preferred, fallback, (provider) =>
+        loadOrSay(provider, bytes, load),
+      )
+      return { ...loaded.session, threads: loaded.threads, ...place }
     },
   }
-}
-
-/** Another provider may do better; a model that is none is none anywhere. */
-function isOfProvider(error: unknown): error is Error {
-  return ['PROVIDER_UNAVAILABLE', 'RUNTIME_UNAVAILABLE'].includes(codeOf(error) ?? '')
 }

@@ -1,0 +1,103 @@
+import { createOrtSession, errors, firstLine, type Session } from '@tideway/core'
+import type { InferenceSession } from 'onnxruntime-node'
+import { loadBinding, type OrtModule } from './binding.js'
+
+export const CPU = 'cpu'
+const WITH_CPU = `+${CPU}`
+
+/** How a provider is asked of ONNX Runtime. */
+interface Provider {
+  readonly names: readonly string[]
+  /** Whether every operator has to run on it. */
+  readonly whole: boolean
+}
+
+/** `webgpu` is that alone; `webgpu+cpu` runs on the CPU what it lacks. */
+function providerOf(name: string): Provider {
+  if (!name.endsWith(WITH_CPU)) return { names: [name], whole: name !== CPU }
+  return { names: [name.slice(0, -WITH_CPU.length), CPU], whole: false }
+}
+
+/** Why a provider cannot take a model, in words; whoever lists providers makes an error of it. */
+export class Unusable extends Error {
+  override readonly name = 'Unusable'
+
+  constructor(
+    message: string,
+    /** Whether the provider is here and lacks something for this model. */
+    readonly ofModel: boolean,
+    cause?: unknown,
+  ) {
+    super(message, { cause })
+  }
+}
+
+/**
+ * Loads a model on one provider. Throws `Unusable` when the provider is not here or cannot take the model, `MODEL_INVALID`
+ * when nothing could, and `RUNTIME_UNAVAILABLE`.
+ */
+export async function loadOn(name: string, bytes: Uint8Array, intraOpThreads: number | undefined): Promise<Session> {
+  const ort = loadBinding()
+  const provider = providerOf(name)
+  const [main = CPU] = provider.names
+  if (!ort.listSupportedBackends().some((backend) => backend.name === main))
+    throw new Unusable('this build of onnxruntime-node has none of that name', false)
+  const native = await create(ort, bytes, provider, intraOpThreads).catch(async (cause: unknown) => {
+    if (name === CPU || !(await loads(ort, bytes, { names: [CPU], whole: false })))
+      throw errors.MODEL_INVALID({ reason: firstLine(cause) }, cause)
+    // What takes the model together with the CPU is there, and lacks operators.
+    const lacks = provider.whole && (await loads(ort, bytes, { names: [main, CPU], whole: false }))
+    throw lacks
+      ? new Unusable(
+          `it has no kernel for some operators of this model, which ${name}${WITH_CPU} runs on the CPU`,
+          true,
+          cause,
+        )
+      : new Unusable(firstLine(cause), false, cause)
+  })
+  // Shares each input's buffer with the library, which reads it during the run.
+  return createOrtSession(native, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape))
+}
+
+function create(
+  ort: OrtModule,
+  bytes: Uint8Array,
+  { names, whole }: Provider,
+  intraOpThreads: number | undefined,
+): Promise<InferenceSession> {
+  return ort.InferenceSession.create(bytes, {
+    executionProviders: [...names],
+    // Failures come back as exceptions; the library's own copy on stderr would only say them twice.
+    logSeverityLevel: 4,
+    ...(intraOpThreads === undefined ? {} : { intraOpNumThreads: intraOpThreads }),
+    // Without it ONNX Runtime runs what a provider has no kernel for on the CPU, and says so in its log at most.
+    ...(whole && { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
+  })
+}
+
+async function loads(ort: OrtModule, bytes: Uint8Array, provider: Provider): Promise<boolean> {
+  try {
+    await (await create(ort, bytes, provider, 1)).release()
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * Those that the package bundles and those that a load has shown to work, without those that a load has shown not to; the
+ * CPU first, and each other also with the CPU's help.
+ */
+export function usableProviders(seen: ReadonlyMap<string, boolean>): string[] {
+  let backends: readonly { name: string; bundled: boolean }[]
+  try {
+    backends = loadBinding().listSupportedBackends()
+  } catch {
+    return []
+  }
+  const names = backends.flatMap(({ name, bundled }) => {
+    const here = [name, `${name}${WITH_CPU}`].filter((provider) => seen.get(provider) ?? seen.get(name) ?? bundled)
+    return name === CPU ? [CPU] : here
+  })
+  return names.sort((a, b) => Number(b === CPU) - Number(a === CPU))
+}

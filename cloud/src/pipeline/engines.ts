@@ -1,4 +1,5 @@
 import type { Tensors } from '@tideway/core'
+import { webgpuEngine } from './webgpu.js'
 
 /** Another engine that devices may run a model on, to see how far engines agree. */
 export interface OtherEngine {
@@ -6,10 +7,9 @@ export interface OtherEngine {
   run(model: Uint8Array, inputs: Tensors): Promise<Tensors>
 }
 
-/** The other engines that are installed here. */
+/** The other engines that are here. */
 export async function otherEngines(): Promise<readonly OtherEngine[]> {
-  const wasm = await wasmEngine()
-  return wasm === undefined ? [] : [wasm]
+  return [await wasmEngine(), webgpuEngine()].filter((engine) => engine !== undefined)
 }
 
 /**

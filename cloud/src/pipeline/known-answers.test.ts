@@ -1,11 +1,13 @@
 import { type BlobRef, decodeTensors, type Recipe, type Session, type Tensors } from '@tideway/core'
 import { createQuantizer, GraphBuilder, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { describeWithGpu } from '@tideway/test/support/vulkan'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Artifacts } from './artifacts.js'
-import { type OtherEngine, otherEngines, wasmEngine } from './engines.js'
+import { type OtherEngine, wasmEngine } from './engines.js'
 import { storeKnownAnswers } from './known-answers.js'
 import type { Part } from './split.js'
+import { webgpuEngine } from './webgpu.js'
 
 const runtime = createOnnxNodeRuntime({ intraOpThreads: 1 })
 const [FEATURES, UNITS, CLASSES, ROWS] = [32, 24, 5, 40]
@@ -75,7 +77,7 @@ const shifted = (by: number): OtherEngine => ({
 
 describe('the tolerance of known answers', () => {
   it('is that of float sums for a float model on which engines agree', async () => {
-    const { stored, unable, blob } = await answersOf(undefined, await otherEngines())
+    const { stored, unable, blob } = await answersOf(undefined, [(await wasmEngine())!])
     expect(unable).toEqual([])
     expect(stored).toMatchObject({ rows: 8, tolerance: 1e-3, top1Margin: 2e-3, toleranceCause: { kind: 'rounding' } })
     const { engines } = stored.toleranceCause!
@@ -127,5 +129,22 @@ describe('the tolerance of known answers', () => {
     const { stored, unable } = await answersOf({ scheme: 'int4-weights', minElements: 1 }, [broken])
     expect(unable).toEqual(['broken: no kernel for MatMulNBits'])
     expect(stored.toleranceCause?.engines).toEqual({ 'onnx-node': 0 })
+  })
+})
+
+describeWithGpu('known answers on WebGPU', () => {
+  it('agree within the tolerance for a float model, and WebGPU is left out where it lacks an operator', async () => {
+    const engine = webgpuEngine({ software: true })!
+    const { stored, unable } = await answersOf(undefined, [engine])
+    expect(unable).toEqual([])
+    expect(stored.toleranceCause?.engines['onnx-webgpu']).toBeLessThan(1e-5)
+    const small = await answersOf({ scheme: 'int8-dynamic', minElements: 1 }, [engine])
+    expect(small.unable).toEqual([expect.stringMatching(/^onnx-webgpu: .*no kernel for some operators/)])
+    expect(small.stored.toleranceCause?.engines).toEqual({ 'onnx-node': 0 })
+  })
+
+  it('are taken without it where it does not answer in time', async () => {
+    const { unable } = await answersOf(undefined, [webgpuEngine({ mostMs: 1, software: true })!])
+    expect(unable).toEqual(['onnx-webgpu: it took more than 0.001 s'])
   })
 })

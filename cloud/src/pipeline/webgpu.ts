@@ -1,0 +1,46 @@
+import { fork } from 'node:child_process'
+import { existsSync } from 'node:fs'
+import type { Tensors } from '@tideway/core'
+import type { OtherEngine } from './engines.js'
+import type { WebGpuAnswer, WebGpuTask } from './webgpu-child.js'
+
+/** The built file, from `src` and from `dist` alike: Node 20 runs no TypeScript. */
+const CHILD = new URL('../../dist/pipeline/webgpu-child.js', import.meta.url)
+const MOST_MS = 20_000
+/** What Linux shows of GPUs. */
+const DEVICES = ['/dev/dri', '/dev/nvidiactl', '/dev/dxg']
+
+/**
+ * ONNX Runtime's WebGPU provider, which takes a model as a whole or not at all, each run in a process of its own: what a
+ * driver does to it, and writes to its standard error, stays there. Undefined where no GPU is to be seen, unless a driver
+ * that computes on the CPU will do (`software`): that takes minutes to compile a larger network.
+ */
+export function webgpuEngine({ mostMs = MOST_MS, software = false } = {}): OtherEngine | undefined {
+  const isHidden = process.platform === 'linux' && !DEVICES.some((path) => existsSync(path))
+  if (isHidden && !software) return undefined
+  return { name: 'onnx-webgpu', run: (model, inputs) => inChild({ model, inputs }, mostMs) }
+}
+
+function inChild(task: WebGpuTask, mostMs: number): Promise<Tensors> {
+  // The parent's flags (of a test runner, say) are not the child's. Typed arrays travel as they are.
+  const child = fork(CHILD, { execArgv: [], serialization: 'advanced', stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
+  return new Promise<Tensors>((resolve, reject) => {
+    const late = setTimeout(() => {
+      child.kill('SIGKILL')
+      reject(new Error(`it took more than ${mostMs / 1000} s`))
+    }, mostMs)
+    child.once('error', reject)
+    child.once('exit', (code, signal) => {
+      clearTimeout(late)
+      reject(new Error(`its process ended with ${signal ?? code} and no answer`))
+    })
+    child.once('message', (message) => {
+      const answer = message as WebGpuAnswer
+      if ('outputs' in answer) resolve(answer.outputs)
+      else reject(new Error(answer.noAdapter ? `there is no adapter: ${answer.error}` : answer.error))
+    })
+    child.send(task, (error) => {
+      if (error) reject(error)
+    })
+  })
+}

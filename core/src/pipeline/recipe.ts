@@ -18,7 +18,15 @@ const weightForm = z.enum(['folded', 'stored'])
 /** How a model is made smaller, and the settings of that way. Settings that are left out come from `recipeDefaults`. */
 export const recipeSchema = z.discriminatedUnion('scheme', [
   /** Weights and activations as 8-bit integers; ranges of activations from calibration rows. */
-  z.strictObject({ scheme: z.literal('int8-static') }),
+  z.strictObject({
+    scheme: z.literal('int8-static'),
+    keep: keep.optional(),
+    /**
+     * `qdq`: all that can be computed on integers is. `fastest`: that, or weights alone as integers, by what takes less
+     * for one row on the machine that makes the file.
+     */
+    form: z.enum(['qdq', 'fastest']).optional(),
+  }),
   /** Weights as integers, activations in each run by what that run sees; no calibration rows. */
   z.strictObject({
     scheme: z.literal('int8-dynamic'),
@@ -76,7 +84,7 @@ export type RecipeOf<S extends Scheme> = Extract<Recipe, { scheme: S }>
 
 /** Elements from which a constant is worth another form, by what that form adds to the file. */
 export const recipeDefaults = Object.freeze({
-  'int8-static': Object.freeze({}),
+  'int8-static': Object.freeze({ keep: [], form: 'qdq' }),
   'int8-dynamic': Object.freeze({ keep: [], minElements: 256, weightBits: 7, attention: false, rest: 'float' }),
   'int8-weights': Object.freeze({ keep: [], minElements: 256, form: 'folded' }),
   'int4-weights': Object.freeze({

@@ -4,7 +4,7 @@ import { errors } from '../errors.js'
 import { graphOf, opsetOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { signatureOf } from '../format/signature.js'
-import type { Model } from '../generated/onnx_pb.js'
+import type { Model, Node } from '../generated/onnx_pb.js'
 import { checkCalibration } from './calibrate.js'
 import { quantizedNodes } from './graph/refuse.js'
 import { missingIn } from './missing.js'
@@ -14,7 +14,7 @@ import { type Int8Options, withTrained } from './static/options.js'
 import { type Kept, NO_PLAN, type Plan, planOf } from './static/plan.js'
 import { type LayerReport, reportStored } from './static/report.js'
 import { someRows, type Whole } from './static/rows.js'
-import { storedWeights } from './static/stored.js'
+import { type StoredWeights, storedWeights } from './static/stored.js'
 import { takeRounding } from './static/trained.js'
 import { writeQuantized } from './static/write.js'
 import { labelOf, viewOf } from './view.js'
@@ -61,8 +61,12 @@ export function createInt8Quantizer(options: Int8Options = {}): Int8Quantizer {
       const graph = graphOf(model)
       const signature = signatureOf(model)
       const whole = { ...model, graph }
-      if (resolved.form === 'stored') return { precision: 'int8', ...inFileAlone(whole) }
-      refuseNothing(planOf(viewOf(graph)))
+      if (resolved.form === 'stored') {
+        const { stored, kept } = weightsAlone(whole, resolved.keep)
+        if (stored.length === 0) throw nothing({ kept })
+        return { precision: 'int8', ...inFileAlone(whole, { stored, kept }) }
+      }
+      refuseNothing(planOf(viewOf(graph), new Map(resolved.keep.map((label) => [label, 'it was asked to stay']))))
       checkCalibration(signature, calibration, missingIn(viewOf(graph)))
       const source = { model: whole, signature, rows: calibration, runtime, options: resolved }
       const made = await withinGate(source)
@@ -74,7 +78,9 @@ export function createInt8Quantizer(options: Int8Options = {}): Int8Quantizer {
         layers: made.layers,
       }
       if (resolved.form !== 'fastest') return { precision: 'int8', ...integers }
-      const floats = inFileAlone(whole)
+      const alone = weightsAlone(whole, resolved.keep)
+      if (alone.stored.length === 0) return { precision: 'int8', ...integers }
+      const floats = inFileAlone(whole, alone)
       const [one, other] = await medians(runtime, [integers.onnx, floats.onnx], someRows(signature, calibration, 1))
       return { precision: 'int8', ...((one ?? 0) <= (other ?? 0) ? integers : floats) }
     },
@@ -83,15 +89,28 @@ export function createInt8Quantizer(options: Int8Options = {}): Int8Quantizer {
 
 type Int8File = Omit<Int8Model, 'precision'>
 
-/** The float model with weights that are integers in the file. Throws `QUANTIZE_NOTHING` when it has no such weights. */
-function inFileAlone(model: Whole): Int8File {
-  const view = viewOf(model.graph)
-  const stored = model.graph.node.flatMap((node) => storedWeights(node, view) ?? [])
+interface WeightsAlone {
+  readonly stored: readonly StoredWeights[]
+  readonly kept: readonly Kept[]
+}
+
+/** Weights that may be integers in the file alone, and why the other nodes have none. */
+function weightsAlone({ graph }: Whole, keep: readonly string[]): WeightsAlone {
+  const view = viewOf(graph)
+  const asked = (node: Node): boolean => keep.includes(labelOf(node))
+  const stored = graph.node.flatMap((node) => (asked(node) ? [] : (storedWeights(node, view) ?? [])))
   const inside = new Set(stored.map(({ node }) => node))
-  const kept = model.graph.node
+  const kept = graph.node
     .filter((node) => !inside.has(node))
-    .map((node) => ({ node: labelOf(node), reason: 'it has no constant float32 weights, or hardly any' }))
-  if (stored.length === 0) throw nothing({ kept })
+    .map((node) => ({
+      node: labelOf(node),
+      reason: asked(node) ? 'it was asked to stay' : 'it has no constant float32 weights, or hardly any',
+    }))
+  return { stored, kept }
+}
+
+/** The float model with weights that are integers in the file. */
+function inFileAlone(model: Whole, { stored, kept }: WeightsAlone): Int8File {
   const quantities = { plan: NO_PLAN, scales: new Map(), weights: new Map(), ranks: new Map(), stored }
   const onnx = writeQuantized(model, quantities, 'qdq')
   return { onnx, quantized: stored.map(({ label }) => label), kept, layers: reportStored(stored) }
@@ -106,8 +125,8 @@ interface Made extends Attempt {
  * more each time, until it does. Throws `QUANTIZE_NOTHING` when none would be left.
  */
 async function withinGate(source: Source): Promise<Made> {
-  const { gate, form } = source.options
-  const float = new Map<string, string>()
+  const { gate, form, keep } = source.options
+  const float = new Map(keep.map((label) => [label, 'it was asked to stay']))
   for (;;) {
     const made = await finite(source, float)
     const onnx = writeQuantized(made.model, made.quantities, form === 'operators' ? 'operators' : 'qdq')

@@ -39,7 +39,6 @@ import { int8Weights } from './weights/int8.js'
  * const { onnx, kept } = await createQuantizer().quantize(bytes, {}, runtime, { scheme: 'int4-weights', blockSize: 64 })
  */
 export function createQuantizer(): Quantizer {
-  const staticInt8 = createInt8Quantizer()
   return {
     name: 'onnx',
     async quantize(bytes, calibration, runtime, options) {
@@ -47,8 +46,13 @@ export function createQuantizer(): Quantizer {
       const model = readModel(bytes)
       const nodes = quantizedNodes(graphOf(model))
       if (nodes.length > 0) throw errors.MODEL_ALREADY_QUANTIZED({ nodes })
-      if (recipe.scheme === 'int8-static')
-        return { ...(await staticInt8.quantize(bytes, calibration, runtime, recipe)), scheme: recipe.scheme }
+      if (recipe.scheme === 'int8-static') {
+        const { form, keep } = recipe
+        return {
+          ...(await createInt8Quantizer({ form, keep }).quantize(bytes, calibration, runtime, recipe)),
+          scheme: recipe.scheme,
+        }
+      }
       await cleanUp(model, runtime)
       const view = viewOf(graphOf(model))
       if (Object.keys(calibration).length > 0) checkCalibration(signatureOf(model), calibration, missingIn(view))

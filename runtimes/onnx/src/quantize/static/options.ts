@@ -39,6 +39,8 @@ export interface Int8Options {
   readonly correctBias?: boolean
   /** Fewer than 8 leave int8 weights on so many levels: coarser, and files that compress better; 2 to 8. */
   readonly weightBits?: number
+  /** Nodes to leave in float, by name (else `Operator:first output`), as results and reports call them. */
+  readonly keep?: readonly string[]
   /** When the loss is above its limit, layers go back to float, those that hurt most first, until it is not. */
   readonly gate?: LossGate
 }
@@ -52,6 +54,7 @@ export const DEFAULT_INT8_OPTIONS: Required<Omit<Int8Options, 'gate'>> = Object.
   rounding: 'layer',
   correctBias: true,
   weightBits: 8,
+  keep: [],
 } as const)
 
 /** What the options do not say, for a model that was trained with rounding: it is to be rounded in the same way. */

@@ -38,6 +38,23 @@ export function rowsOf({ inputs, targets }: TrainData, begin: number, rows: numb
   )
 }
 
+/** At most so many rows, spread evenly over all. */
+export function someRows({ inputs, targets }: TrainData, count: number): TrainData {
+  const total = inputs.shape[0] ?? 0
+  const rows = Math.min(total, count)
+  const some = ({ dtype, shape, data }: TrainData['inputs']): TrainData['inputs'] => {
+    const width = elements(shape.slice(1))
+    const all = data as Numbers
+    const picked = all.slice(0, rows * width)
+    for (let row = 0; row < rows; row++) {
+      const from = Math.floor((row * total) / rows) * width
+      picked.set(all.subarray(from, from + width), row * width)
+    }
+    return { dtype, shape: [rows, ...shape.slice(1)], data: picked } as TrainData['inputs']
+  }
+  return { inputs: some(inputs), targets: some(targets) }
+}
+
 interface RowSpec {
   readonly dtype: string
   readonly shape: readonly number[]

@@ -43,7 +43,8 @@ export function jobDigest(job: TrainJob, base?: Uint8Array, teacher?: Uint8Array
   // How long a run is asked to be is not part of what it is; the weights that it begins with are.
   const from = job.base && base && { base: { ...job.base, sha256: sha256Hex(base) } }
   const heard = job.distillation && teacher && { distillation: { ...job.distillation, sha256: sha256Hex(teacher) } }
-  return sha256Hex(canonicalJson({ ...job, ...from, ...heard, epochs: null }))
+  const aware = job.quantizationAware && { quantizationAware: { ...job.quantizationAware, epochs: null } }
+  return sha256Hex(canonicalJson({ ...job, ...from, ...heard, ...aware, epochs: null }))
 }
 
 /** Packs a checkpoint; of `spent` tensors the arrays are freed (see `pack`). */

@@ -1,10 +1,10 @@
 import type { TrainData } from '@tideway/core'
 import { roundName, unroll, writeModel } from '@tideway/onnx'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { Batch, rowsOf } from './batch.js'
+import { Batch, rowsOf, someRows } from './batch.js'
 import type { Feeder } from './batches/feeder.js'
 import type { Mask } from './graphs/context.js'
-import { evaluationGraph } from './graphs/inference.js'
+import { estimationGraph, evaluationGraph } from './graphs/inference.js'
 import { CORRECT, FEED, factorOf, LOSS, nextOf, type RowsType, SCALE } from './graphs/names.js'
 import { type StepOrder, type StepPart, type TrainingStep, trainingGraph } from './graphs/training.js'
 import { elements } from './layout.js'
@@ -15,6 +15,8 @@ import type { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
 const EVALUATION_ROWS = 1024
+/** Rows that statistics are estimated on. */
+const ESTIMATION_ROWS = 2048
 
 type Feeds = Readonly<Record<string, Tensor>>
 
@@ -74,6 +76,7 @@ export class Engine {
   private readonly sessions: InferenceSession[] = []
   private readonly steppers = new Map<string, Stepper>()
   private evaluation: InferenceSession | undefined
+  private estimation: InferenceSession | undefined
   /** Takes the optimizer's steps of a large network; a smaller one's are in its training graph. */
   private readonly updater: Updater | undefined
   private readonly feeder: Feeder
@@ -134,10 +137,7 @@ export class Engine {
     const { loss: config, network } = this.options
     this.evaluation ??= await this.session(evaluationGraph({ loss: config }, network, data.inputs.dtype as RowsType))
     const names = new Set(this.evaluation.inputNames)
-    const shapes = [...network.parameters, ...network.statistics].filter(({ name }) => names.has(name))
-    const given = Object.fromEntries(
-      shapes.map(({ name, shape }) => [name, new Tensor('float32', tensors[name] as Float32Array, shape)]),
-    )
+    const given = this.given(names, tensors)
     const total = data.inputs.shape[0] ?? 0
     let loss = 0
     let correct: number | undefined
@@ -149,6 +149,44 @@ export class Engine {
       if (right !== undefined) correct = (correct ?? 0) + Number(right.data[0])
     }
     return { loss: loss / total, ...(correct === undefined ? {} : { accuracy: correct / total }) }
+  }
+
+  /** The statistics that a network has estimated, with these parameters and other statistics, of rows as they are. */
+  async estimate(
+    data: TrainData,
+    tensors: Readonly<Record<string, Float32Array>>,
+  ): Promise<ReadonlyMap<string, Float32Array>> {
+    const { network } = this.options
+    const means = new Map<string, Float32Array>()
+    if (network.estimated === undefined || network.estimated.length === 0) return means
+    this.estimation ??= await this.session(estimationGraph(network, data.inputs.dtype as RowsType))
+    const { estimation } = this
+    const names = new Set(estimation.inputNames)
+    const given = this.given(names, tensors)
+    const some = someRows(data, ESTIMATION_ROWS)
+    const total = some.inputs.shape[0] ?? 0
+    for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
+      const rows = Math.min(EVALUATION_ROWS, total - begin)
+      const out = await estimation.run({ ...given, ...only(names, rowsOf(some, begin, rows)) })
+      for (const name of network.estimated) {
+        const seen = out[nextOf(name)]?.data as Float32Array
+        const before = means.get(name)
+        means.set(
+          name,
+          seen.map((value, at) => (before?.[at] ?? 0) + (value * rows) / total),
+        )
+      }
+    }
+    return means
+  }
+
+  /** Parameters and statistics that a session takes. */
+  private given(names: ReadonlySet<string>, tensors: Readonly<Record<string, Float32Array>>): Feeds {
+    const { network } = this.options
+    const shapes = [...network.parameters, ...network.statistics].filter(({ name }) => names.has(name))
+    return Object.fromEntries(
+      shapes.map(({ name, shape }) => [name, new Tensor('float32', tensors[name] as Float32Array, shape)]),
+    )
   }
 
   /** Frees native memory; the engine is done. */

@@ -27,6 +27,8 @@ export interface StatisticSpec {
 export interface ForwardContext {
   /** Batch statistics and dropout are on. */
   readonly training: boolean
+  /** While training: an update is wanted of what the batch holds alone, not of what was kept. */
+  readonly estimating?: boolean
   parameter(name: string): Value
   statistic(name: string): Value
   /** The value that a statistic has after this step; only when training. */
@@ -56,6 +58,8 @@ export interface Trainable {
   readonly lastActivation: 'linear' | 'softmax' | 'sigmoid'
   readonly parameters: readonly ParameterSpec[]
   readonly statistics: readonly StatisticSpec[]
+  /** Statistics that follow from weights and training rows: estimated anew behind each epoch. */
+  readonly estimated?: readonly string[]
   /** Whether a number of a row, by its place, may be missing (NaN); none when left out. */
   readonly mayMiss?: (place: number) => boolean
   /** Values of statistics that are fitted on the training rows before the first step (Keras's `adapt`), by name. */

@@ -145,7 +145,8 @@ class Run {
     })
     this.stepsPerEpoch = this.engine.steps
     this.environment = environmentOf(this.engine.threads, machine.block)
-    this.progress = new Progress(context.onProgress, job.epochs, job.epochs * this.stepsPerEpoch, this.start.step)
+    const place = phase.place ?? { epochs: job.epochs, before: { epochs: 0, steps: 0 } }
+    this.progress = new Progress(context.onProgress, place, this.stepsPerEpoch, this.start.step)
   }
 
   async fit(): Promise<TrainedModel> {
@@ -195,7 +196,7 @@ class Run {
 
   /** Trains one epoch and returns its metrics. */
   private async epoch(epoch: number, before: number, history: Checkpoint['history']): Promise<Record<string, number>> {
-    const { signal, validation } = this.context
+    const { signal, train, validation } = this.context
     const { epochs } = this.job
     const steps = epochs * this.stepsPerEpoch
     const rate = (step: number): number => this.rate({ step, steps, epoch, epochs, metricHistory: history })
@@ -215,14 +216,17 @@ class Run {
     const after = before + this.stepsPerEpoch
     this.checkWeights(after, epoch + 1)
     const metrics: Record<string, number> = { loss: sum / trained }
+    const isEstimated = (this.network.estimated ?? []).length > 0
+    if (validation === undefined && !isEstimated) return metrics
+    const averages = this.weights.averages(after)
+    const shipped = { ...this.weights.parameters(), ...this.weights.statistics(), ...averages }
+    for (const [name, values] of await this.engine.estimate(train, shipped)) this.weights.values(name).set(values)
     if (validation !== undefined) {
-      const averages = this.weights.averages(after)
-      const evaluated = { ...this.weights.parameters(), ...this.weights.statistics(), ...averages }
-      const { loss, accuracy } = await this.engine.evaluate(validation, evaluated)
-      for (const values of Object.values(averages)) release(values)
+      const { loss, accuracy } = await this.engine.evaluate(validation, shipped)
       metrics['valLoss'] = loss
       if (accuracy !== undefined) metrics['valAccuracy'] = accuracy
     }
+    for (const values of Object.values(averages)) release(values)
     return metrics
   }
 

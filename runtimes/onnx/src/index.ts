@@ -1,5 +1,6 @@
 export { FAKE_QUANTIZE } from './build/fake-quantize.js'
 export { type BuiltNode, GraphBuilder, OPSET, type OpOptions } from './build/graph-builder.js'
+export { LEARNED_QUANTIZE } from './build/learned-quantize.js'
 export { roundName, type Unrolling, unroll } from './build/unroll.js'
 export { type Dim, floats, int64s, type Value, type ValueType } from './build/value.js'
 export { cleanUp, cleanUpModel } from './cleanup/cleanup.js'
@@ -75,14 +76,20 @@ export type { SgdStep } from './optimize/optimizers/sgd.js'
 export { type OptimizerStep, optimizerStep, type StepOptions, stateNames } from './optimize/step.js'
 
 export { type Pruned, type PruneOptions, pruneModel } from './prune/prune.js'
-export { type AwareModel, awareModel, type RoundedTensor, type RoundedWeight } from './quantize/aware.js'
+export {
+  type AwareModel,
+  awareModel,
+  type NormalizedLayer,
+  type RoundedTensor,
+  type RoundedWeight,
+} from './quantize/aware.js'
 
 export { checkCalibration } from './quantize/calibrate.js'
 export { missingIn } from './quantize/missing.js'
 
 export { createInt8Quantizer, type Int8Model, type Int8Quantizer } from './quantize/quantizer.js'
 export { createQuantizer } from './quantize/recipes.js'
-export type { GivenRanges, Int8Options, LossGate, Trained } from './quantize/static/options.js'
+export type { GivenRanges, GivenScales, Int8Options, LossGate, Trained } from './quantize/static/options.js'
 export type { ValueRange } from './quantize/static/ranges.js'
 export type { LayerReport } from './quantize/static/report.js'
 

@@ -5,12 +5,12 @@ import {
   type TrainContext,
   type TrainedModel,
   type TrainJob,
-  type TrainProgress,
 } from '@tideway/core'
 import { type AwareModel, awareModel, readModel, signatureOf } from '@tideway/onnx'
 import { decodeCheckpoint, type FloatPart, floatPartOf } from '../checkpoint.js'
 import { errors } from '../errors.js'
 import { inferenceModel } from '../graphs/inference.js'
+import type { Place } from '../progress.js'
 import type { Trainable } from '../trainable.js'
 import { initialStatistics, initialValues } from '../weights.js'
 import { awareTrainable } from './network.js'
@@ -24,6 +24,8 @@ export interface Phase {
   readonly context: TrainContext
   /** What checkpoints keep of the part before. */
   readonly before?: FloatPart
+  /** Where it stands in the job; left out: it is the whole of it. */
+  readonly place?: Place
 }
 
 type FitPhase = (phase: Phase) => Promise<TrainedModel>
@@ -34,7 +36,7 @@ const CALIBRATION_ROWS = 256
 /**
  * Trains a job in two parts: in float, and then, on the float file with everything folded, with the rounding of int8. The
  * second part's optimizer starts afresh. A checkpoint of the second part holds the first one's file, so that a run goes
- * on from either to the same bits.
+ * on from either to the same bits. Once rounding has begun it stays: epochs that a longer job has more are rounded, too.
  *
  * Throws what `awareModel` throws for a network that has nothing to quantize, before the second part, and
  * `TRAIN_CONFIG_INVALID`.
@@ -48,30 +50,30 @@ export async function fitAware({ job, network, notes, context }: Phase, fit: Fit
   const parent = resumeFrom || !initializeFrom ? undefined : floatPartOf(initializeFrom)
   // A version trained further from one that was rounded is rounded from the start.
   const planned = parent === undefined ? job.epochs - resolved.epochs : 0
-  if (resumed !== undefined && resumed.planned !== planned && resumed.planned !== 0)
+  if (resumed !== undefined && resumed.planned > planned)
     throw errors.CHECKPOINT_MISMATCH({
       issues: [`${resumed.planned} epochs came before rounding, in the job ${planned} do`],
     })
-  const before =
+  const isFloatFirst = resumed === undefined && planned > 0
+  const float = isFloatFirst
+    ? await fit({
+        job: { ...plain, epochs: planned },
+        network,
+        notes,
+        context,
+        place: { epochs: job.epochs, before: { epochs: 0, steps: 0 } },
+      })
+    : undefined
+  const part: FloatPart =
     resumed ??
-    parent ??
-    (planned === 0
-      ? { model: untrained({ job, network, notes, context }), planned, steps: 0, history: [] }
-      : floatPart(
-          await fit({
-            job: { ...plain, epochs: planned },
-            network,
-            notes,
-            context: { ...context, ...reporting(context, job.epochs, { epochs: 0, steps: 0 }) },
-          }),
-          planned,
-        ))
-  const part: FloatPart = parent === undefined ? before : { ...before, planned: 0, steps: 0, history: [] }
-  const aware = await awareModel(before.model, rowsFor(before.model, network, context), engineRuntime)
+    (float === undefined
+      ? { model: parent?.model ?? untrained({ job, network, notes, context }), planned: 0, steps: 0, history: [] }
+      : { model: float.onnx, planned, steps: float.steps, history: float.history })
+  const aware = await awareModel(part.model, rowsFor(part.model, network, context), engineRuntime)
   const rounded = awareTrainable(aware, network, resolved)
-  // Nothing came before in float: all epochs are these.
-  const epochs = part.planned === 0 ? job.epochs : resolved.epochs
-  const done = { epochs: part.history.length, steps: part.steps }
+  const epochs = job.epochs - part.planned
+  const before = { epochs: part.history.length, steps: part.steps }
+  const { onCheckpoint } = context
   const trained = await fit({
     job: second(plain, resolved, epochs),
     network: rounded,
@@ -80,24 +82,28 @@ export async function fitAware({ job, network, notes, context }: Phase, fit: Fit
       ...rest,
       ...(resumed && resumeFrom && { resumeFrom }),
       ...(parent && initializeFrom && { initializeFrom }),
-      ...reporting(context, done.epochs + epochs, done),
+      ...(onCheckpoint && {
+        onCheckpoint: (bytes: Uint8Array, epoch: number) => onCheckpoint(bytes, epoch + before.epochs),
+      }),
     },
     before: part,
+    place: { epochs: before.epochs + epochs, before },
   })
   return {
     ...trained,
     history: [...part.history, ...trained.history],
-    epochs: done.epochs + trained.epochs,
-    steps: done.steps + trained.steps,
+    epochs: before.epochs + trained.epochs,
+    steps: before.steps + trained.steps,
+    ...timeOf(float === undefined ? [trained] : [float, trained]),
   }
 }
 
-const floatPart = ({ onnx, steps, history }: TrainedModel, planned: number): FloatPart => ({
-  model: onnx,
-  planned,
-  steps,
-  history,
-})
+/** What the parts of this run took together. */
+function timeOf(parts: readonly TrainedModel[]): Pick<TrainedModel, 'seconds' | 'samplesPerSecond'> {
+  const seconds = parts.reduce((sum, part) => sum + part.seconds, 0)
+  const samples = parts.reduce((sum, part) => sum + part.samplesPerSecond * part.seconds, 0)
+  return { seconds, samplesPerSecond: seconds > 0 ? samples / seconds : 0 }
+}
 
 function second(job: TrainJob, { learningRate }: ResolvedQuantizationAware, epochs: number): TrainJob {
   return { ...job, optimizer: { ...job.optimizer, learningRate }, epochs }
@@ -130,27 +136,6 @@ function rowsFor(model: Uint8Array, network: Trainable, { train: { inputs } }: T
     data.set((inputs.data as Float32Array).subarray(from, from + width), row * width)
   }
   return { [spec?.name ?? '']: { dtype: 'float32', shape: [count, ...network.input.shape], data } }
-}
-
-/** Progress and checkpoints counted from the job's first epoch. */
-function reporting(
-  { onProgress, onCheckpoint }: TrainContext,
-  epochs: number,
-  done: { readonly epochs: number; readonly steps: number },
-): Pick<TrainContext, 'onProgress' | 'onCheckpoint'> {
-  const shifted = (progress: TrainProgress): TrainProgress => ({
-    ...progress,
-    epoch: progress.epoch + done.epochs,
-    epochs,
-    step: progress.step + done.steps,
-    steps: progress.steps + done.steps,
-  })
-  return {
-    ...(onProgress && { onProgress: (progress: TrainProgress) => onProgress(shifted(progress)) }),
-    ...(onCheckpoint && {
-      onCheckpoint: (bytes: Uint8Array, epoch: number) => onCheckpoint(bytes, epoch + done.epochs),
-    }),
-  }
 }
 
 function notesOn({ tensors, weights, kept }: AwareModel, plain: Trainable, rounded: Trainable): string[] {

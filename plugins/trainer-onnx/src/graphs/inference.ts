@@ -2,7 +2,7 @@ import type { TrainJob } from '@tideway/core'
 import { GraphBuilder, graphOf, type Value, writeModel } from '@tideway/onnx'
 import type { ForwardContext, Trainable } from '../trainable.js'
 import { addCorrect, addLoss } from './loss.js'
-import { CORRECT, LOSS, type RowsType } from './names.js'
+import { CORRECT, LOSS, nextOf, type RowsType } from './names.js'
 import { rowsInput } from './training.js'
 
 /** Gives every parameter and statistic of a network by its name, in its shape. */
@@ -33,6 +33,19 @@ export function evaluationGraph(job: Pick<TrainJob, 'loss'>, network: Trainable,
   g.output(LOSS, loss)
   const correct = addCorrect(g, job.loss, forward, targets, CORRECT)
   if (correct !== undefined) g.output(CORRECT, correct)
+  return writeModel(g.build())
+}
+
+/** What a batch's statistics are, of those that a network has estimated; for any number of rows. */
+export function estimationGraph(network: Trainable, rowsType: RowsType): Uint8Array {
+  const g = new GraphBuilder('estimation')
+  const used = using(network, (name, shape) => g.input(name, 'float32', shape))
+  const wanted = new Set(network.estimated)
+  const update = (name: string, value: Value): void => {
+    if (wanted.has(name)) g.output(nextOf(name), value)
+  }
+  const rows = rowsInput(g, rowsType, [null, ...network.input.shape])
+  network.forward(g, rows, { ...used, training: true, estimating: true, update }, 'prediction')
   return writeModel(g.build())
 }
 

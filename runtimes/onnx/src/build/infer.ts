@@ -8,6 +8,7 @@ import { inferProduct } from './infer-product.js'
 import { inferRecurrent } from './infer-recurrent.js'
 import { inferReduce } from './infer-reduce.js'
 import { inferSpatial } from './infer-spatial.js'
+import { inferLearnedQuantize, LEARNED_QUANTIZE } from './learned-quantize.js'
 
 /**
  * The types of what an operator gives, by operator of ONNX's default domain (https://onnx.ai/onnx/operators/).
@@ -23,4 +24,5 @@ export const INFER: Readonly<Record<string, InferRule>> = {
   ...inferReduce,
   ...inferSpatial,
   [FAKE_QUANTIZE]: inferFakeQuantize,
+  [LEARNED_QUANTIZE]: inferLearnedQuantize,
 }

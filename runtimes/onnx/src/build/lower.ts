@@ -3,6 +3,7 @@ import type { NodeContext } from './context.js'
 import { FAKE_QUANTIZE, lowerFakeQuantize } from './fake-quantize.js'
 import type { GraphBuilder } from './graph-builder.js'
 import { lowerElements, lowerMaxPool, lowerTranspose } from './lower-blocked.js'
+import { LEARNED_QUANTIZE, lowerLearnedQuantize } from './learned-quantize.js'
 import { lowerConv } from './lower-conv.js'
 import { lowerBatchNormalization } from './lower-normalization.js'
 import { lowerRecurrent } from './lower-recurrent.js'
@@ -105,4 +106,5 @@ export const LOWER: Readonly<Record<string, Lowering>> = {
   SoftmaxCrossEntropyLoss: crossEntropy,
   Transpose: lowerTranspose,
   [FAKE_QUANTIZE]: lowerFakeQuantize,
+  [LEARNED_QUANTIZE]: lowerLearnedQuantize,
 }

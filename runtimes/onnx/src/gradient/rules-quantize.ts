@@ -1,4 +1,5 @@
 import { FAKE_QUANTIZE } from '../build/fake-quantize.js'
+import { LEARNED_QUANTIZE } from '../build/learned-quantize.js'
 import type { Value } from '../build/value.js'
 import type { GradientRule } from './context.js'
 import { choose, type Rules } from './rule.js'
@@ -15,5 +16,19 @@ const fakeQuantize: GradientRule = (c) => {
   return [inside.name === x.name ? c.dy : choose(c, c.op('Equal', [x, inside]), c.dy, 0)]
 }
 
+/**
+ * Learned step size (Esser et al. 2020, arXiv:1902.08153, equations 3 and 5): by x the straight-through estimator; by the
+ * scale, for each x, how far rounding moved it in steps, and beyond the levels the level itself.
+ */
+const learnedQuantize: GradientRule = (c) => {
+  const [, steps, inside, integers] = c.node.outputs as readonly [Value, Value, Value, Value]
+  const isInside = c.op('Equal', [steps, inside])
+  const byScale = (): Value => c.op('Mul', [c.dy, c.op('Sub', [integers, choose(c, isInside, steps, 0)])])
+  return [
+    c.needs(0) ? choose(c, isInside, c.dy, 0) : undefined,
+    c.needs(1) ? c.unbroadcast(byScale(), c.in(1)) : undefined,
+  ]
+}
+
 /** Numbers made coarse. */
-export const quantizeRules: Rules = { [FAKE_QUANTIZE]: fakeQuantize }
+export const quantizeRules: Rules = { [FAKE_QUANTIZE]: fakeQuantize, [LEARNED_QUANTIZE]: learnedQuantize }

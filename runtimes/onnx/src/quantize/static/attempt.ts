@@ -167,9 +167,18 @@ class Workbench {
   private nearest(scales: ReadonlyMap<string, AffineScale>): Map<Step, IntegerWeights> {
     return new Map(
       this.layers().flatMap((step) =>
-        step.linear === undefined ? [] : [[step, quantizeWeights(step.linear, this.scaleOf(step, scales), this.most)]],
+        step.linear === undefined
+          ? []
+          : [[step, quantizeWeights(step.linear, this.scaleOf(step, scales), this.most, this.givenOf(step))]],
       ),
     )
+  }
+
+  /** The scales that were given for a layer's weights: not for those that equalizing made others. */
+  private givenOf({ linear }: Step): readonly number[] | undefined {
+    const { scales } = this.source.options
+    const name = linear?.node.input[1] ?? ''
+    return this.model === this.source.model && Object.hasOwn(scales, name) ? scales[name] : undefined
   }
 
   private async rounded(nearest: Map<Step, IntegerWeights>): Promise<Map<Step, IntegerWeights>> {

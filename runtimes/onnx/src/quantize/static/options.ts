@@ -10,10 +10,15 @@ export interface LossGate {
 /** Ranges by the tensor that a group is called by, or by any of those that hold its values. */
 export type GivenRanges = Readonly<Record<string, ValueRange>>
 
+/** Scales by the initializer that they are of: one for each output channel, positive float32. */
+export type GivenScales = Readonly<Record<string, readonly number[]>>
+
 /** How a file was rounded while it was trained. */
 export interface Trained {
   readonly weightBits: number
   readonly ranges: GivenRanges
+  /** Of the weights whose scales were trained; others have those that follow from what the weights are. */
+  readonly scales?: GivenScales
 }
 
 /** Everything has a default that is chosen by measurement where it can be. */
@@ -41,6 +46,13 @@ export interface Int8Options {
   readonly weightBits?: number
   /** Nodes to leave in float, by name (else `Operator:first output`), as results and reports call them. */
   readonly keep?: readonly string[]
+  /**
+   * Scales of weights, by initializer, rounded to float32: with the ranges, how a file was trained. Left out: those that
+   * the file was trained with, where its ranges and its number of bits are taken, too; else, and for weights without any,
+   * scales follow from the weights. None is taken for weights that are equalized, for 8 bits where neighbours could
+   * saturate, or where their number is not that of the output channels.
+   */
+  readonly scales?: GivenScales
   /** When the loss is above its limit, layers go back to float, those that hurt most first, until it is not. */
   readonly gate?: LossGate
 }
@@ -55,6 +67,7 @@ export const DEFAULT_INT8_OPTIONS: Required<Omit<Int8Options, 'gate'>> = Object.
   correctBias: true,
   weightBits: 8,
   keep: [],
+  scales: {},
 } as const)
 
 /** What the options do not say, for a model that was trained with rounding: it is to be rounded in the same way. */
@@ -65,11 +78,13 @@ export function withTrained(options: Int8Options, own: Trained | undefined): Res
   const asked = options.ranges ?? DEFAULT_INT8_OPTIONS.ranges
   const isOwn = asked === 'auto' && own !== undefined
   const ranges = isOwn ? own.ranges : asked
-  return {
+  const resolved = {
     ...DEFAULT_INT8_OPTIONS,
     ...(typeof ranges === 'object' && TRAINED),
     ...(isOwn && { weightBits: own.weightBits }),
     ...options,
     ranges,
   }
+  const fit = isOwn && resolved.weightBits === own.weightBits && resolved.equalize === false
+  return fit ? { ...resolved, scales: options.scales ?? own.scales ?? {} } : resolved
 }

@@ -100,20 +100,37 @@ export function canSaturate(layer: Linear, weight: ArrayLike<number>): boolean {
   )
 }
 
+/** Whether weights can be rounded by it. */
+export const isScale = (scale: number): boolean => Number.isFinite(scale) && scale >= MIN_SCALE
+
+/** Scales that are given for a layer, where they can be taken: one for each channel, and no sum can saturate. */
+function givenScales(layer: Linear, given: readonly number[] | undefined, most: number): Float32Array | undefined {
+  if (given?.length !== layer.outputs) return undefined
+  const scales = Float32Array.from(given)
+  if (!scales.every(isScale)) return undefined
+  return most > ALWAYS && canSaturate(layer, integersBy(layer, scales, most)) ? undefined : scales
+}
+
+const integersBy = ({ weight: { data }, channelOf }: Linear, scales: Float32Array, most: number): Int8Array =>
+  Int8Array.from(data, (value, place) =>
+    saturate(roundHalfToEven(Math.fround(value / (scales[channelOf(place)] ?? 1))), { min: -most, max: most }),
+  )
+
 /**
- * Rounds a layer's weights to the nearest integers. A channel whose bias would not fit beside its sums (its weights are
+ * Rounds a layer's weights to the nearest integers, by scales that are given or those of `weightScales`. A channel whose bias would not fit beside its sums (its weights are
  * next to nothing) gets coarser weights, which then hardly count against its bias.
  */
-export function quantizeWeights(layer: Linear, activation: number, most = WEIGHT.max): IntegerWeights {
-  const scales = weightScales(layer, most).map((scale, channel) => {
+export function quantizeWeights(
+  layer: Linear,
+  activation: number,
+  most = WEIGHT.max,
+  given?: readonly number[],
+): IntegerWeights {
+  const scales = (givenScales(layer, given, most) ?? weightScales(layer, most)).map((scale, channel) => {
     const room = Math.abs(layer.bias?.[channel] ?? 0) / (activation * MAX_BIAS)
     return room > scale ? above32(room) : scale
   })
-  const weight = Int8Array.from(layer.weight.data, (value, place) => {
-    const scale = scales[layer.channelOf(place)] ?? 1
-    return saturate(roundHalfToEven(Math.fround(value / scale)), { min: -most, max: most })
-  })
-  return { weight, scales, most, ...quantizeBias(layer.bias, scales, activation) }
+  return { weight: integersBy(layer, scales, most), scales, most, ...quantizeBias(layer.bias, scales, activation) }
 }
 
 /** A bias in the units of the integer sums. */

@@ -15,8 +15,8 @@ import type { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
 const EVALUATION_ROWS = 1024
-/** Rows that statistics are estimated on. */
-const ESTIMATION_ROWS = 2048
+/** Rows that statistics are estimated on, and how many of them at once at least: as many as a batch holds take no more room. */
+const ESTIMATION = { rows: 2048, atOnce: 64 } as const
 
 type Feeds = Readonly<Record<string, Tensor>>
 
@@ -156,17 +156,20 @@ export class Engine {
     data: TrainData,
     tensors: Readonly<Record<string, Float32Array>>,
   ): Promise<ReadonlyMap<string, Float32Array>> {
-    const { network } = this.options
+    const { network, batchSize } = this.options
     const means = new Map<string, Float32Array>()
     if (network.estimated === undefined || network.estimated.length === 0) return means
     this.estimation ??= await this.session(estimationGraph(network, data.inputs.dtype as RowsType))
     const { estimation } = this
     const names = new Set(estimation.inputNames)
     const given = this.given(names, tensors)
-    const some = someRows(data, ESTIMATION_ROWS)
+    const some = someRows(data, ESTIMATION.rows)
     const total = some.inputs.shape[0] ?? 0
-    for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
-      const rows = Math.min(EVALUATION_ROWS, total - begin)
+    // Of all the same size, or nearly: a few rows that are left over have no variance to speak of.
+    const runs = Math.max(1, Math.floor(total / Math.max(batchSize, ESTIMATION.atOnce)))
+    for (let run = 0; run < runs; run++) {
+      const begin = Math.floor((run * total) / runs)
+      const rows = Math.floor(((run + 1) * total) / runs) - begin
       const out = await estimation.run({ ...given, ...only(names, rowsOf(some, begin, rows)) })
       for (const name of network.estimated) {
         const seen = out[nextOf(name)]?.data as Float32Array

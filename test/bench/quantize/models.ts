@@ -32,7 +32,7 @@ const configs: Readonly<Record<NetworkName, NetworkConfig>> = {
  * The benchmark's networks for digits: DS-CNN takes whole images, and as many classes as there are digits. Batch
  * normalization forgets faster, as the epochs are few.
  */
-function forDigits(name: NetworkName): NetworkConfig {
+export function forDigits(name: NetworkName): NetworkConfig {
   const { input, output, layers } = configs[name]
   return {
     input: name === 'ds-cnn' ? { ...input, shape: [28, 28, 1] } : input,

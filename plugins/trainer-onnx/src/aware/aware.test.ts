@@ -1,4 +1,4 @@
-import type { NetworkConfig, TrainContext, TrainData, TrainJob } from '@tideway/core'
+import type { NetworkConfig, TrainContext, TrainData, TrainJob, TrainProgress } from '@tideway/core'
 import {
   createInt8Quantizer,
   createQuantizer,
@@ -8,10 +8,13 @@ import {
   signatureOf,
   takeRounding,
   toTensor,
+  valueInfo,
+  writeModel,
 } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { backbone, bitsOf, patterns, SIDE } from '@tideway/test/support/backbone'
 import { describe, expect, it } from 'vitest'
+import { unpack } from '../pack.js'
 import { createOnnxTrainer } from '../trainer.js'
 
 const runtime = createOnnxNodeRuntime()
@@ -77,6 +80,26 @@ async function measure(onnx: Uint8Array, { inputs, targets }: TrainData) {
   return { loss }
 }
 
+/** Mean and variance of each channel of a convolution's result in a float file. */
+async function channelsOf(onnx: Uint8Array, name: string, { inputs }: TrainData) {
+  const model = readModel(onnx)
+  const graph = graphOf(model)
+  graph.output = [valueInfo({ name, dtype: 'float32', shape: [null, null, null, null] })]
+  const session = await runtime.load(writeModel({ ...model, graph }))
+  const [result] = Object.values(await session.run({ image: inputs }))
+  await session.dispose()
+  const [, count = 0, ...places] = result?.shape ?? []
+  const inner = places.reduce((product, size) => product * size, 1)
+  return Array.from({ length: count }, (_, channel) => {
+    const own = Array.from(result?.data as Float32Array).filter((_value, at) => Math.floor(at / inner) % count === channel)
+    const mean = own.reduce((sum, value) => sum + value, 0) / own.length
+    return { mean, variance: own.reduce((sum, value) => sum + (value - mean) ** 2, 0) / own.length }
+  })
+}
+
+const decode = (checkpoint: Uint8Array) =>
+  unpack(checkpoint) as { readonly parameters: Readonly<Record<string, Float32Array>> }
+
 describe('quantization-aware training', () => {
   for (const weightBits of [8, 4]) {
     it(`measures in every epoch what the int8 file will do, with weights of ${weightBits} bits`, async () => {
@@ -85,16 +108,10 @@ describe('quantization-aware training', () => {
         { validation },
       )
       expect([history.length, epochs]).toEqual([5, 5])
-      const float = await measure(onnx, validation)
       const { onnx: int8, layers } = await quantize(onnx, train)
       const integer = await measure(int8, validation)
       // Values that lie on a half of a step, or nearly, go one way here and the other there.
       expect(Math.abs(integer.loss - (metrics['valLoss'] ?? 0))).toBeLessThan(2e-3)
-      // Which is not what the float file does: it has the same weights without the rounding.
-      if (weightBits === 4)
-        expect(Math.abs(float.loss - (metrics['valLoss'] ?? 0))).toBeGreaterThan(
-          2 * Math.abs(integer.loss - (metrics['valLoss'] ?? 0)),
-        )
       expect(layers.filter(({ input }) => input !== null).every(({ input }) => input?.range === 'given')).toBe(true)
       const largest = graphOf(readModel(int8))
         .initializer.map(toTensor)
@@ -103,6 +120,59 @@ describe('quantization-aware training', () => {
       expect(Math.max(...largest)).toBeLessThanOrEqual(2 ** (weightBits - 1) - 1)
     })
   }
+
+  it('ships the very weights that were trained: integers times scales, in the float file and in the int8 file', async () => {
+    const { onnx } = await fit({ quantizationAware: { epochs: 2, weightBits: 3 } })
+    const model = readModel(onnx)
+    const { scales = {} } = takeRounding(model) ?? {}
+    const names = Object.keys(scales)
+    expect(names.length).toBe(5)
+    const { onnx: int8 } = await quantize(onnx, train)
+    const integers = graphOf(readModel(int8)).initializer.map(toTensor)
+    for (const tensor of graphOf(model).initializer) {
+      const own = scales[tensor.name ?? '']
+      if (own === undefined) continue
+      const { shape, data: values } = toTensor(tensor)
+      const data = values as Float32Array
+      // Dense kernels have their channels last.
+      const inner = shape.length === 2 ? 1 : data.length / own.length
+      const levels = Array.from(data, (value, at) => value / (own[Math.floor(at / inner) % own.length] ?? 1))
+      // float32 holds level times factor to 24 bits.
+      for (const level of levels) expect(Math.abs(level - Math.round(level))).toBeLessThan(1e-6)
+      expect(Math.max(...levels.map(Math.abs))).toBeLessThan(3.5)
+      const wanted = levels.map(Math.round)
+      const isThis = ({ dtype, data: found }: ReturnType<typeof toTensor>): boolean =>
+        dtype === 'int8' && found.length === wanted.length && wanted.every((level, at) => level === Number(found[at]))
+      expect(integers.some(isThis), tensor.name).toBe(true)
+    }
+  })
+
+  it('keeps statistics of the weights as they are, behind whichever steps', async () => {
+    const { onnx, checkpoint } = await fit({ epochs: 3, quantizationAware: { epochs: 2, weightBits: 2 } })
+    const { parameters } = decode(checkpoint)
+    const [name = ''] = Object.keys(parameters).filter((key) => key.startsWith('/gamma/'))
+    const output = name.slice('/gamma/'.length)
+    const seen = await channelsOf(onnx, output, train)
+    for (const [channel, { mean, variance }] of seen.entries()) {
+      const [gamma = 0, beta = 0] = [parameters[name]?.[channel], parameters[`/beta/${output}`]?.[channel]]
+      // Normalized results have mean and deviation as trained; this file does not round its input, the other did.
+      expect(Math.abs(mean - beta)).toBeLessThan(0.01 * Math.abs(gamma))
+      expect(Math.abs(Math.sqrt(variance) - Math.abs(gamma))).toBeLessThan(0.01 * Math.abs(gamma))
+    }
+  })
+
+  it('begins as the file that it began with', async () => {
+    const { onnx: base } = await fit({ quantizationAware: undefined })
+    const rate = 1e-12
+    const { onnx, metrics } = await fit(
+      { network: undefined, base: {}, epochs: 1, quantizationAware: { epochs: 1, learningRate: rate } },
+      { base, validation },
+    )
+    const [before, after] = [await measure(base, validation), await measure(onnx, validation)]
+    // The statistics of 96 rows for those of the last batches, and the steps of 8 bits.
+    expect(Math.abs(after.loss - before.loss)).toBeLessThan(0.05 * before.loss)
+    expect(Math.abs((metrics['valLoss'] ?? 0) - before.loss)).toBeLessThan(0.05 * before.loss)
+  })
 
   it('ends in a float file that says the ranges it was trained with, and no int8 file still does', async () => {
     const { onnx } = await fit()
@@ -129,18 +199,57 @@ describe('quantization-aware training', () => {
   it('goes on from any epoch of either part as if it had not stopped', async () => {
     const checkpoints: [number, Uint8Array][] = []
     const onCheckpoint = async (bytes: Uint8Array, at: number) => void checkpoints.push([at, bytes.slice()])
-    const whole = await fit({ epochs: 4 }, { onCheckpoint })
+    // Scales are trained, too.
+    const four: Partial<TrainJob> = { epochs: 4, quantizationAware: { epochs: 2, weightBits: 3 } }
+    const whole = await fit(four, { onCheckpoint })
     expect(checkpoints.map(([at]) => at)).toEqual([1, 2, 3, 4])
     for (const [, resumeFrom] of checkpoints) {
-      const resumed = await fit({ epochs: 4 }, { resumeFrom })
+      const resumed = await fit(four, { resumeFrom })
       expect(Buffer.compare(resumed.onnx, whole.onnx)).toBe(0)
       expect(resumed.history).toEqual(whole.history)
       expect([resumed.epochs, resumed.steps]).toEqual([whole.epochs, whole.steps])
     }
     const other = checkpoints.at(-1)?.[1] as Uint8Array
-    await expect(fit({ epochs: 4, quantizationAware: { epochs: 3 } }, { resumeFrom: other })).rejects.toMatchObject({
+    // Fewer epochs in float than there were: that is another run.
+    const earlier = { epochs: 4, quantizationAware: { epochs: 3, weightBits: 3 } }
+    await expect(fit(earlier, { resumeFrom: other })).rejects.toMatchObject({ code: 'CHECKPOINT_MISMATCH' })
+  })
+
+  it('may be asked for more epochs at any time: once rounding has begun they are rounded', async () => {
+    const checkpoints: Uint8Array[] = []
+    await fit({ epochs: 4 }, { onCheckpoint: async (bytes) => void checkpoints.push(bytes.slice()) })
+    const [inFloat, , , last] = checkpoints
+    const longer = await fit({ epochs: 6 }, { resumeFrom: last as Uint8Array })
+    expect([longer.epochs, longer.history.length]).toEqual([6, 6])
+    // Two in float, as there were, and four that are rounded: what the same job says outright.
+    const same = await fit(
+      { epochs: 6, quantizationAware: { epochs: 4 } },
+      { resumeFrom: last as Uint8Array },
+    )
+    expect(Buffer.compare(same.onnx, longer.onnx)).toBe(0)
+    const { history } = await fit({ epochs: 5 }, { resumeFrom: inFloat as Uint8Array })
+    expect(history).toHaveLength(5)
+    await expect(fit({ epochs: 3 }, { resumeFrom: last as Uint8Array })).rejects.toMatchObject({
       code: 'CHECKPOINT_MISMATCH',
     })
+  })
+
+  it('reports progress over the whole job', async () => {
+    const reports: TrainProgress[] = []
+    const { steps, seconds } = await fit({ epochs: 4 }, { onProgress: (progress) => void reports.push(progress) })
+    const ends = reports.filter(({ metrics }) => 'loss' in metrics)
+    expect(ends.map(({ epoch, epochs, step }) => [epoch, epochs, step])).toEqual([
+      [1, 4, 6],
+      [2, 4, 12],
+      [3, 4, 18],
+      [4, 4, 24],
+    ])
+    expect(new Set(reports.map((report) => report.steps))).toEqual(new Set([24]))
+    expect(steps).toBe(24)
+    expect(ends[0]?.secondsLeft).toBeGreaterThan(0)
+    expect(ends[1]?.secondsLeft).toBeGreaterThan(0)
+    expect(ends[3]?.secondsLeft).toBe(0)
+    expect(seconds).toBeGreaterThan(0)
   })
 
   it('trains an ONNX file, with rounding from the first epoch, and its frozen weights stay', async () => {

@@ -7,16 +7,19 @@ import { resolveSchedule } from './training-defaults.js'
  * round them, batch normalization folded in (Jacob et al. 2018, arXiv:1712.05877; Krishnamoorthi 2018, arXiv:1806.08342).
  */
 export const quantizationAwareSchema = z.strictObject({
-  /** How many of the job's epochs, the last ones; all of them for a base model or a version trained further, if wanted. */
+  /**
+   * How many of the job's epochs, the last ones; all of them for a base model or a version trained further, if wanted. A
+   * longer job that goes on from a checkpoint of these has more of them.
+   */
   epochs: z.int().positive().max(100_000),
-  /** Theirs alone; left out: half a cosine from a tenth of the job's highest rate down to 0. */
+  /** Theirs alone; left out: half a cosine from half of the job's highest rate down to 0. */
   learningRate: z.union([z.number().positive(), scheduleSchema]).optional(),
   /**
-   * Of weights: 8 uses what int8 has, fewer make the integers few. Such a file is not smaller by itself, but compresses
-   * so; trained for it, networks stand 4 where rounding afterwards does not.
+   * Of weights: 8 uses what int8 has, fewer make the integers few, on scales that are trained, too. Such a file is not
+   * smaller by itself, but compresses so; trained for it, networks stand 2 or 3 where rounding afterwards does not.
    */
   weightBits: z.int().min(2).max(8).optional(),
-  /** The share of a range that stays in each step; the rest is what the batch held. */
+  /** The share of a range that stays in each step, less in the first ones; the rest is what the batch held. */
   rangeMomentum: z.number().min(0).lt(1).optional(),
 })
 
@@ -24,8 +27,11 @@ export type QuantizationAware = z.infer<typeof quantizationAwareSchema>
 export type ResolvedQuantizationAware = Required<QuantizationAware>
 
 const RANGE_MOMENTUM = 0.99
-/** Weights are nearly right already: rates of training from scratch would take them away. */
-const RATE_SHARE = 0.1
+/**
+ * Weights are nearly right already, but a tenth was too little for what rounding takes away: of 3-bit weights it brought back
+ * 0.5 where half brings back 0.75, and 8 bits lost a point to float epochs at the whole rate.
+ */
+const RATE_SHARE = 0.5
 
 /** With nothing left out, for a job of that learning rate. */
 export function resolveQuantizationAware(

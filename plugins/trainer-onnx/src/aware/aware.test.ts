@@ -91,7 +91,9 @@ async function channelsOf(onnx: Uint8Array, name: string, { inputs }: TrainData)
   const [, count = 0, ...places] = result?.shape ?? []
   const inner = places.reduce((product, size) => product * size, 1)
   return Array.from({ length: count }, (_, channel) => {
-    const own = Array.from(result?.data as Float32Array).filter((_value, at) => Math.floor(at / inner) % count === channel)
+    const own = Array.from(result?.data as Float32Array).filter(
+      (_value, at) => Math.floor(at / inner) % count === channel,
+    )
     const mean = own.reduce((sum, value) => sum + value, 0) / own.length
     return { mean, variance: own.reduce((sum, value) => sum + (value - mean) ** 2, 0) / own.length }
   })
@@ -154,7 +156,8 @@ describe('quantization-aware training', () => {
     const output = name.slice('/gamma/'.length)
     const seen = await channelsOf(onnx, output, train)
     for (const [channel, { mean, variance }] of seen.entries()) {
-      const [gamma = 0, beta = 0] = [parameters[name]?.[channel], parameters[`/beta/${output}`]?.[channel]]
+      const gamma = parameters[name]?.[channel] ?? 0
+      const beta = parameters[`/beta/${output}`]?.[channel] ?? 0
       // Normalized results have mean and deviation as trained; this file does not round its input, the other did.
       expect(Math.abs(mean - beta)).toBeLessThan(0.01 * Math.abs(gamma))
       expect(Math.abs(Math.sqrt(variance) - Math.abs(gamma))).toBeLessThan(0.01 * Math.abs(gamma))
@@ -222,10 +225,7 @@ describe('quantization-aware training', () => {
     const longer = await fit({ epochs: 6 }, { resumeFrom: last as Uint8Array })
     expect([longer.epochs, longer.history.length]).toEqual([6, 6])
     // Two in float, as there were, and four that are rounded: what the same job says outright.
-    const same = await fit(
-      { epochs: 6, quantizationAware: { epochs: 4 } },
-      { resumeFrom: last as Uint8Array },
-    )
+    const same = await fit({ epochs: 6, quantizationAware: { epochs: 4 } }, { resumeFrom: last as Uint8Array })
     expect(Buffer.compare(same.onnx, longer.onnx)).toBe(0)
     const { history } = await fit({ epochs: 5 }, { resumeFrom: inFloat as Uint8Array })
     expect(history).toHaveLength(5)
@@ -252,24 +252,27 @@ describe('quantization-aware training', () => {
     expect(seconds).toBeGreaterThan(0)
   })
 
-  it('trains an ONNX file, with rounding from the first epoch, and its frozen weights stay', async () => {
-    const base = backbone()
-    const given = { train: rows(120, 1, [1, SIDE, SIDE]), validation: rows(60, 2, [1, SIDE, SIDE]), base }
-    const { onnx, metrics, history } = await fit(
-      {
-        network: undefined,
-        base: { freeze: ['backbone.*'], head: { classes: 3 } },
-        quantizationAware: { epochs: 5, learningRate: 0.02 },
-      },
-      given,
-    )
-    expect(history).toHaveLength(5)
-    expect(metrics['valAccuracy']).toBeGreaterThan(0.95)
-    for (const name of ['backbone.conv.weight', 'backbone.conv.bias'])
-      expect(bitsOf(onnx, name)).toEqual(bitsOf(base, name))
-    const { onnx: int8 } = await quantize(onnx, given.train)
-    expect(Math.abs((await measure(int8, given.validation)).loss - (metrics['valLoss'] ?? 0))).toBeLessThan(2e-3)
-  })
+  it.each([8, 3])(
+    'trains an ONNX file, rounded to %i bits from the first epoch; frozen weights stay',
+    async (weightBits) => {
+      const base = backbone()
+      const given = { train: rows(120, 1, [1, SIDE, SIDE]), validation: rows(60, 2, [1, SIDE, SIDE]), base }
+      const { onnx, metrics, history } = await fit(
+        {
+          network: undefined,
+          base: { freeze: ['backbone.*'], head: { classes: 3 } },
+          quantizationAware: { epochs: 5, learningRate: 0.02, weightBits },
+        },
+        given,
+      )
+      expect(history).toHaveLength(5)
+      expect(metrics['valAccuracy']).toBeGreaterThan(0.95)
+      for (const name of ['backbone.conv.weight', 'backbone.conv.bias'])
+        expect(bitsOf(onnx, name)).toEqual(bitsOf(base, name))
+      const { onnx: int8 } = await quantize(onnx, given.train)
+      expect(Math.abs((await measure(int8, given.validation)).loss - (metrics['valLoss'] ?? 0))).toBeLessThan(2e-3)
+    },
+  )
 
   it('begins a version trained further from a rounded one with rounding', async () => {
     const { checkpoint } = await fit()

@@ -1,6 +1,12 @@
 import {
   FAKE_QUANTIZE,
-  floats, type GraphBuilder, LEARNED_QUANTIZE, type RoundedWeight, type Value, type Weight } from '@tideway/onnx'
+  floats,
+  type GraphBuilder,
+  LEARNED_QUANTIZE,
+  type RoundedWeight,
+  type Value,
+  type Weight,
+} from '@tideway/onnx'
 import type { ForwardContext, ParameterSpec } from '../trainable.js'
 import { weightScale } from './rounding.js'
 import { channelsOf, leastSquares, levelsOf, roundTo, unitsOf } from './scales.js'

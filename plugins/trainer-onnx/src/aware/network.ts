@@ -19,7 +19,7 @@ import { NORMALIZATION } from '../imported/normalization.js'
 import { lastActivationOf, PREFIX, parameterOf, safe } from '../imported/parts.js'
 import type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable } from '../trainable.js'
 import { type Kernel, kernelOf } from './kernel.js'
-import { averaging, onlySeen, type Normalization, normalizationOf } from './normalization.js'
+import { averaging, type Normalization, normalizationOf, onlySeen } from './normalization.js'
 import { rounded, roundedName } from './rounded.js'
 import { extremes, type Grid, gridOf } from './rounding.js'
 
@@ -164,8 +164,9 @@ export function awareTrainable(
         if (data !== undefined) setInitializer(graph, name, { dtype: 'float32', shape, data })
       }
       const factors = new Map<string, Float32Array>()
-      for (const { layer, folded } of all) {
-        const { factors: own, bias } = folded(trained)
+      for (const normalization of all) {
+        const { layer } = normalization
+        const { factors: own, bias } = normalization.folded(trained)
         factors.set(layer.weight, own)
         store(layer.bias, bias)
       }

@@ -93,10 +93,7 @@ export const averaging =
     const number = (value: number): Value => g.constant(floats('float32', [value]))
     const early = g.op('Div', [g.op('Add', [seenBefore, number(1)]), g.op('Add', [seenBefore, number(WARM)])])
     const share = g.op('Min', [early, number(momentum)])
-    return g.op('Add', [
-      g.op('Mul', [kept, share]),
-      g.op('Mul', [seen, g.op('Sub', [number(1), share])]),
-    ])
+    return g.op('Add', [g.op('Mul', [kept, share]), g.op('Mul', [seen, g.op('Sub', [number(1), share])])])
   }
 
 /** Batches until half of the first average is of them. */

@@ -16,15 +16,18 @@ describe('scales of weights', () => {
     expect([first.count, last.count]).toEqual([2, 2])
   })
 
-  it.each([1, 3, 7, 63])('make the least error of %i levels: none of a thousand others is better by a tenth', (levels) => {
-    const data = Float32Array.from({ length: 400 }, normal)
-    const all = { count: 1, of: () => 0 }
-    const errorOf = (scale: number): number =>
-      data.reduce((sum, value) => sum + (value - roundTo(value, scale, levels)) ** 2, 0)
-    const peak = Math.max(...data.map(Math.abs))
-    const least = Math.min(...Array.from({ length: 1000 }, (_, at) => errorOf((peak / levels) * ((at + 1) / 1000))))
-    expect(errorOf(leastSquares(data, all, levels)[0] ?? 0)).toBeLessThan(1.1 * least)
-  })
+  it.each([1, 3, 7, 63])(
+    'make the least error of %i levels: none of a thousand others is better by a tenth',
+    (levels) => {
+      const data = Float32Array.from({ length: 400 }, normal)
+      const all = { count: 1, of: () => 0 }
+      const errorOf = (scale: number): number =>
+        data.reduce((sum, value) => sum + (value - roundTo(value, scale, levels)) ** 2, 0)
+      const peak = Math.max(...data.map(Math.abs))
+      const least = Math.min(...Array.from({ length: 1000 }, (_, at) => errorOf((peak / levels) * ((at + 1) / 1000))))
+      expect(errorOf(leastSquares(data, all, levels)[0] ?? 0)).toBeLessThan(1.1 * least)
+    },
+  )
 
   it('of nothing but zeros are positive, and units are 1', () => {
     const none = new Float32Array(4)

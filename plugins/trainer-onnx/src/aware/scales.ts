@@ -1,7 +1,7 @@
 /** How a weight's places belong to its output channels. */
 export interface Channels {
   readonly count: number
-  of(place: number): number
+  readonly of: (place: number) => number
 }
 
 /** Scales that a channel's first one is chosen from: shares of the one that holds its largest weight. */

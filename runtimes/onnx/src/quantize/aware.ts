@@ -100,7 +100,13 @@ export async function awareModel(bytes: Uint8Array, calibration: Tensors, runtim
     linear === undefined ? [] : [{ name: linear.node.input[1] ?? '', axis: linear.node.opType === 'Conv' ? 0 : 1 }],
   )
   const normal = plan.steps.filter(({ linear }) => linear !== undefined && normalizations.has(linear.output))
-  const moments = await channelMoments({ ...model, graph }, normal.filter(isNormalizable(view)), signature, rows, runtime)
+  const moments = await channelMoments(
+    { ...model, graph },
+    normal.filter(isNormalizable(view)),
+    signature,
+    rows,
+    runtime,
+  )
   return {
     onnx: writeModel({ ...model, graph } as typeof model),
     tensors,

@@ -110,7 +110,11 @@ describe('a model with ranges of its own', () => {
     ['they are not as many as the channels', {}, { ...coarse, scales: { w1: [0.1], w2: [0.1, 0.1] } }],
     ['one of them is no scale', {}, { ...coarse, scales: { w1: scales.w1.with(3, 0), w2: scales.w2.with(0, -1) } }],
     // Two weights of 127 beside each other saturate 16 bits.
-    ['8 bits could saturate', {}, { weightBits: 8, ranges, scales: { w1: Array(16).fill(1e-4), w2: Array(4).fill(1e-4) } }],
+    [
+      '8 bits could saturate',
+      {},
+      { weightBits: 8, ranges, scales: { w1: Array(16).fill(1e-4), w2: Array(4).fill(1e-4) } },
+    ],
   ])('has those that follow from the weights where %s', async (_name, options, rounding) => {
     const [all, none] = [rounding, { ...rounding, scales: {} }].map((given) => {
       const model = readModel(bytes)
@@ -163,12 +167,23 @@ describe('where a model will be rounded', () => {
   it('says which layers were normalized, and what the rows make of them', async () => {
     const g = new GraphBuilder('normalized')
     const x = g.input('x', 'float32', [null, 2, 5, 4])
-    const store = (name: string, shape: number[], data: Float32Array) => g.initializer(name, { dtype: 'float32', shape, data })
+    const store = (name: string, shape: number[], data: Float32Array) =>
+      g.initializer(name, { dtype: 'float32', shape, data })
     const vector = (name: string, ...data: number[]) => store(name, [3], Float32Array.from(data))
     const z = g.op('Conv', [x, store('w', [3, 2, 3, 3], numbers(54, 1))])
-    const parts = [vector('gamma', 1, -2, 0.5), vector('beta', 0, 1, 2), vector('mean', 0.1, 0.2, 0.3), vector('var', 4, 5, 6)]
+    const parts = [
+      vector('gamma', 1, -2, 0.5),
+      vector('beta', 0, 1, 2),
+      vector('mean', 0.1, 0.2, 0.3),
+      vector('var', 4, 5, 6),
+    ]
     const y = g.op('Relu', [g.op('BatchNormalization', [z, ...parts], {}, { name: 'y' })])
-    const plain = g.op('Conv', [y, store('w2', [2, 3, 1, 1], numbers(6, 1)), store('b2', [2], numbers(2, 1))], {}, { name: 'z' })
+    const plain = g.op(
+      'Conv',
+      [y, store('w2', [2, 3, 1, 1], numbers(6, 1)), store('b2', [2], numbers(2, 1))],
+      {},
+      { name: 'z' },
+    )
     g.output('z', plain)
     const given = { x: { dtype: 'float32', shape: [300, 2, 5, 4], data: numbers(300 * 40, 2) } } as const
     const { normalized, onnx } = await awareModel(writeModel(g.build()), given, runtime)
@@ -179,7 +194,10 @@ describe('where a model will be rounded', () => {
     const graph = graphOf(cleaned)
     graph.output = [valueInfo({ name: 'y', dtype: 'float32', shape: [null, 3, 3, 2] })]
     const session = await runtime.load(writeModel({ ...cleaned, graph }))
-    const picked = Float32Array.from({ length: 256 * 40 }, (_, at) => given.x.data[Math.floor((Math.floor(at / 40) * 300) / 256) * 40 + (at % 40)] ?? 0)
+    const picked = Float32Array.from(
+      { length: 256 * 40 },
+      (_, at) => given.x.data[Math.floor((Math.floor(at / 40) * 300) / 256) * 40 + (at % 40)] ?? 0,
+    )
     const { y: results } = await session.run({ x: { dtype: 'float32', shape: [256, 2, 5, 4], data: picked } })
     await session.dispose()
     for (let channel = 0; channel < 3; channel++) {

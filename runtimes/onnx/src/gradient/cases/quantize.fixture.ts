@@ -56,16 +56,14 @@ export const quantizeCases: Cases = {
       reference: (g, [x]) => g.op('Identity', [x as Value]),
     },
   ],
-  [LEARNED_QUANTIZE]: [
-    ...[[], [4], [3, 1]].flatMap((shape) => [
-      {
-        shapes: [[3, 4], shape],
-        domain: scaleOrX,
-        by: [0],
-        build: learned,
-        reference: (g: GraphBuilder, inputs: readonly Value[]) => g.op('Mul', [held(g, inputs), inputs[1]]),
-      },
-      { shapes: [[3, 4], shape], domain: scaleOrX, by: [1], build: learned, reference: byScale },
-    ]),
-  ],
+  [LEARNED_QUANTIZE]: [[], [4], [3, 1]].flatMap((shape) => [
+    {
+      shapes: [[3, 4], shape],
+      domain: scaleOrX,
+      by: [0],
+      build: learned,
+      reference: (g: GraphBuilder, inputs: readonly Value[]) => g.op('Mul', [held(g, inputs), inputs[1]]),
+    },
+    { shapes: [[3, 4], shape], domain: scaleOrX, by: [1], build: learned, reference: byScale },
+  ]),
 }

@@ -24,7 +24,8 @@ export async function channelMoments(
       for (const [step, moments] of running) {
         const tensor = tensors[step.linear?.output ?? '']
         if (tensor?.dtype !== 'float32') continue
-        const inner = step.node.opType === 'Conv' ? tensor.shape.slice(2).reduce((product, size) => product * size, 1) : 1
+        const inner =
+          step.node.opType === 'Conv' ? tensor.shape.slice(2).reduce((product, size) => product * size, 1) : 1
         moments.see(tensor.data, inner)
       }
   })

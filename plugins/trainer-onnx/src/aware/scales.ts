@@ -39,19 +39,36 @@ export function unitsOf(data: Float32Array, channels: Channels): Float32Array {
 
 /** The scale of each channel by which rounding its weights to so many levels makes the least squared error. */
 export function leastSquares(data: Float32Array, channels: Channels, levels: number): Float32Array {
-  const members = Array.from({ length: channels.count }, (): number[] => [])
-  for (const [place, value] of data.entries()) members[channels.of(place)]?.push(value)
-  return Float32Array.from(members, (values) => {
-    const peak = values.reduce((most, value) => Math.max(most, Math.abs(value)), 0)
-    if (peak === 0) return ANY_SCALE
-    let best = { scale: peak / levels, error: Number.POSITIVE_INFINITY }
-    for (const share of SHARES) {
-      const scale = (peak / levels) * share
-      const error = values.reduce((sum, value) => sum + (value - roundTo(value, scale, levels)) ** 2, 0)
-      if (error < best.error) best = { scale, error }
+  const peaks = new Float64Array(channels.count)
+  for (const [place, value] of data.entries()) {
+    const channel = channels.of(place)
+    peaks[channel] = Math.max(peaks[channel] ?? 0, Math.abs(value))
+  }
+  const scales = Float32Array.from(peaks, (peak) => (peak === 0 ? ANY_SCALE : peak / levels))
+  const least = new Float64Array(channels.count).fill(Number.POSITIVE_INFINITY)
+  for (const share of SHARES) {
+    const tried = peaks.map((peak) => (peak / levels) * share)
+    const errors = squaredErrors(data, channels, levels, tried)
+    for (const [channel, error] of errors.entries()) {
+      if (peaks[channel] === 0 || error >= (least[channel] ?? 0)) continue
+      least[channel] = error
+      scales[channel] = tried[channel] ?? 0
     }
-    return best.scale
-  })
+  }
+  return scales
+}
+
+/** Which way halves of steps go does not matter here. */
+function squaredErrors(data: Float32Array, channels: Channels, levels: number, scales: Float64Array): Float64Array {
+  const errors = new Float64Array(channels.count)
+  for (let place = 0; place < data.length; place++) {
+    const channel = channels.of(place)
+    const scale = scales[channel] ?? 1
+    const value = data[place] ?? 0
+    const step = scale === 0 ? 0 : Math.max(-levels, Math.min(levels, Math.round(value / scale)))
+    errors[channel] = (errors[channel] ?? 0) + (value - step * scale) ** 2
+  }
+  return errors
 }
 
 /** As `LearnedQuantize` rounds, halves to even. */

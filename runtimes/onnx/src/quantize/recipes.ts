@@ -22,6 +22,7 @@ import { halfWeights } from './half/storage.js'
 import { missingIn } from './missing.js'
 import { createInt8Quantizer } from './quantizer.js'
 import type { Outcome, Work } from './scheme.js'
+import { takeRounding } from './static/trained.js'
 import { viewOf } from './view.js'
 import { int4Weights } from './weights/int4.js'
 import { int8Weights } from './weights/int8.js'
@@ -53,6 +54,8 @@ export function createQuantizer(): Quantizer {
           scheme: recipe.scheme,
         }
       }
+      // How it was trained is of use to static int8 alone.
+      takeRounding(model)
       await cleanUp(model, runtime)
       const view = viewOf(graphOf(model))
       if (Object.keys(calibration).length > 0) checkCalibration(signatureOf(model), calibration, missingIn(view))

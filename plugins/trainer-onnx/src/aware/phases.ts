@@ -138,13 +138,15 @@ function rowsFor(model: Uint8Array, network: Trainable, { train: { inputs } }: T
   return { [spec?.name ?? '']: { dtype: 'float32', shape: [count, ...network.input.shape], data } }
 }
 
-function notesOn({ tensors, weights, normalized, kept }: AwareModel, plain: Trainable, rounded: Trainable): string[] {
+function notesOn({ tensors, weights, kept }: AwareModel, plain: Trainable, rounded: Trainable): string[] {
   const left = new Set(rounded.parameters.flatMap(({ name, trainable }) => (trainable ? [] : [name])))
+  // A mean and a variance each.
+  const normalized = (rounded.estimated ?? []).length / 2
   const folded = plain.parameters.filter(({ name, trainable }) => !trainable && !left.has(name))
   return [
     `${weights.length} weights and ${tensors.length} tensors were rounded as int8 will round them; ${kept.length} nodes stay in float`,
-    ...(normalized.length > 0
-      ? [`${normalized.length} layers were normalized again: batch normalization had been folded into them`]
+    ...(normalized > 0
+      ? [`${normalized} layers were normalized again: batch normalization had been folded into them`]
       : []),
     ...(folded.length > 0
       ? [`${folded.length} frozen tensors became others by folding, and were trained: ${folded[0]?.name}, …`]

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { HOST_VERSION } from '@tideway/core'
 import { Command } from 'commander'
+import { addDoctor } from './commands/doctor.js'
 import { addDown } from './commands/down.js'
 import { addFinetune } from './commands/finetune.js'
 import { addFleet } from './commands/fleet.js'
@@ -24,6 +25,7 @@ Start here:
   $ tideway up                  run the cloud; then, in another terminal:
   $ tideway train <pipeline>    make a version
   $ tideway deploy m:latest --fleet f
+  $ tideway doctor              what this machine can do
   $ tideway devices             and \`tideway drift\`: watch the fleet`,
   )
 
@@ -36,6 +38,7 @@ addQuantize(program)
 addTrainer(program)
 addJobs(program)
 addFleet(program)
+addDoctor(program)
 
 try {
   await program.parseAsync()

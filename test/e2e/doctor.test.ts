@@ -1,0 +1,36 @@
+import { describe, expect, it } from 'vitest'
+import type { Finding } from '../../cloud/src/doctor/examine.js'
+import type { Machine } from '../../cloud/src/doctor/machine.js'
+import { tideway, tidewayJson } from '../support/command.js'
+
+interface Diagnosis {
+  readonly machine: Machine
+  readonly engines: readonly Finding[]
+}
+
+describe('tideway doctor', () => {
+  it('tries every engine, says how fast it is or why it does not work, and how to get it', async () => {
+    const { machine, engines } = await tidewayJson<Diagnosis>(['doctor'])
+    expect(machine).toMatchObject({ node: process.version, threads: expect.any(Number) })
+    const found = (id: string) => engines.find((engine) => engine.id === id)
+    const native = found('onnx-node-cpu')
+    expect(native).toMatchObject({ state: 'works', version: expect.stringMatching(/^\d+\.\d+/) })
+    expect(native!.measured!.inferredPerSecond).toBeGreaterThan(0)
+    expect(native!.measured!.trainedPerSecond).toBeGreaterThan(0)
+    expect(found('onnx-web-wasm')).toMatchObject({ state: 'works', measured: { loadMs: expect.any(Number) } })
+    for (const { state, reason, get } of engines) {
+      if (state === 'works') continue
+      expect(reason).not.toBe('')
+      expect(get).not.toBe('')
+    }
+    const elsewhere = process.platform === 'darwin' ? 'onnx-node-dml' : 'onnx-node-coreml'
+    expect(found(elsewhere)).toMatchObject({ state: 'fails', reason: expect.stringContaining('none of that name') })
+  })
+
+  it('is a table for people', async () => {
+    const { code, output } = await tideway(['doctor'])
+    expect(code).toBe(0)
+    expect(output).toMatch(/onnx-node\s+│ cpu\s+│ works/)
+    expect(output).toContain('get it: ')
+  })
+})

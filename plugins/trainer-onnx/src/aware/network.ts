@@ -21,7 +21,7 @@ import type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable }
 import { type Kernel, kernelOf } from './kernel.js'
 import { averaging, type Normalization, normalizationOf, onlySeen } from './normalization.js'
 import { rounded, roundedName } from './rounded.js'
-import { extremes, type Grid, gridOf } from './rounding.js'
+import { extremes, type Grid, gridOf, weightScale } from './rounding.js'
 
 /** The name of a group's range among statistics; no tensor of a file is trained under such a name. */
 const rangeName = (group: string): string => `/range/${group}`
@@ -85,14 +85,14 @@ export function awareTrainable(
   const logits = activation?.logits ?? model.outputs[0] ?? ''
   const [input] = model.inputs
   const tensors = new Map(aware.tensors.map((tensor) => [roundedName(tensor.name), tensor]))
+  const axes = new Map(aware.weights.map((weight) => [weight.name, weight.axis]))
   const normalized = new Set(all.map(({ layer }) => layer.weight))
 
   /** A layer's weight on its grid; normalization takes it in its units, as another factor changes nothing there. */
   const weightOf = (g: GraphBuilder, name: string, kernel: Kernel, value: Value, context: ForwardContext): Value => {
     const grid = kernel.rounded(g, value, context)
     if (normalized.has(name)) return grid
-    const axis = aware.weights.find((weight) => weight.name === name)?.axis ?? 0
-    const shape = value.shape.map((size, at) => (at === axis ? Number(size) : 1))
+    const shape = value.shape.map((size, at) => (at === axes.get(name) ? Number(size) : 1))
     return g.op('Mul', [grid, g.constant({ dtype: 'float32', shape, data: kernel.units })])
   }
 
@@ -125,7 +125,11 @@ export function awareTrainable(
           const tensor = tensors.get(e.node.outputs[0] ?? '')
           if (tensor !== undefined) return e.result(FAKE_QUANTIZE, round(e.in(0), tensor))
           const [name = ''] = e.node.inputs
-          return [weightOf(g, name, kernels.get(name) as Kernel, e.in(0), context)]
+          const kernel = kernels.get(name)
+          // What is no weight to the importer stays as it is (a single number, say), and is rounded by what it is.
+          if (kernel === undefined)
+            return e.result(FAKE_QUANTIZE, [e.in(0), weightScale(g, e.in(0), axes.get(name) ?? 0, weightBits)])
+          return [weightOf(g, name, kernel, e.in(0), context)]
         },
         [NORMALIZATION]: (e) => normalizations.get(e.node.outputs[0] ?? '')?.emit(e, context, moved),
       },

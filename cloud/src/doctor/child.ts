@@ -17,7 +17,8 @@ async function answer(id: string | undefined): Promise<Answer> {
 
 /** Without the list of other providers, which the table shows, and without the engine's source lines. */
 function reasonOf(error: unknown): string {
-  const { reason } = codeOf(error) === 'PROVIDER_UNAVAILABLE' ? ((error as TidewayError).data as { reason?: string }) : {}
+  const { reason } =
+    codeOf(error) === 'PROVIDER_UNAVAILABLE' ? ((error as TidewayError).data as { reason?: string }) : {}
   const text = reason ?? (error instanceof Error ? error.message : String(error))
   return text.replace(/^\S*onnxruntime_src\S* .* was false\. /, '')
 }

@@ -12,7 +12,8 @@ import { trainOnTfjs } from './tfjs.js'
 
 /** For every engine. */
 const THREADS = 2
-const ROUNDS = 3
+/** As many runs as an engine of Python has, two in each of three ways: the machine's own noise is the largest difference. */
+const ROUNDS = 6
 
 const parts: Readonly<Record<string, Bench>> = {
   engines: (progress, args) => engines(progress, args),

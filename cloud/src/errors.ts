@@ -7,6 +7,12 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     (d) => `the version does not pass its gates: ${d.failures.join('; ')}`,
     'It was not registered; train longer, change the network, or change the gate.',
   ),
+  ANSWERS_NOT_FINITE: entry<{ issues: readonly string[] }>(
+    422,
+    (d) => `the model answers with numbers that are not finite: ${d.issues.join('; ')}`,
+    'A device could not compare its own with them. Train with a lower learning rate, check the rows for values far from ' +
+      'the others, or take another recipe where the quantized model alone does.',
+  ),
   DATA_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the data cannot be used: ${d.issues.join('; ')}`,

@@ -1,5 +1,5 @@
 import { type BlobRef, decodeTensors, type Recipe, type Session, type Tensors } from '@tideway/core'
-import { createQuantizer, GraphBuilder, writeModel } from '@tideway/onnx'
+import { createQuantizer, floats, GraphBuilder, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { describeWithGpu } from '@tideway/test/support/vulkan'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -129,6 +129,35 @@ describe('the tolerance of known answers', () => {
     const { stored, unable } = await answersOf({ scheme: 'int4-weights', minElements: 1 }, [broken])
     expect(unable).toEqual(['broken: no kernel for MatMulNBits'])
     expect(stored.toleranceCause?.engines).toEqual({ 'onnx-node': 0 })
+  })
+})
+
+describe('known answers that are not finite', () => {
+  it.each([
+    ['Log', 'NaN', 2],
+    ['Exp', 'Infinity', 1],
+  ])('are refused, naming output and row (%s)', async (operator, value, row) => {
+    const g = new GraphBuilder('beyond')
+    const x = g.input('x', 'float32', [null, FEATURES])
+    g.output('y', g.op(operator, [g.op('Mul', [x, g.constant(floats([FEATURES], new Float32Array(FEATURES).fill(100)))])]))
+    const onnx = writeModel(g.build())
+    const data = new Float32Array(ROWS * FEATURES).fill(1)
+    if (operator === 'Log') data[FEATURES] = -1
+    const session = await load(onnx)
+    const answering = {
+      variant: session,
+      onnx,
+      float: session,
+      part: { ...part, inputs: { ...part.inputs, data } },
+      engine: runtime.name,
+      others: [],
+      onUnable: () => {},
+    }
+    const artifacts = {} as Artifacts
+    await expect(storeKnownAnswers(artifacts, answering)).rejects.toMatchObject({
+      code: 'ANSWERS_NOT_FINITE',
+      data: { issues: [`output "y" is ${value} for row ${row}`] },
+    })
   })
 })
 

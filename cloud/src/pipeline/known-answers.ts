@@ -8,6 +8,7 @@ import {
   type Tensors,
   type Variant,
 } from '@tideway/core'
+import { cloudErrors } from '../errors.js'
 import type { Artifacts } from './artifacts.js'
 import type { OtherEngine } from './engines.js'
 import { rowsOf } from './evaluate.js'
@@ -45,6 +46,8 @@ export interface Answering {
  * itself made on these rows, since a sum next to a rounding boundary may land one step away on a processor that was not
  * tried and carry on through later layers. A wrong or damaged model exceeds it. An engine whose answers are not finite, or
  * further away than sums and quantization explain, counts as one that cannot run the variant.
+ *
+ * Throws `ANSWERS_NOT_FINITE` where the variant itself, or the float model, answers so: no tolerance holds then.
  */
 export async function storeKnownAnswers(artifacts: Artifacts, answering: Answering): Promise<KnownAnswers> {
   const { variant, float, part } = answering
@@ -53,6 +56,7 @@ export async function storeKnownAnswers(artifacts: Artifacts, answering: Answeri
   const outputs = await variant.run(inputs)
   const reference = variant === float ? outputs : await float.run(inputs)
   const name = variant.signature.outputs[0]!.name
+  refuseNotFinite(outputs, reference)
   const quantization = largestDifference(outputs[name]!, reference[name]!)
   const engines = await differences(answering, inputs, outputs, quantization)
   const causes = {
@@ -96,6 +100,21 @@ async function differences(
     }
   }
   return found
+}
+
+function refuseNotFinite(outputs: Tensors, reference: Tensors): void {
+  const issuesOf = (answers: Tensors, whose: string) =>
+    Object.entries(answers).flatMap(([name, tensor]) => {
+      if (tensor.dtype === 'string') return []
+      const width = Math.max(1, elementCount(tensor.shape.slice(1)))
+      for (let i = 0; i < tensor.data.length; i += 1)
+        if (!Number.isFinite(numberAt(tensor, i)))
+          return [`output "${name}"${whose} is ${numberAt(tensor, i)} for row ${Math.floor(i / width) + 1}`]
+      return []
+    })
+  const issues = issuesOf(outputs, '')
+  if (reference !== outputs) issues.push(...issuesOf(reference, ' of the float model'))
+  if (issues.length > 0) throw cloudErrors.ANSWERS_NOT_FINITE({ issues })
 }
 
 function largestDifference(a: Tensor, b: Tensor): number {

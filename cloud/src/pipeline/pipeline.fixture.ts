@@ -10,7 +10,7 @@ import {
 import { createInt8Quantizer } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxTrainer } from '@tideway/trainer-onnx'
-import { type PipelineResult, runPipeline } from './run.js'
+import { type PipelineResult, runPipeline, type Workshop } from './run.js'
 
 export interface Ran {
   readonly result: PipelineResult
@@ -23,11 +23,12 @@ export interface Ran {
 
 /**
  * Runs a pipeline with the real trainer, quantizer and runtime; what it makes is kept in memory, but for blobs that it
- * `refuses`.
+ * `refuses`. Parts of the workshop may be others.
  */
 export async function ranPipeline(
   pipeline: PipelineConfig,
   refuses: (bytes: Uint8Array) => boolean = () => false,
+  others: Partial<Workshop> = {},
 ): Promise<Ran> {
   const blobs = new Map<string, Uint8Array>()
   const keep = async (bytes: Uint8Array) => {
@@ -64,6 +65,7 @@ export async function ranPipeline(
       onProgress: () => {},
       onCheckpoint: async () => {},
       signal: new AbortController().signal,
+      ...others,
     },
   )
   return {

@@ -1,6 +1,7 @@
-import { type ColumnsConfig, decodeTensors, type PipelineConfig, type Profile } from '@tideway/core'
+import { type ColumnsConfig, decodeTensors, type PipelineConfig, type Profile, type Runtime, type Session } from '@tideway/core'
 import { graphOf, readModel } from '@tideway/onnx'
-import { describe, expect, it } from 'vitest'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { describe, expect, it, vi } from 'vitest'
 import type { QuantizationReport } from '../quantize/report.js'
 import { ranPipeline } from './pipeline.fixture.js'
 
@@ -136,6 +137,33 @@ describe('a pipeline', () => {
     expect(kinds(plain)).toContain('class')
     expect(kinds(smoothed)).toEqual(kinds(plain))
     expect(smoothed.result.evaluation['fp32']?.accuracy).toBeGreaterThan(0.9)
+  })
+
+  it.each([1, 2])('leaves no session open where file %d of two cannot be loaded', async (which) => {
+    const runtime = createOnnxNodeRuntime()
+    const open = new Set<Session>()
+    let [stage, loads] = ['', 0]
+    const watched: Runtime = {
+      ...runtime,
+      async load(bytes, options) {
+        if (stage === 'evaluating') loads += 1
+        if (loads === which) throw new Error('out of memory')
+        const session = await runtime.load(bytes, options)
+        const dispose = () => {
+          open.delete(own)
+          return session.dispose()
+        }
+        const own: Session = { signature: session.signature, run: (...feeds) => session.run(...feeds), dispose }
+        open.add(own)
+        return own
+      },
+    }
+    const spoiled = { ...pumpPipeline, epochs: 1 }
+    const onStage = (next: string) => void (stage = next)
+    await expect(ranPipeline(spoiled, undefined, { runtime: watched, onStage })).rejects.toThrow('out of memory')
+    // What a load that goes on gives comes later.
+    await new Promise(setImmediate)
+    await vi.waitFor(() => expect(open.size).toBe(0))
   })
 
   it('that passed its gates is published without a report where the report fails, and says so', async () => {

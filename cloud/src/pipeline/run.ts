@@ -9,6 +9,7 @@ import {
   type Quantizer,
   type Runtime,
   resolveLoss,
+  type Session,
   sha256Hex,
   type Trainer,
   type TrainProgress,
@@ -93,8 +94,10 @@ export async function runPipeline(
   if (options !== undefined) made.unshift(await quantize(trained.onnx, parts.validation, options, workshop))
 
   workshop.onStage('evaluating')
-  const sessions = await Promise.all(made.map(({ onnx }) => workshop.runtime.load(onnx)))
+  const sessions: Session[] = []
   try {
+    // One after the other, so that where one fails those before it are known.
+    for (const { onnx } of made) sessions.push(await workshop.runtime.load(onnx))
     const floatSession = sessions.at(-1)!
     const evaluations: Evaluation[] = []
     for (const session of sessions) evaluations.push(await evaluate(session, judgedBy(spec, parts.test)))

@@ -1,5 +1,19 @@
 import { codeOf } from '../errors/error.js'
 
+/** Why a provider cannot take a model, in words; a runtime, which knows the other providers, makes its error of it. */
+export class Unusable extends Error {
+  override readonly name = 'Unusable'
+
+  constructor(
+    message: string,
+    /** Whether the provider is here and lacks something for this model. */
+    readonly ofModel: boolean,
+    cause?: unknown,
+  ) {
+    super(message, { cause })
+  }
+}
+
 /** A step from a provider that could not take a model to one that is tried instead. */
 export interface Fallback {
   readonly from: string

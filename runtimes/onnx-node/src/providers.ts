@@ -1,4 +1,4 @@
-import { createOrtSession, errors, firstLine, type Session } from '@tideway/core'
+import { createOrtSession, errors, firstLine, PROBE, type Session, Unusable } from '@tideway/core'
 import type { InferenceSession } from 'onnxruntime-node'
 import { loadBinding, type OrtModule } from './binding.js'
 
@@ -18,20 +18,6 @@ function providerOf(name: string): Provider {
   return { names: [name.slice(0, -WITH_CPU.length), CPU], whole: false }
 }
 
-/** Why a provider cannot take a model, in words; whoever lists providers makes an error of it. */
-export class Unusable extends Error {
-  override readonly name = 'Unusable'
-
-  constructor(
-    message: string,
-    /** Whether the provider is here and lacks something for this model. */
-    readonly ofModel: boolean,
-    cause?: unknown,
-  ) {
-    super(message, { cause })
-  }
-}
-
 /**
  * Loads a model on one provider. Throws `Unusable` when the provider is not here or cannot take the model, `MODEL_INVALID`
  * when nothing could, and `RUNTIME_UNAVAILABLE`.
@@ -43,20 +29,24 @@ export async function loadOn(name: string, bytes: Uint8Array, intraOpThreads: nu
   if (!ort.listSupportedBackends().some((backend) => backend.name === main))
     throw new Unusable('this build of onnxruntime-node has none of that name', false)
   const native = await create(ort, bytes, provider, intraOpThreads).catch(async (cause: unknown) => {
-    if (name === CPU || !(await loads(ort, bytes, { names: [CPU], whole: false })))
-      throw errors.MODEL_INVALID({ reason: firstLine(cause) }, cause)
-    // What takes the model together with the CPU is there, and lacks operators.
-    const lacks = provider.whole && (await loads(ort, bytes, { names: [main, CPU], whole: false }))
-    throw lacks
-      ? new Unusable(
-          `it has no kernel for some operators of this model, which ${name}${WITH_CPU} runs on the CPU`,
-          true,
-          cause,
-        )
-      : new Unusable(firstLine(cause), false, cause)
+    throw await whyNot(ort, bytes, provider, cause)
   })
   // Shares each input's buffer with the library, which reads it during the run.
   return createOrtSession(native, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape))
+}
+
+/** Tells a provider that is not here from one that cannot take this model, and both from a model that nothing takes. */
+async function whyNot(ort: OrtModule, bytes: Uint8Array, { names, whole }: Provider, cause: unknown): Promise<Error> {
+  const [main = CPU] = names
+  const reason = firstLine(cause)
+  if (whole && (await loads(ort, bytes, { names: [main, CPU], whole: false }))) {
+    const help = `it has no kernel for some operators of this model, which ${main}${WITH_CPU} runs on the CPU`
+    return new Unusable(help, true, cause)
+  }
+  if (main === CPU || !(await loads(ort, bytes, { names: [CPU], whole: false })))
+    return errors.MODEL_INVALID({ reason }, cause)
+  // What takes the smallest of models is here, and this one is too much for it.
+  return new Unusable(reason, await loads(ort, PROBE, { names: [main], whole: true }), cause)
 }
 
 function create(

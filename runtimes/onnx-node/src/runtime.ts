@@ -7,8 +7,9 @@ import {
   type Runtime,
   type RuntimeFlags,
   type Session,
+  Unusable,
 } from '@tideway/core'
-import { CPU, loadOn, Unusable, usableProviders } from './providers.js'
+import { CPU, loadOn, usableProviders } from './providers.js'
 
 export interface OnnxNodeLoadOptions extends LoadOptions {
   /**

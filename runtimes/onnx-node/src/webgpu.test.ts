@@ -53,6 +53,12 @@ describeWithGpu('onnx-node on WebGPU', () => {
     expect(session.fallbacks[0]?.error).toMatchObject({ code: 'PROVIDER_UNAVAILABLE' })
     await session.dispose()
   })
+
+  it('stays in the list when it cannot take a model', async () => {
+    const runtime = create()
+    await expect(runtime.load(identityModel('float64'))).rejects.toMatchObject({ code: 'PROVIDER_UNAVAILABLE' })
+    expect(runtime.flags.providers).toContain('webgpu')
+  })
 })
 
 describe('a provider that is not here', () => {

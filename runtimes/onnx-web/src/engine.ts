@@ -1,8 +1,7 @@
-import { firstLine, errors as shared } from '@tideway/core'
+import { firstLine, PROBE, errors as shared } from '@tideway/core'
 import { engines } from '#engines'
 import type { Build, OrtModule } from './engines/engines.js'
 import { errors } from './errors.js'
-import { PROBE } from './probe.js'
 
 type Engine = Readonly<Awaited<ReturnType<typeof start>>>
 

@@ -1,4 +1,4 @@
-import { codeOf, createOrtSession, firstLine, type Session, errors as shared } from '@tideway/core'
+import { codeOf, createOrtSession, firstLine, type Session, errors as shared, Unusable } from '@tideway/core'
 import type { InferenceSession } from 'onnxruntime-web'
 import { engines } from '#engines'
 import { type EngineOptions, openEngine } from './engine.js'
@@ -30,20 +30,6 @@ export function listedProviders(): string[] {
 export interface Loaded {
   readonly session: Session
   readonly threads: number
-}
-
-/** Why a provider cannot take a model, in words; whoever lists providers makes an error of it. */
-export class Unusable extends Error {
-  override readonly name = 'Unusable'
-
-  constructor(
-    message: string,
-    /** Whether the provider is here and lacks something for this model. */
-    readonly ofModel: boolean,
-    cause?: unknown,
-  ) {
-    super(message, { cause })
-  }
 }
 
 /**

@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { createHost, type Fallback, tokens } from '@tideway/core'
+import { createHost, type Fallback, PROBE, tokens } from '@tideway/core'
 import { makeNode, readModel, signatureOf } from '@tideway/onnx'
 import { runtimeContract } from '@tideway/test/contract/runtime'
 import {
@@ -16,7 +16,6 @@ import {
 } from '@tideway/test/support/onnx-models'
 import { describe, expect, it } from 'vitest'
 import { onnxWebRuntime } from './plugin.js'
-import { PROBE } from './probe.js'
 import { createOnnxWebRuntime } from './runtime.js'
 
 runtimeContract('onnx-web in Node', { create: createOnnxWebRuntime, ...affine() })

@@ -7,9 +7,10 @@ import {
   type RuntimeFlags,
   type Session,
   errors as shared,
+  Unusable,
 } from '@tideway/core'
 import { type FetchModelOptions, fetchModel, type ModelSource } from './fetch/fetch-model.js'
-import { type Loaded, listedProviders, loadOn, Unusable } from './providers.js'
+import { type Loaded, listedProviders, loadOn } from './providers.js'
 
 export interface OnnxWebLoadOptions extends LoadOptions, FetchModelOptions {
   /**

@@ -20,8 +20,8 @@ describe('tideway doctor', () => {
     expect(found('onnx-web-wasm')).toMatchObject({ state: 'works', measured: { loadMs: expect.any(Number) } })
     for (const { state, reason, get } of engines) {
       if (state === 'works') continue
-      expect(reason).not.toBe('')
-      expect(get).not.toBe('')
+      expect(reason).toMatch(/\S/)
+      expect(get).toMatch(/\S/)
     }
     const elsewhere = process.platform === 'darwin' ? 'onnx-node-dml' : 'onnx-node-coreml'
     expect(found(elsewhere)).toMatchObject({ state: 'fails', reason: expect.stringContaining('none of that name') })

@@ -1,4 +1,4 @@
-import { fork } from 'node:child_process'
+import { ask } from '../process/ask.js'
 import type { Answer } from './child.js'
 import { versionOf } from './packages.js'
 import { PROBES, type Probe } from './probes.js'
@@ -25,12 +25,14 @@ export interface Finding extends Pick<Probe, 'id' | 'engine' | 'provider' | 'tra
  * Tries one engine, in a process of its own: a driver that crashes takes that process with it and no more, and what it
  * writes is not seen.
  */
-export async function examine(probe: Probe, mostMs = MOST_MS): Promise<Finding> {
+export async function examine(probe: Probe, { file = CHILD, mostMs = MOST_MS } = {}): Promise<Finding> {
   const { id, engine, provider, trains, get } = probe
   const said = { id, engine, provider, trains }
   const version = versionOf(probe.package, probe.by)
   if (version === undefined) return { ...said, state: 'missing', reason: `${probe.package} is not installed`, get }
-  const answer = await inChild(id, mostMs)
+  const answer = await ask<Answer>({ file, args: [id], mostMs }).catch(
+    (error: Error): Answer => ({ error: error.message }),
+  )
   return 'measured' in answer
     ? { ...said, state: 'works', version, measured: answer.measured }
     : { ...said, state: 'fails', version, reason: answer.error, get }
@@ -44,21 +46,4 @@ export async function examineAll(onStart: (probe: Probe) => void): Promise<reado
     findings.push(await examine(probe))
   }
   return findings
-}
-
-function inChild(id: string, mostMs: number): Promise<Answer> {
-  // The parent's flags (of a test runner, say) are not the child's.
-  const child = fork(CHILD, [id], { execArgv: [], stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
-  return new Promise((resolve) => {
-    const late = setTimeout(() => {
-      child.kill('SIGKILL')
-      resolve({ error: `it took more than ${mostMs / 1000} s` })
-    }, mostMs)
-    child.once('message', (message) => resolve(message as Answer))
-    child.once('error', (error) => resolve({ error: error.message }))
-    child.once('exit', (code, signal) => {
-      clearTimeout(late)
-      resolve({ error: `its process ended with ${signal ?? code} and no answer` })
-    })
-  })
 }

@@ -1,6 +1,6 @@
-import { fork } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import type { Tensors } from '@tideway/core'
+import { ask } from '../process/ask.js'
 import type { OtherEngine } from './engines.js'
 import type { WebGpuAnswer, WebGpuTask } from './webgpu-child.js'
 
@@ -21,26 +21,8 @@ export function webgpuEngine({ mostMs = MOST_MS, software = false } = {}): Other
   return { name: 'onnx-webgpu', run: (model, inputs) => inChild({ model, inputs }, mostMs) }
 }
 
-function inChild(task: WebGpuTask, mostMs: number): Promise<Tensors> {
-  // The parent's flags (of a test runner, say) are not the child's. Typed arrays travel as they are.
-  const child = fork(CHILD, { execArgv: [], serialization: 'advanced', stdio: ['ignore', 'ignore', 'ignore', 'ipc'] })
-  return new Promise<Tensors>((resolve, reject) => {
-    const late = setTimeout(() => {
-      child.kill('SIGKILL')
-      reject(new Error(`it took more than ${mostMs / 1000} s`))
-    }, mostMs)
-    child.once('error', reject)
-    child.once('exit', (code, signal) => {
-      clearTimeout(late)
-      reject(new Error(`its process ended with ${signal ?? code} and no answer`))
-    })
-    child.once('message', (message) => {
-      const answer = message as WebGpuAnswer
-      if ('outputs' in answer) resolve(answer.outputs)
-      else reject(new Error(answer.noAdapter ? `there is no adapter: ${answer.error}` : answer.error))
-    })
-    child.send(task, (error) => {
-      if (error) reject(error)
-    })
-  })
+async function inChild(message: WebGpuTask, mostMs: number): Promise<Tensors> {
+  const answer = await ask<WebGpuAnswer>({ file: CHILD, message, mostMs })
+  if ('outputs' in answer) return answer.outputs
+  throw new Error(answer.noAdapter ? `there is no adapter: ${answer.error}` : answer.error)
 }

@@ -279,6 +279,15 @@ describe('tideway quantize', () => {
     expect(await accuracyOf(trained.output)).toBeCloseTo(trained.judged!.small, 12)
   }, 180_000)
 
+  it('weighs channels by the float model’s answers where rows have no labels', async () => {
+    const bare = await npz('bare-taylor.npz', 0, 300, false)
+    const rows = ['--calibrate', bare, '--recipe', 'int8-static', '--prune', '0.25', '--importance', 'taylor']
+    const output = join(folder, 'weighed.onnx')
+    const answer = await tidewayJson<Answer>(['quantize', model, ...rows, '--output', output])
+    expect(answer.judged).toMatchObject({ measure: 'agreement', rows: 150 })
+    expect(answer.pruned!.layers.reduce((sum, { from, to }) => sum + from - to, 0)).toBe(6)
+  })
+
   it('trains with the rounding where it is told to, on the float model’s answers where rows have no labels', async () => {
     const bare = await npz('bare-train.npz', 0, 600, false)
     const rows = ['--calibrate', calibrate, '--data', judge, '--train', bare, '--epochs', '1']

@@ -30,12 +30,8 @@ const BATCH_ROWS = 64
  */
 export async function retrain(onnx: Uint8Array, order: RetrainOrder): Promise<TrainedModel> {
   const { rows, epochs, learningRate, seed, teacher, aware } = order
-  const [input, ...others] = Object.values(rows.inputs)
-  if (input === undefined || others.length > 0)
-    throw cloudErrors.DATA_INVALID({ issues: ['--train: a model of several inputs cannot be trained further'] })
-  const { lastActivation } = importTrainable(onnx)
-  const { loss, targets } =
-    rows.targets === undefined ? await taught(order, lastActivation) : labelled(rows.targets, lastActivation)
+  const input = onlyInput(rows)
+  const { loss, targets } = await taskOf(rows, teacher, order.runtime)
   const rate = { type: 'cosine', maximum: learningRate } as const
   return createOnnxTrainer().fit(
     {
@@ -52,27 +48,40 @@ export async function retrain(onnx: Uint8Array, order: RetrainOrder): Promise<Tr
   )
 }
 
-interface Task {
+/** What a model is trained for. */
+export interface Task {
   readonly loss: LossConfig
   readonly targets: TrainData['targets']
 }
 
-function labelled(targets: Tensor, lastActivation: string): Task {
+/** The loss that fits a model's end, against labels, or against its own answers where there are none. */
+export async function taskOf({ inputs, targets }: Rows, model: Uint8Array, runtime: Runtime): Promise<Task> {
+  const { lastActivation } = importTrainable(model)
+  if (targets !== undefined) return against(targets, lastActivation)
+  const session = await runtime.load(model)
+  try {
+    const [answer] = await answersOf(session, inputs)
+    const [count, width, data] = [rowCount(inputs), answer?.width ?? 0, answer?.data ?? new Float64Array(0)]
+    if (lastActivation !== 'softmax')
+      return against({ dtype: 'float32', shape: [count, width], data: Float32Array.from(data) }, lastActivation)
+    const classes = Int32Array.from({ length: count }, (_, row) => argmax(data, row * width, width))
+    return against({ dtype: 'int32', shape: [count], data: classes }, lastActivation)
+  } finally {
+    await session.dispose()
+  }
+}
+
+function against(targets: Tensor, lastActivation: string): Task {
   if (targets.dtype === 'int32') return { loss: 'softmaxCrossEntropy', targets }
   return { loss: lastActivation === 'sigmoid' ? 'sigmoidCrossEntropy' : 'meanSquaredError', targets }
 }
 
-/** Without labels the teacher's own answers are what is wanted. */
-async function taught({ teacher, runtime, rows }: RetrainOrder, lastActivation: string): Promise<Task> {
-  const session = await runtime.load(teacher)
-  try {
-    const [answer] = await answersOf(session, rows.inputs)
-    const [count, width, data] = [rowCount(rows.inputs), answer?.width ?? 0, answer?.data ?? new Float64Array(0)]
-    if (lastActivation !== 'softmax')
-      return labelled({ dtype: 'float32', shape: [count, width], data: Float32Array.from(data) }, lastActivation)
-    const classes = Int32Array.from({ length: count }, (_, row) => argmax(data, row * width, width))
-    return labelled({ dtype: 'int32', shape: [count], data: classes }, lastActivation)
-  } finally {
-    await session.dispose()
-  }
+/** A model's only input. Throws `DATA_INVALID` where it has several. */
+export function onlyInput({ inputs }: Rows): Tensor {
+  const [input, ...others] = Object.values(inputs)
+  if (input === undefined || others.length > 0)
+    throw cloudErrors.DATA_INVALID({
+      issues: ['a model of several inputs cannot be trained, nor its channels weighed'],
+    })
+  return input
 }

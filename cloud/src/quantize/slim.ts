@@ -1,7 +1,7 @@
-import type { Runtime, TrainData } from '@tideway/core'
+import type { Runtime } from '@tideway/core'
 import { type Pruned, pruneModel } from '@tideway/onnx'
-import { importTrainable, weightImportance } from '@tideway/trainer-onnx'
-import { type Lessons, retrain } from './retrain.js'
+import { weightImportance } from '@tideway/trainer-onnx'
+import { type Lessons, onlyInput, retrain, taskOf } from './retrain.js'
 import type { Rows } from './rows.js'
 
 /** `norm`: mean magnitude of a channel's weights, within its layer; `taylor`: what the loss would lose without it. */
@@ -13,7 +13,7 @@ export interface SlimOrder {
   /** The share of channels to remove. */
   readonly share: number
   readonly importance: Importance
-  /** Labelled rows that `taylor` measures with. */
+  /** Rows that `taylor` measures with: by their labels, or by the model's own answers. */
   readonly rows: Rows
   /** Trains what is left; without it nothing is trained. */
   readonly lessons?: Lessons | undefined
@@ -32,7 +32,7 @@ export interface Slim extends Pick<Pruned, 'layers' | 'parameters' | 'kept'> {
  */
 export async function slimmed(order: SlimOrder): Promise<Slim> {
   const { float, share, importance, lessons, runtime } = order
-  const by = importance === 'norm' ? 'l1' : { importance: await taylor(float, lessons?.rows ?? order.rows) }
+  const by = importance === 'norm' ? 'l1' : { importance: await taylor(float, lessons?.rows ?? order.rows, runtime) }
   const { onnx: pruned, ...facts } = pruneModel(float, { ratio: share, by })
   const onnx = lessons === undefined ? pruned : (await retrain(pruned, { ...lessons, teacher: float, runtime })).onnx
   const removed = `${percent(share)} of channels removed by ${importance === 'norm' ? 'the norm of their weights' : 'what the loss would lose'}`
@@ -45,14 +45,8 @@ export async function slimmed(order: SlimOrder): Promise<Slim> {
 
 const percent = (share: number): string => `${Math.round(1000 * share) / 10}%`
 
-async function taylor(float: Uint8Array, { inputs, targets }: Rows): Promise<Record<string, Float32Array>> {
-  const [input] = Object.values(inputs)
-  const { lastActivation } = importTrainable(float)
-  const loss =
-    targets?.dtype === 'int32'
-      ? 'softmaxCrossEntropy'
-      : lastActivation === 'sigmoid'
-        ? 'sigmoidCrossEntropy'
-        : 'meanSquaredError'
-  return weightImportance(float, { inputs: input, targets } as TrainData, { loss })
+async function taylor(float: Uint8Array, rows: Rows, runtime: Runtime): Promise<Record<string, Float32Array>> {
+  const inputs = onlyInput(rows)
+  const { loss, targets } = await taskOf(rows, float, runtime)
+  return weightImportance(float, { inputs, targets }, { loss })
 }

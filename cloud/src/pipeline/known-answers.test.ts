@@ -139,7 +139,10 @@ describe('known answers that are not finite', () => {
   ])('are refused, naming output and row (%s)', async (operator, value, row) => {
     const g = new GraphBuilder('beyond')
     const x = g.input('x', 'float32', [null, FEATURES])
-    g.output('y', g.op(operator, [g.op('Mul', [x, g.constant(floats([FEATURES], new Float32Array(FEATURES).fill(100)))])]))
+    g.output(
+      'y',
+      g.op(operator, [g.op('Mul', [x, g.constant(floats('float32', Array(FEATURES).fill(100), [FEATURES]))])]),
+    )
     const onnx = writeModel(g.build())
     const data = new Float32Array(ROWS * FEATURES).fill(1)
     if (operator === 'Log') data[FEATURES] = -1

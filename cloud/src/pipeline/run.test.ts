@@ -1,4 +1,11 @@
-import { type ColumnsConfig, decodeTensors, type PipelineConfig, type Profile, type Runtime, type Session } from '@tideway/core'
+import {
+  type ColumnsConfig,
+  decodeTensors,
+  type PipelineConfig,
+  type Profile,
+  type Runtime,
+  type Session,
+} from '@tideway/core'
 import { graphOf, readModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { describe, expect, it, vi } from 'vitest'

@@ -75,7 +75,7 @@ async function run(network: Network, size: number | undefined, width: number) {
   return {
     // -0 is 0 here.
     out: all.map((_, at) => ((results[`out${at}`] as Tensor).data as Float32Array).map((value) => value + 0)),
-    operators: model.graph?.node.map(({ domain, opType }) => `${domain}.${opType}`) ?? [],
+    operators: model.graph?.node.map(({ domain = '', opType }) => `${domain}.${opType}`) ?? [],
   }
 }
 
@@ -100,7 +100,22 @@ const network: fc.Arbitrary<Network> = fc
   })
   .filter(({ kernel, gap, pad }) => kernel.every((size, axis) => size + (gap[axis] ?? 0) >= 1 && size > pad))
 
-// Where the machine has no blocks there is nothing to compare.
+/** What a small classifier of images is made of. */
+const classifier: Network = {
+  batch: 2,
+  channels: 1,
+  kernel: [2, 2],
+  gap: [0, 0],
+  pad: 0,
+  counts: [4, 4],
+  rest: 0,
+  relu: 'behind',
+  isLast: true,
+  outputs: 2,
+  blocks: [1, 2],
+}
+
+// Where the machine has no blocks there is nothing to compare: the last test of this file holds there as well.
 if (block !== undefined)
   describe('images that stay in blocks of channels', () => {
     it('give what the standard operators give, forwards and backwards, with ties, gaps and overlaps', async () => {
@@ -114,20 +129,7 @@ if (block !== undefined)
     })
 
     it('are pooled there, and nothing is reordered between two convolutions', async () => {
-      const item: Network = {
-        batch: 2,
-        channels: 1,
-        kernel: [2, 2],
-        gap: [0, 0],
-        pad: 0,
-        counts: [4, 4],
-        rest: 0,
-        relu: 'behind',
-        isLast: true,
-        outputs: 2,
-        blocks: [1, 2],
-      }
-      const { operators } = await run(item, block, block)
+      const { operators } = await run(classifier, block, block)
       expect(operators).toContain('com.microsoft.nchwc.MaxPool')
       expect(operators).not.toContain('.MaxUnpool')
       const own = operators.filter((name) => name.startsWith('com.microsoft.nchwc.'))
@@ -136,3 +138,9 @@ if (block !== undefined)
       expect(forward).not.toContain('com.microsoft.nchwc.ReorderInput')
     })
   })
+
+it('a graph that is not told of blocks has ONNX operators alone', async () => {
+  const { operators } = await run(classifier, undefined, 8)
+  expect(operators).toContain('.MaxUnpool')
+  expect(operators.filter((name) => !name.startsWith('.'))).toEqual([])
+})

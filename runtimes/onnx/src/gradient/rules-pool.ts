@@ -21,8 +21,8 @@ function isApart({ kernel, strides, dilations }: Window, sizes: readonly number[
  * The first of the largest in a window takes its gradient: PyTorch's and TensorFlow's convention, and that of ONNX's
  * Indices. Where windows lie apart, MaxUnpool puts each gradient to its index: a third of the time of masks, also where
  * the indices are computed for it (they are the node's second output where it has one). Else each place of the kernel
- * takes what the places before it left; so, too, where images lie in blocks of channels and windows tile them, which is
- * twice as fast again. MaxUnpool is for float32 in ONNX Runtime.
+ * takes what the places before it left; so, too, where images lie in blocks of channels and windows tile them, which
+ * takes two thirds of that. MaxUnpool is for float32 in ONNX Runtime.
  */
 const maxPool = one((c) => {
   const window = poolWindow(c)

@@ -4,7 +4,7 @@ import { errors } from '../errors.js'
 import { graphOf, opsetOf } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { signatureOf } from '../format/signature.js'
-import type { Model, Node } from '../generated/onnx_pb.js'
+import type { Model } from '../generated/onnx_pb.js'
 import { checkCalibration } from './calibrate.js'
 import { quantizedNodes } from './graph/refuse.js'
 import { missingIn } from './missing.js'
@@ -66,7 +66,7 @@ export function createInt8Quantizer(options: Int8Options = {}): Int8Quantizer {
         if (stored.length === 0) throw nothing({ kept })
         return { precision: 'int8', ...inFileAlone(whole, { stored, kept }) }
       }
-      refuseNothing(planOf(viewOf(graph), new Map(resolved.keep.map((label) => [label, 'it was asked to stay']))))
+      refuseNothing(planOf(viewOf(graph), asked(resolved.keep)))
       checkCalibration(signature, calibration, missingIn(viewOf(graph)))
       const source = { model: whole, signature, rows: calibration, runtime, options: resolved }
       const made = await withinGate(source)
@@ -97,14 +97,14 @@ interface WeightsAlone {
 /** Weights that may be integers in the file alone, and why the other nodes have none. */
 function weightsAlone({ graph }: Whole, keep: readonly string[]): WeightsAlone {
   const view = viewOf(graph)
-  const asked = (node: Node): boolean => keep.includes(labelOf(node))
-  const stored = graph.node.flatMap((node) => (asked(node) ? [] : (storedWeights(node, view) ?? [])))
+  const float = asked(keep)
+  const stored = graph.node.flatMap((node) => (float.has(labelOf(node)) ? [] : (storedWeights(node, view) ?? [])))
   const inside = new Set(stored.map(({ node }) => node))
   const kept = graph.node
     .filter((node) => !inside.has(node))
     .map((node) => ({
       node: labelOf(node),
-      reason: asked(node) ? 'it was asked to stay' : 'it has no constant float32 weights, or hardly any',
+      reason: float.get(labelOf(node)) ?? 'it has no constant float32 weights, or hardly any',
     }))
   return { stored, kept }
 }
@@ -126,7 +126,7 @@ interface Made extends Attempt {
  */
 async function withinGate(source: Source): Promise<Made> {
   const { gate, form, keep } = source.options
-  const float = new Map(keep.map((label) => [label, 'it was asked to stay']))
+  const float = asked(keep)
   for (;;) {
     const made = await finite(source, float)
     const onnx = writeQuantized(made.model, made.quantities, form === 'operators' ? 'operators' : 'qdq')
@@ -151,6 +151,10 @@ async function finite(source: Source, float: Map<string, string>): Promise<Attem
     refuseNothing(planOf(viewOf(source.model.graph), float))
   }
 }
+
+/** Layers in float, by label, with the reason. */
+const asked = (keep: readonly string[]): Map<string, string> =>
+  new Map(keep.map((label) => [label, 'it was asked to stay']))
 
 /** Throws for a model that is quantized already, or of too old an operator set. */
 export function refuseUnfit(model: Model): void {

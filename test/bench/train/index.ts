@@ -12,8 +12,8 @@ import { trainOnTfjs } from './tfjs.js'
 
 /** For every engine. */
 const THREADS = 2
-/** As many runs as an engine of Python has, two in each of three ways: the machine's own noise is the largest difference. */
-const ROUNDS = 6
+/** Runs of every engine in each of its ways; only tfjs on its cpu backend, which takes minutes, has one. */
+const ROUNDS = 3
 
 const parts: Readonly<Record<string, Bench>> = {
   engines: (progress, args) => engines(progress, args),
@@ -111,12 +111,12 @@ function contendersOf(
     .flatMap(([engine, peer]) =>
       peer.variants.map((variant): [string, Contender] => [
         engine,
-        { rounds: 2, run: () => trainOnPeer(peer, variant, folder, THREADS) },
+        { rounds: ROUNDS, run: () => trainOnPeer(peer, variant, folder, THREADS) },
       ]),
     )
   const tfjs = (backend: 'wasm' | 'cpu'): [string, Contender] => [
     `tfjs-${backend}`,
-    { rounds: backend === 'wasm' ? 2 : 1, run: () => trainOnTfjs(backend, tfjsPlan(job, data)) },
+    { rounds: backend === 'wasm' ? ROUNDS : 1, run: () => trainOnTfjs(backend, tfjsPlan(job, data)) },
   ]
   return [
     ['onnx', { rounds: ROUNDS, run: () => trainOnOnnx(job, data, THREADS) }],

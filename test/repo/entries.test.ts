@@ -69,7 +69,9 @@ describe('the packages', () => {
     const allowed = (folder: string) => {
       if (folder === 'core') return []
       if (folder.startsWith('cloud')) return undefined
-      return folder === 'plugins/trainer-onnx' ? ['@tideway/core', '@tideway/onnx'] : ['@tideway/core']
+      const trains = folder.startsWith('plugins/trainer-')
+      if (folder === 'runtimes/training') return ['@tideway/core', '@tideway/onnx']
+      return trains ? ['@tideway/core', '@tideway/onnx', '@tideway/training'] : ['@tideway/core']
     }
     for (const folder of folders) {
       const limit = allowed(folder)

@@ -9,7 +9,7 @@ import { onnxErrorEntries as onnx } from '@tideway/onnx'
 import { onnxWebErrorEntries as web } from '@tideway/runtime-onnx-web'
 import { entries as server } from '@tideway/server-http'
 import { entries as store } from '@tideway/store-postgres'
-import { trainerOnnxErrorEntries as trainer } from '@tideway/trainer-onnx'
+import { trainingErrorEntries as trainer } from '@tideway/training'
 import { entries as mqtt } from '@tideway/transport-mqtt'
 import { entries as nats } from '@tideway/transport-nats'
 
@@ -23,7 +23,7 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/core': core,
   '@tideway/onnx': onnx,
   '@tideway/runtime-onnx-web': web,
-  '@tideway/trainer-onnx': trainer,
+  '@tideway/training': trainer,
   '@tideway/data-files': files,
   '@tideway/store-postgres': store,
   '@tideway/transport-nats': nats,

@@ -7,9 +7,9 @@ import { promisify } from 'node:util'
 import { codeOf, type Tensor } from '@tideway/core'
 import { findInitializer, graphOf, importModel, readModel, readModelFile } from '@tideway/onnx'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { inferenceModel } from '../../plugins/trainer-onnx/src/graphs/inference.js'
-import { importTrainable } from '../../plugins/trainer-onnx/src/imported/index.js'
-import { descend, initialWeights, predict, seeded } from '../../plugins/trainer-onnx/src/imported/train.fixture.js'
+import { inferenceModel } from '../../runtimes/training/src/graphs/inference.js'
+import { importTrainable } from '../../runtimes/training/src/imported/index.js'
+import { descend, initialWeights, predict, seeded } from '../../runtimes/training/src/imported/train.fixture.js'
 
 /** Sums of convolutions in another order than PyTorch's or TensorFlow's. */
 const TOLERANCE = 1e-4

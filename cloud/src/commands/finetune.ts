@@ -9,7 +9,7 @@ import {
   type Scheme,
 } from '@tideway/core'
 import { importModel } from '@tideway/onnx'
-import { type FineTuneOptions, importTrainable } from '@tideway/trainer-onnx'
+import { type FineTuneOptions, importTrainable } from '@tideway/training'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { modelBytes } from '../config/model-file.js'
 import { cloudErrors } from '../errors.js'

@@ -1,5 +1,6 @@
 import type { LossConfig, QuantizationAware, Runtime, Tensor, TrainData, TrainedModel } from '@tideway/core'
-import { createOnnxTrainer, importTrainable } from '@tideway/trainer-onnx'
+import { createOnnxTrainer } from '@tideway/trainer-onnx'
+import { importTrainable } from '@tideway/training'
 import { cloudErrors } from '../errors.js'
 import { argmax } from '../pipeline/evaluate.js'
 import { answersOf, rowCount } from './batches.js'

@@ -1,8 +1,6 @@
 import type { TrainData } from '@tideway/core'
+import { elements, FEED, type Feeder } from '@tideway/training'
 import { Tensor } from 'onnxruntime-node'
-import type { Feeder } from './batches/feeder.js'
-import { FEED } from './graphs/names.js'
-import { elements } from './layout.js'
 
 type Numbers = Float32Array | Uint8Array | Int32Array
 type Feeds = Readonly<Record<string, Tensor>>

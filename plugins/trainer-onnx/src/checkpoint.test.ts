@@ -1,8 +1,7 @@
 import { graphOf, readModel } from '@tideway/onnx'
 import { cornersData, cornersJob } from '@tideway/test/contract/trainer'
+import { decodeCheckpoint, trainableOf } from '@tideway/training'
 import { describe, expect, it } from 'vitest'
-import { decodeCheckpoint } from './checkpoint.js'
-import { trainableOf } from './layers/index.js'
 import { createOnnxTrainer } from './trainer.js'
 
 describe('the checkpoint of an epoch', () => {

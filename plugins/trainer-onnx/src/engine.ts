@@ -1,17 +1,33 @@
+import { createRequire } from 'node:module'
 import type { TrainData } from '@tideway/core'
 import { roundName, unroll, writeModel } from '@tideway/onnx'
+import {
+  CORRECT,
+  type EngineOrder,
+  elements,
+  estimationGraph,
+  evaluationGraph,
+  FEED,
+  type Feeder,
+  factorOf,
+  fillMask,
+  LOSS,
+  type Mask,
+  nextOf,
+  type RowsType,
+  release,
+  SCALE,
+  type StepOrder,
+  type StepPart,
+  type TrainEngine,
+  type TrainedBatch,
+  type TrainingStep,
+  trainingGraph,
+} from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { Batch, rowsOf, someRows } from './batch.js'
-import type { Feeder } from './batches/feeder.js'
-import type { Mask } from './graphs/context.js'
-import { estimationGraph, evaluationGraph } from './graphs/inference.js'
-import { CORRECT, FEED, factorOf, LOSS, nextOf, type RowsType, SCALE } from './graphs/names.js'
-import { type StepOrder, type StepPart, type TrainingStep, trainingGraph } from './graphs/training.js'
-import { elements } from './layout.js'
-import { fillMask } from './masks.js'
-import { release } from './release.js'
 import { pieceOf, Updater, type UpdateStep } from './updater.js'
-import type { Weights } from './weights.js'
+import { Weights } from './weights.js'
 
 /** Rows evaluated at once. */
 const EVALUATION_ROWS = 1024
@@ -43,24 +59,11 @@ interface Stepper {
   readonly factored: ReadonlySet<string>
 }
 
-export interface EngineOptions extends Omit<StepOrder, 'frozen' | 'softTargets'> {
-  readonly batchSize: number
-  readonly seed: number
-  /** Makes the batches, so many to a run as `stepsARun` says. */
-  readonly feeder: (stepsARun: number) => Feeder
-  readonly weights: Weights
+export interface EngineOptions extends EngineOrder, Pick<StepOrder, 'block' | 'teacher'> {
   /** Threads inside one operator, by the multiplications of a step. */
   readonly threads: (multiplications: number) => number
   /** Elements of a parameter to update at once, behind the training graph; left out: as the network's size says. */
   readonly piece?: number
-}
-
-/** A batch that was trained on. */
-export interface TrainedBatch {
-  readonly loss: number
-  readonly rows: number
-  /** The step that it is of. */
-  readonly step: number
 }
 
 /** So many steps of a small network are one run: what a run costs beyond its steps is paid once for all of them. */
@@ -72,7 +75,7 @@ const SMALL_STEP = 100e6
 export const isSmall = (multiplications: number): boolean => multiplications < SMALL_STEP
 
 /** Runs training steps and evaluations on ONNX Runtime; parameters stay in it for the steps of one run. */
-export class Engine {
+export class Engine implements TrainEngine {
   private readonly sessions: InferenceSession[] = []
   private readonly steppers = new Map<string, Stepper>()
   private evaluation: InferenceSession | undefined
@@ -81,10 +84,14 @@ export class Engine {
   private readonly updater: Updater | undefined
   private readonly feeder: Feeder
   /** Threads inside one operator. */
-  readonly threads: number
+  private readonly threads: number
+  readonly weights: Weights
+  readonly environment: TrainEngine['environment']
 
   constructor(private readonly options: EngineOptions) {
-    const { optimizer, batchSize, layout, weights } = options
+    const { optimizer, batchSize, layout, network, initial } = options
+    this.weights = new Weights(network, layout, optimizer, initial)
+    const { weights } = this
     const piece = options.piece ?? pieceOf(layout)
     if (piece !== undefined)
       this.updater = new Updater({ layout, optimizer, weights, piece, session: (model) => this.session(model, true) })
@@ -93,6 +100,7 @@ export class Engine {
     const together = isSmall(multiplications) && optimizer.accumulate === 1 && this.updater === undefined
     this.feeder = options.feeder(together ? STEPS_A_RUN : 1)
     this.threads = options.threads(multiplications)
+    this.environment = environmentOf(this.threads, options.block)
   }
 
   /** Steps of an epoch. */
@@ -102,7 +110,8 @@ export class Engine {
 
   /** One epoch, counted from 0, its steps from `first` on; `rate` is the learning rate of a step. */
   async *epoch(epoch: number, first: number, rate: (step: number) => number): AsyncGenerator<TrainedBatch> {
-    const { weights, seed, optimizer } = this.options
+    const { seed, optimizer } = this.options
+    const { weights } = this
     let step = first
     let batches = 0
     for await (const { rows, steps, fill } of this.feeder.epoch(epoch)) {
@@ -196,7 +205,7 @@ export class Engine {
   async dispose(): Promise<void> {
     await this.feeder.close()
     for (const session of this.sessions.splice(0)) await session.release()
-    this.options.weights.dropGradients()
+    this.weights.dropGradients()
   }
 
   /** Runs a graph and makes current what it changed; returns what an update needs beside the gradients. */
@@ -208,7 +217,7 @@ export class Engine {
     changed,
     factored,
   }: Stepper): Promise<Pick<UpdateStep, 'scale' | 'factors'>> {
-    const { weights } = this.options
+    const { weights } = this
     const gradients = this.updater === undefined ? {} : weights.gradients(factored)
     const scale = session.outputNames.includes(SCALE) ? new Tensor('float32', new Float32Array(1), []) : undefined
     const written: Feeds = { ...losses, ...weights.written(changed), ...gradients, ...(scale && { [SCALE]: scale }) }
@@ -229,8 +238,7 @@ export class Engine {
   }
 
   private graph(part: StepPart, softTargets: boolean): TrainingStep {
-    const { weights } = this.options
-    return trainingGraph({ ...this.options, softTargets, frozen: (name) => weights.frozenValues(name) }, part)
+    return trainingGraph({ ...this.options, softTargets, frozen: (name) => this.weights.frozenValues(name) }, part)
   }
 
   private async stepper({ rows, before, last }: StepPart, steps: number): Promise<Stepper> {
@@ -246,7 +254,7 @@ export class Engine {
     )
     const names = new Set(session.inputNames)
     // Those for the updater stay in one place.
-    const gradients = new Set(apart ? Object.keys(this.options.weights.gradients(factored)) : [])
+    const gradients = new Set(apart ? Object.keys(this.weights.gradients(factored)) : [])
     const rounds = Array.from(
       { length: steps },
       (): Round => ({
@@ -316,4 +324,18 @@ function merged(rounds: readonly Round[], tensorsOf: (round: Round) => Feeds): F
       ]),
     ),
   )
+}
+
+/** What bit-identity depends on. */
+function environmentOf(threads: number, block: number | undefined): Record<string, string | number> {
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }
+  return {
+    engine: 'onnxruntime-node',
+    version,
+    provider: 'cpu',
+    threads,
+    platform: `${process.platform}-${process.arch}`,
+    // Convolutions on blocks of channels sum in another order.
+    ...(block !== undefined && { channelBlock: block }),
+  }
 }

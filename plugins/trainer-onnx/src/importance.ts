@@ -1,13 +1,8 @@
 import type { LossConfig, TrainData } from '@tideway/core'
 import { differentiate, GraphBuilder, importModel, type Value, weightsOf, writeModel } from '@tideway/onnx'
+import { addLoss, checkData, type RowsType, rowsInput, safe, type Trainable, trainableIn } from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { rowsOf } from './batch.js'
-import { addLoss } from './graphs/loss.js'
-import type { RowsType } from './graphs/names.js'
-import { rowsInput } from './graphs/training.js'
-import { safe } from './imported/parts.js'
-import type { Trainable } from './trainable.js'
-import { checkData, trainableIn } from './validate.js'
 
 export interface ImportanceOptions {
   readonly loss: LossConfig

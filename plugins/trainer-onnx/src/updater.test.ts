@@ -1,15 +1,17 @@
 import { type NetworkConfig, type NetworkJob, type OptimizerConfig, resolveOptimizer } from '@tideway/core'
 import { cornersData, cornersJob } from '@tideway/test/contract/trainer'
+import {
+  feederOptions,
+  initialValues,
+  layoutOf,
+  openFeeder,
+  release,
+  trainableOf,
+  trainingGraph,
+} from '@tideway/training'
 import { describe, expect, it } from 'vitest'
-import { openFeeder } from './batches/feeder.js'
-import { feederOptions } from './batches/job.js'
 import { Engine } from './engine.js'
-import { trainingGraph } from './graphs/training.js'
-import { trainableOf } from './layers/index.js'
-import { layoutOf } from './layout.js'
-import { release } from './release.js'
 import { pieceOf } from './updater.js'
-import { initialValues, Weights } from './weights.js'
 
 const data = cornersData(90, 1)
 const networkOf = (units: number): NetworkConfig => ({
@@ -32,7 +34,6 @@ async function trained(optimizerConfig: OptimizerConfig, piece?: number, network
   const layout = layoutOf(optimizer, trainable)
   const parameters = initialValues(trainable, seed)
   const statistics = Object.fromEntries(trainable.statistics.map((spec) => [spec.name, spec.initial()]))
-  const weights = new Weights(trainable, layout, optimizer, { parameters, state: {}, statistics })
   const options = {
     loss,
     optimizer,
@@ -41,7 +42,7 @@ async function trained(optimizerConfig: OptimizerConfig, piece?: number, network
     rowsType: 'float32',
     batchSize,
     seed,
-    weights,
+    initial: { parameters, state: {}, statistics },
   } as const
   const feeder = (stepsARun: number) => openFeeder(feederOptions(job, trainable, data, stepsARun))
   const engine = new Engine({ ...options, feeder, threads: () => 1, ...(piece === undefined ? {} : { piece }) })
@@ -49,7 +50,12 @@ async function trained(optimizerConfig: OptimizerConfig, piece?: number, network
   for (const epoch of [0, 1])
     for await (const { loss: one } of engine.epoch(epoch, 1 + epoch * engine.steps, () => 0.02)) losses.push(one)
   await engine.dispose()
-  return { losses, parameters: weights.parameters(), state: weights.state(), statistics: weights.statistics() }
+  return {
+    losses,
+    parameters: engine.weights.parameters(),
+    state: engine.weights.state(),
+    statistics: engine.weights.statistics(),
+  }
 }
 
 /** Slots whose gradients the last batch of a step gives as factors. */

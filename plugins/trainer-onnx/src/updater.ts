@@ -1,10 +1,20 @@
 import type { ResolvedOptimizer } from '@tideway/core'
 import { ACCUMULATED } from '@tideway/onnx'
+import {
+  elements,
+  FACTOR,
+  FEED,
+  GRADIENT,
+  type Layout,
+  nextOf,
+  release,
+  SCALE,
+  type Slot,
+  stateOf,
+  UPDATED,
+  updateGraph,
+} from '@tideway/training'
 import { type InferenceSession, Tensor } from 'onnxruntime-node'
-import { FACTOR, FEED, nextOf, SCALE, stateOf } from './graphs/names.js'
-import { GRADIENT, UPDATED, updateGraph } from './graphs/update.js'
-import { elements, type Layout, type Slot } from './layout.js'
-import { release } from './release.js'
 import type { Weights } from './weights.js'
 
 /**

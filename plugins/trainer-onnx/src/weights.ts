@@ -1,27 +1,24 @@
 import type { ResolvedOptimizer } from '@tideway/core'
 import { ACCUMULATED, AVERAGE, averageScale } from '@tideway/onnx'
+import {
+  elements,
+  type InitialTensors,
+  type Layout,
+  nextOf,
+  release,
+  stateOf,
+  type Trainable,
+  type TrainedWeights,
+} from '@tideway/training'
 import { Tensor } from 'onnxruntime-node'
-import { nextOf, stateOf } from './graphs/names.js'
-import { elements, type Layout } from './layout.js'
-import { STREAM, words } from './random.js'
-import { release } from './release.js'
-import type { Trainable } from './trainable.js'
 
-export type Arrays = Readonly<Record<string, Float32Array>>
 type Feeds = Record<string, Tensor>
-
-/** What a run is begun with, by name: given away, as the arrays of trained parameters and of state are freed. */
-export interface InitialTensors {
-  readonly parameters: Arrays
-  readonly state: Arrays
-  readonly statistics: Arrays
-}
 
 /**
  * Parameters, optimizer state and statistics: a step reads one buffer and writes another, made when it is first
  * written, then they swap. ONNX Runtime reads and writes the arrays in place, so no parameter is copied by JavaScript.
  */
-export class Weights {
+export class Weights implements TrainedWeights {
   private readonly sets: readonly [Feeds, Feeds] = [{}, {}]
   private readonly shapes: ReadonlyMap<string, readonly number[]>
   private readonly sides = new Map<string, 0 | 1>()
@@ -87,6 +84,10 @@ export class Weights {
   /** The current values themselves: of a slot, of its state or of a statistic. */
   values(name: string): Float32Array {
     return (this.tensor(name, this.side(name)) as Tensor).data as Float32Array
+  }
+
+  set(statistic: string, values: Float32Array): void {
+    this.values(statistic).set(values)
   }
 
   /** Makes what was written current. */
@@ -179,26 +180,4 @@ export class Weights {
       }),
     )
   }
-}
-
-/** What a network's parameters are before training, for a seed. */
-export function initialValues(
-  { parameters }: Pick<Trainable, 'parameters'>,
-  seed: number,
-): Record<string, Float32Array> {
-  return Object.fromEntries(
-    parameters.map((spec, place) => {
-      const next = words(seed, STREAM.initialization, place)
-      return [spec.name, spec.initial(() => next() / 2 ** 32)]
-    }),
-  )
-}
-
-/** What its statistics are before training, fitted on the training rows where the network says so. */
-export function initialStatistics(
-  network: Trainable,
-  inputs: Parameters<NonNullable<Trainable['fit']>>[0],
-): Record<string, Float32Array> {
-  const fitted = network.fit?.(inputs)
-  return Object.fromEntries(network.statistics.map((spec) => [spec.name, fitted?.get(spec.name) ?? spec.initial()]))
 }

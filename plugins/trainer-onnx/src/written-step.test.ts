@@ -3,10 +3,9 @@ import { findInitializer, graphOf, readModel, toTensor } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { cornersData, cornersJob } from '@tideway/test/contract/trainer'
 import { backbone, patterns, SIDE } from '@tideway/test/support/backbone'
+import { type StepOptions, shuffledRows as shuffled, writeTrainingStep } from '@tideway/training'
 import { describe, expect, it } from 'vitest'
-import { shuffled } from './random.js'
 import { createOnnxTrainer } from './trainer.js'
-import { type StepOptions, writeTrainingStep } from './written-step.js'
 
 const scalar = (dtype: 'float32' | 'int64', value: number): Tensor =>
   dtype === 'float32'

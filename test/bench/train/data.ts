@@ -1,6 +1,6 @@
 import type { TrainData } from '@tideway/core'
 import { loadDigits } from '@tideway/example-digits'
-import { shuffledRows } from '@tideway/trainer-onnx'
+import { shuffledRows } from '@tideway/training'
 
 const SIDE = 28
 

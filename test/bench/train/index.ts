@@ -1,5 +1,5 @@
 import type { NetworkJob, TrainData } from '@tideway/core'
-import { initialParameters, shuffledRows } from '@tideway/trainer-onnx'
+import { initialParameters, shuffledRows } from '@tideway/training'
 import type { Bench, BenchCheck, BenchRow } from '../result.js'
 import { digits } from './data.js'
 import { digitsAccuracy } from './digits.js'

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import type { NetworkJob } from '@tideway/core'
-import { createOnnxTrainer, parameterShapes } from '@tideway/trainer-onnx'
+import { createOnnxTrainer } from '@tideway/trainer-onnx'
+import { parameterShapes } from '@tideway/training'
 
 /** What a process of its own measured; bytes. */
 export interface MemoryFigures {

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import type { NetworkJob, TrainData } from '@tideway/core'
-import { initialParameters, parameterShapes, shuffledRows } from '@tideway/trainer-onnx'
+import { initialParameters, parameterShapes, shuffledRows } from '@tideway/training'
 import type { Outcome } from './outcome.js'
 
 const run = promisify(execFile)

@@ -1,7 +1,7 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { encodeTensors, type Tensors, type TrainData } from '@tideway/core'
-import { writeTrainingStep } from '@tideway/trainer-onnx'
+import { writeTrainingStep } from '@tideway/training'
 import { DIGITS, FILES, PIXELS, type Report, SIDE, type StepPlan } from '../shared.js'
 import { HEAD_JOB, type TrainedDigits } from './train.js'
 

@@ -1,6 +1,7 @@
 import type { TrainData, TrainedModel, TrainJob, TrainProgress } from '@tideway/core'
 import { loadDigitImages } from '@tideway/example-digits'
-import { createOnnxTrainer, shuffledRows } from '@tideway/trainer-onnx'
+import { createOnnxTrainer } from '@tideway/trainer-onnx'
+import { shuffledRows } from '@tideway/training'
 import { BATCH, CLASSES, DIGITS, INPUT, OUTPUT, PIXELS, SIDE } from '../shared.js'
 
 const SEED = 1

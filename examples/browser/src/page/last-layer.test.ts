@@ -1,6 +1,6 @@
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxWebRuntime } from '@tideway/runtime-onnx-web'
-import { writeTrainingStep } from '@tideway/trainer-onnx'
+import { writeTrainingStep } from '@tideway/training'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { HEAD_JOB, trainDigits } from '../model/train.js'
 import { CLASSES, PIXELS, type Rows } from '../shared.js'

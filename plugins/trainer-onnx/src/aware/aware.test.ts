@@ -13,8 +13,8 @@ import {
 } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { backbone, bitsOf, patterns, SIDE } from '@tideway/test/support/backbone'
+import { unpack } from '@tideway/training'
 import { describe, expect, it } from 'vitest'
-import { unpack } from '../pack.js'
 import { createOnnxTrainer } from '../trainer.js'
 
 const runtime = createOnnxNodeRuntime()

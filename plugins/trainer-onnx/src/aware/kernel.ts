@@ -7,7 +7,7 @@ import {
   type Value,
   type Weight,
 } from '@tideway/onnx'
-import type { ForwardContext, ParameterSpec } from '../trainable.js'
+import { type ForwardContext, type ParameterSpec } from '@tideway/training'
 import { weightScale } from './rounding.js'
 import { channelsOf, leastSquares, levelsOf, roundTo, unitsOf } from './scales.js'
 

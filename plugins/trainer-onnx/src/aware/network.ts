@@ -15,9 +15,18 @@ import {
   writeModel,
   writeRounding,
 } from '@tideway/onnx'
-import { NORMALIZATION } from '../imported/normalization.js'
-import { lastActivationOf, PREFIX, parameterOf, safe } from '../imported/parts.js'
-import type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable } from '../trainable.js'
+import {
+  type Forward,
+  type ForwardContext,
+  lastActivationOf,
+  NORMALIZATION,
+  type ParameterSpec,
+  PREFIX,
+  parameterOf,
+  type StatisticSpec,
+  safe,
+  type Trainable,
+} from '@tideway/training'
 import { type Kernel, kernelOf } from './kernel.js'
 import { averaging, type Normalization, normalizationOf, onlySeen } from './normalization.js'
 import { rounded, roundedName } from './rounded.js'

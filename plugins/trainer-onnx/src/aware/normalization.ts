@@ -1,5 +1,5 @@
 import { floats, type GraphBuilder, type NodeEmission, type NormalizedLayer, type Value } from '@tideway/onnx'
-import type { ForwardContext, ParameterSpec, StatisticSpec } from '../trainable.js'
+import { type ForwardContext, type ParameterSpec, type StatisticSpec } from '@tideway/training'
 
 /** Of a layer in units of its weights. */
 const EPSILON = 1e-5

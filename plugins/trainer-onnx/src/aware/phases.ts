@@ -7,26 +7,19 @@ import {
   type TrainJob,
 } from '@tideway/core'
 import { type AwareModel, awareModel, readModel, signatureOf } from '@tideway/onnx'
-import { decodeCheckpoint, type FloatPart, floatPartOf } from '../checkpoint.js'
-import { errors } from '../errors.js'
-import { inferenceModel } from '../graphs/inference.js'
-import type { Place } from '../progress.js'
-import type { Trainable } from '../trainable.js'
-import { initialStatistics, initialValues } from '../weights.js'
+import {
+  decodeCheckpoint,
+  trainingErrors as errors,
+  type FloatPart,
+  floatPartOf,
+  inferenceModel,
+  initialStatistics,
+  initialValues,
+  type Phase,
+  type Trainable,
+} from '@tideway/training'
 import { awareTrainable } from './network.js'
 import { engineRuntime } from './runtime.js'
-
-/** One part of a job's epochs, on one network. */
-export interface Phase {
-  readonly job: TrainJob
-  readonly network: Trainable
-  readonly notes: readonly string[]
-  readonly context: TrainContext
-  /** What checkpoints keep of the part before. */
-  readonly before?: FloatPart
-  /** Where it stands in the job; left out: it is the whole of it. */
-  readonly place?: Place
-}
 
 type FitPhase = (phase: Phase) => Promise<TrainedModel>
 

@@ -1,5 +1,5 @@
 import { type AwareModel, FAKE_QUANTIZE, type ImportedModel, type ImportedNode } from '@tideway/onnx'
-import { NORMALIZATION } from '../imported/normalization.js'
+import { NORMALIZATION } from '@tideway/training'
 
 /** What a value or a weight is called once it is rounded. */
 export const roundedName = (value: string): string => `${value}/rounded`

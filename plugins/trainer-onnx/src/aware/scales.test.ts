@@ -1,7 +1,7 @@
 import { GraphBuilder, LEARNED_QUANTIZE, writeModel } from '@tideway/onnx'
+import { words } from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { words } from '../random.js'
 import { channelsOf, leastSquares, levelsOf, roundTo, unitsOf } from './scales.js'
 
 const next = words(7, 1, 0)

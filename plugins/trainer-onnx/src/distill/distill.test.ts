@@ -2,12 +2,11 @@ import type { LossConfig, NetworkConfig, TrainContext, TrainData, TrainJob } fro
 import { differentiate, GraphBuilder, type Value, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { patterns, SIDE } from '@tideway/test/support/backbone'
+import { addTeacher, importTrainable } from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { importTrainable } from '../imported/index.js'
-import { seeded } from '../imported/train.fixture.js'
+import { seeded } from '../../../../runtimes/training/src/imported/train.fixture.js'
 import { createOnnxTrainer } from '../trainer.js'
-import { addTeacher } from './teacher.js'
 
 const random = seeded(5)
 const numbers = (count: number): number[] => Array.from({ length: count }, () => random() * 4 - 2)

@@ -6,10 +6,10 @@ import {
   type TrainData,
   type TrainJob,
 } from '@tideway/core'
+import { trainableOf } from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
 import { createOnnxTrainer } from '../trainer.js'
-import { trainableOf } from './index.js'
 
 const NONE = Number.NaN
 const schema: ColumnsConfig = {

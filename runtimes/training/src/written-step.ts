@@ -4,9 +4,9 @@ import { errors } from './errors.js'
 import type { Mask } from './graphs/context.js'
 import { nextOf, type RowsType, stateOf } from './graphs/names.js'
 import { trainingGraph } from './graphs/training.js'
+import { initialValues } from './initial.js'
 import { layoutOf } from './layout.js'
 import { trainableIn } from './validate.js'
-import { initialValues } from './weights.js'
 
 export interface StepOptions {
   /** The ONNX model's bytes, for a job with `base`. */

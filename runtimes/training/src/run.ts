@@ -1,0 +1,308 @@
+import {
+  type LossConfig,
+  type ResolvedOptimizer,
+  resolveEarlyStopping,
+  resolveOptimizer,
+  type TrainContext,
+  type TrainData,
+  type TrainedModel,
+  type TrainJob,
+} from '@tideway/core'
+import { type Feeder, openFeeder } from './batches/feeder.js'
+import { balancedLoss, feederOptions } from './batches/job.js'
+import { type Checkpoint, decodeCheckpoint, encodeCheckpoint, type FloatPart } from './checkpoint.js'
+import { earlyStopping } from './early-stopping.js'
+import { errors } from './errors.js'
+import { inferenceModel } from './graphs/inference.js'
+import type { RowsType } from './graphs/names.js'
+import { initialStatistics, initialValues } from './initial.js'
+import { type Layout, layoutOf } from './layout.js'
+import { type Place, Progress } from './progress.js'
+import { release } from './release.js'
+import { learningRateOf } from './schedule.js'
+import type { Trainable } from './trainable.js'
+
+/** One part of a job's epochs, on one network. */
+export interface Phase {
+  readonly job: TrainJob
+  readonly network: Trainable
+  readonly notes: readonly string[]
+  readonly context: TrainContext
+  /** What checkpoints keep of the part before. */
+  readonly before?: FloatPart
+  /** Where it stands in the job; left out: it is the whole of it. */
+  readonly place?: Place
+}
+
+export type Arrays = Readonly<Record<string, Float32Array>>
+
+/** What a run is begun with, by name: given away, as the arrays of trained parameters and of state may be freed. */
+export interface InitialTensors {
+  readonly parameters: Arrays
+  readonly state: Arrays
+  readonly statistics: Arrays
+}
+
+/** What an engine is to train. */
+export interface EngineOrder {
+  readonly loss: LossConfig
+  readonly optimizer: ResolvedOptimizer
+  readonly network: Trainable
+  readonly layout: Layout
+  readonly rowsType: RowsType
+  readonly batchSize: number
+  readonly seed: number
+  /** Makes the batches, so many to a run of the engine as `stepsARun` says. */
+  readonly feeder: (stepsARun: number) => Feeder
+  readonly initial: InitialTensors
+}
+
+/** A batch that was trained on. */
+export interface TrainedBatch {
+  readonly loss: number
+  readonly rows: number
+  /** The step that it is of. */
+  readonly step: number
+}
+
+/** Parameters, optimizer state and statistics as they are between epochs, by name. */
+export interface TrainedWeights {
+  /** The current parameters, and the frozen ones: views, which the next step may change. */
+  parameters(): Arrays
+  /** The current optimizer state, by `<parameter>_<state>`. */
+  state(): Arrays
+  statistics(): Arrays
+  /** The average of each trained parameter after so many steps, where it is kept: new arrays. */
+  averages(steps: number): Arrays
+  /** What is shipped after so many steps: copies of what a step writes, averages in their place where they are kept. */
+  shipped(steps: number): Arrays
+  /** Gives a statistic other values. */
+  set(statistic: string, values: Float32Array): void
+  /** Whether no step writes a parameter. */
+  isFrozen(name: string): boolean
+  /** Frees everything but frozen parameters, when a copy is all that is needed. */
+  drop(): void
+}
+
+/** What takes the steps of a run. */
+export interface TrainEngine {
+  /** Steps of an epoch. */
+  readonly steps: number
+  readonly weights: TrainedWeights
+  /** What bit-identity depends on; kept in checkpoints. */
+  readonly environment: Checkpoint['environment']
+  /** One epoch, counted from 0, its steps from `first` on; at its end `weights` shows what it came to. */
+  epoch(epoch: number, first: number, rate: (step: number) => number): AsyncIterable<TrainedBatch>
+  /** Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics. */
+  evaluate(data: TrainData, tensors: Arrays): Promise<{ readonly loss: number; readonly accuracy?: number }>
+  /** The statistics that a network has estimated (`Trainable.estimated`), with these parameters and other statistics. */
+  estimate(data: TrainData, tensors: Arrays): Promise<ReadonlyMap<string, Float32Array>>
+  /** Frees what it holds; the engine is done. */
+  dispose(): Promise<void>
+}
+
+/** A checkpoint's bytes, and where in them the weights lie that are shipped. */
+interface Written {
+  readonly bytes: Uint8Array
+  readonly stored: Readonly<Record<string, Uint8Array>>
+}
+
+/**
+ * Trains the epochs of one phase on an engine: schedules, early stopping, checkpoints and progress are the same for every
+ * trainer. Throws `CHECKPOINT_MISMATCH`, `LOSS_NOT_FINITE` and `TRAIN_ABORTED`.
+ */
+export async function fitPhase(
+  phase: Phase,
+  digest: string,
+  open: (order: EngineOrder) => TrainEngine | Promise<TrainEngine>,
+): Promise<TrainedModel> {
+  const { job, network, context } = phase
+  const { train } = context
+  const optimizer = resolveOptimizer(job.optimizer)
+  const resumed = context.resumeFrom && resumable(context.resumeFrom, phase, digest)
+  const from = resumed ?? (context.initializeFrom && decodeCheckpoint(context.initializeFrom, network))
+  const engine = await open({
+    loss: balancedLoss(job, network, train),
+    optimizer,
+    network,
+    layout: layoutOf(optimizer, network),
+    rowsType: train.inputs.dtype as RowsType,
+    batchSize: job.batchSize,
+    seed: job.seed,
+    feeder: (stepsARun) => openFeeder(feederOptions(job, network, train, stepsARun)),
+    initial: {
+      parameters: from?.parameters ?? initialValues(network, job.seed),
+      state: resumed?.state ?? {},
+      // Statistics are weights too: those that the weights were trained behind stay.
+      statistics: from?.statistics ?? initialStatistics(network, train.inputs),
+    },
+  })
+  return new Run(phase, digest, engine, resumed).fit()
+}
+
+class Run {
+  private readonly job: TrainJob
+  private readonly network: Trainable
+  private readonly context: TrainContext
+  private readonly start: Pick<Checkpoint, 'epoch' | 'step' | 'history'>
+  private readonly rate: ReturnType<typeof learningRateOf>
+  private readonly weights: TrainedWeights
+  private readonly progress: Progress
+  private best: Checkpoint['best']
+
+  constructor(
+    private readonly phase: Phase,
+    private readonly digest: string,
+    private readonly engine: TrainEngine,
+    resumed: Checkpoint | undefined,
+  ) {
+    const { job, network, context } = phase
+    this.job = job
+    this.network = network
+    this.context = context
+    this.rate = learningRateOf(job.optimizer.learningRate)
+    this.start = { epoch: resumed?.epoch ?? 0, step: resumed?.step ?? 0, history: resumed?.history ?? [] }
+    this.best = resumed?.best
+    this.weights = engine.weights
+    const place = phase.place ?? { epochs: job.epochs, before: { epochs: 0, steps: 0 } }
+    this.progress = new Progress(context.onProgress, place, engine.steps, this.start.step)
+  }
+
+  async fit(): Promise<TrainedModel> {
+    const { earlyStopping: stopping, epochs } = this.job
+    let { epoch, step } = this.start
+    const history = [...this.start.history]
+    const { onCheckpoint } = this.context
+    let last: Written | undefined
+    const isDone = (): boolean => epoch >= epochs || (stopping !== undefined && earlyStopping(stopping, history).stop)
+    try {
+      while (!isDone()) {
+        const metrics = await this.epoch(epoch, step, history)
+        step += this.engine.steps
+        epoch += 1
+        history.push(metrics)
+        if (stopping !== undefined && earlyStopping(stopping, history).best === epoch - 1)
+          this.best = { epoch, tensors: this.weights.shipped(step) }
+        this.progress.endOfEpoch(epoch, step, metrics)
+        if (onCheckpoint === undefined) continue
+        last = this.checkpoint(epoch, step, history)
+        await onCheckpoint(last.bytes, epoch)
+        // The garbage collector would come to it when there are two or three.
+        if (!isDone()) release(last.bytes)
+      }
+    } finally {
+      await this.engine.dispose()
+    }
+    const restored = stopping !== undefined && resolveEarlyStopping(stopping).restoreBest ? this.best : undefined
+    const averages = restored === undefined ? this.weights.averages(step) : {}
+    // The model is written from the checkpoint: weights, checkpoint and model would be too much at a time.
+    const { bytes, stored } = last ?? this.checkpoint(epoch, step, history, true)
+    this.weights.drop()
+    const tensors = restored?.tensors ?? { ...stored, ...averages }
+    return {
+      onnx: this.network.write?.(floatsOf(tensors)) ?? inferenceModel(this.network, tensors),
+      metrics: history[(restored?.epoch ?? history.length) - 1] ?? {},
+      history,
+      checkpoint: bytes,
+      epochs: epoch,
+      steps: step,
+      seconds: this.progress.seconds,
+      samplesPerSecond: this.progress.samplesPerSecond,
+      environment: this.engine.environment,
+      notes: this.phase.notes,
+    }
+  }
+
+  /** Trains one epoch and returns its metrics. */
+  private async epoch(epoch: number, before: number, history: Checkpoint['history']): Promise<Record<string, number>> {
+    const { signal, train, validation } = this.context
+    const { epochs } = this.job
+    const steps = epochs * this.engine.steps
+    const rate = (step: number): number => this.rate({ step, steps, epoch, epochs, metricHistory: history })
+    let sum = 0
+    let trained = 0
+    const obey = (step: number): void => {
+      if (signal?.aborted) throw errors.TRAIN_ABORTED({ step, epoch: epoch + 1 }, signal.reason)
+    }
+    obey(before + 1)
+    for await (const { loss, rows, step } of this.engine.epoch(epoch, before + 1, rate)) {
+      if (!Number.isFinite(loss)) throw errors.LOSS_NOT_FINITE({ step, epoch: epoch + 1, what: 'the loss' })
+      sum += loss * rows
+      trained += rows
+      this.progress.step(epoch + 1, step, loss, rows)
+      obey(step + 1)
+    }
+    const after = before + this.engine.steps
+    this.checkWeights(after, epoch + 1)
+    const metrics: Record<string, number> = { loss: sum / trained }
+    const isEstimated = (this.network.estimated ?? []).length > 0
+    if (validation === undefined && !isEstimated) return metrics
+    const averages = this.weights.averages(after)
+    const shipped = { ...this.weights.parameters(), ...this.weights.statistics(), ...averages }
+    for (const [name, values] of await this.engine.estimate(train, shipped)) this.weights.set(name, values)
+    if (validation !== undefined) {
+      const { loss, accuracy } = await this.engine.evaluate(validation, shipped)
+      metrics['valLoss'] = loss
+      if (accuracy !== undefined) metrics['valAccuracy'] = accuracy
+    }
+    for (const values of Object.values(averages)) release(values)
+    return metrics
+  }
+
+  /** The last step of an epoch may break the weights without any later loss to show it. */
+  private checkWeights(step: number, epoch: number): void {
+    for (const [name, data] of Object.entries({ ...this.weights.parameters(), ...this.weights.statistics() })) {
+      if (!data.every(Number.isFinite)) throw errors.LOSS_NOT_FINITE({ step, epoch, what: `parameter ${name}` })
+    }
+  }
+
+  /** What a run goes on from. `spent`: the weights are not needed any more, and are freed as they are copied. */
+  private checkpoint(epoch: number, step: number, history: Checkpoint['history'], spent = false): Written {
+    const [parameters, statistics] = [this.weights.parameters(), this.weights.statistics()]
+    const checkpoint: Checkpoint = {
+      job: this.digest,
+      epoch,
+      step,
+      rows: rowsOf(this.context),
+      parameters,
+      state: this.weights.state(),
+      statistics,
+      history,
+      ...(this.best && { best: this.best }),
+      environment: this.engine.environment,
+      ...(this.phase.before && { aware: this.phase.before }),
+    }
+    const ours = Object.entries({ ...parameters, ...checkpoint.state, ...statistics })
+    const free = ours.filter(([name]) => spent && !this.weights.isFrozen(name)).map(([, values]) => values)
+    const { bytes, placed } = encodeCheckpoint(checkpoint, free)
+    const stored = Object.entries({ ...parameters, ...statistics }).flatMap(([name, values]) => {
+      const place = placed.get(values)
+      return place === undefined ? [] : [[name, place] as const]
+    })
+    return { bytes, stored: Object.fromEntries(stored) }
+  }
+}
+
+const rowsOf = ({ train }: TrainContext): number => train.inputs.shape[0] ?? 0
+
+function resumable(bytes: Uint8Array, { job, network, context }: Phase, digest: string): Checkpoint {
+  const checkpoint = decodeCheckpoint(bytes, network)
+  const rows = rowsOf(context)
+  const issues: string[] = []
+  if (checkpoint.job !== digest)
+    issues.push('it is of a job with another network or base model, loss, optimizer, batch size or seed')
+  if (checkpoint.rows !== rows) issues.push(`it is of ${checkpoint.rows} training rows, these are ${rows}`)
+  if (checkpoint.epoch > job.epochs) issues.push(`it is ${checkpoint.epoch} epochs in, the job has ${job.epochs}`)
+  if (issues.length > 0) throw errors.CHECKPOINT_MISMATCH({ issues })
+  return checkpoint
+}
+
+/** Tensors as arrays of their own, where they are bytes of a checkpoint. */
+function floatsOf(tensors: Readonly<Record<string, Float32Array | Uint8Array>>): Record<string, Float32Array> {
+  return Object.fromEntries(
+    Object.entries(tensors).map(([name, values]) => [
+      name,
+      values instanceof Float32Array ? values : new Float32Array(values.slice().buffer),
+    ]),
+  )
+}

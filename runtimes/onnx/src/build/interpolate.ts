@@ -53,12 +53,26 @@ function text(node: NodeContext, name: string, fallback: string): string {
   return typeof value === 'string' ? value : fallback
 }
 
-function weightsOf(node: NodeContext, scale: number, length: number, from: number): Float64Array {
-  const place = PLACES[text(node, 'coordinate_transformation_mode', 'half_pixel')]
-  const mode = text(node, 'mode', 'nearest')
-  const nearest = NEAREST[text(node, 'nearest_mode', 'round_prefer_floor')]
-  if (place === undefined || nearest === undefined || (mode !== 'nearest' && mode !== 'linear'))
-    throw node.invalid(`mode ${mode} with these coordinates has no known weights`)
+/** How a Resize places and takes elements: ONNX's attributes of these names. */
+export interface ResizeMode {
+  readonly coordinates: string
+  readonly mode: string
+  readonly nearest: string
+}
+
+/**
+ * The matrix [length, from] of a Resize along one axis, row by row; undefined for a mode that is not linear, or not
+ * known. `scale` is output over input.
+ */
+export function resizeWeights(
+  { coordinates, mode, nearest: rounding }: ResizeMode,
+  scale: number,
+  length: number,
+  from: number,
+): Float64Array | undefined {
+  const place = PLACES[coordinates]
+  const nearest = NEAREST[rounding]
+  if (place === undefined || nearest === undefined || (mode !== 'nearest' && mode !== 'linear')) return undefined
   const weights = new Float64Array(length * from)
   const clamp = (at: number): number => Math.min(Math.max(at, 0), from - 1)
   for (let to = 0; to < length; to++) {
@@ -74,5 +88,16 @@ function weightsOf(node: NodeContext, scale: number, length: number, from: numbe
     weights[to * from + low] = (weights[to * from + low] ?? 0) + 1 - share
     weights[to * from + high] = (weights[to * from + high] ?? 0) + share
   }
+  return weights
+}
+
+function weightsOf(node: NodeContext, scale: number, length: number, from: number): Float64Array {
+  const mode = {
+    coordinates: text(node, 'coordinate_transformation_mode', 'half_pixel'),
+    mode: text(node, 'mode', 'nearest'),
+    nearest: text(node, 'nearest_mode', 'round_prefer_floor'),
+  }
+  const weights = resizeWeights(mode, scale, length, from)
+  if (weights === undefined) throw node.invalid(`mode ${mode.mode} with these coordinates has no known weights`)
   return weights
 }

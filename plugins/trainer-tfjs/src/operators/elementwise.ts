@@ -77,6 +77,7 @@ export const elementwise: Kernels = {
   Greater: binary(tf.greater),
   GreaterOrEqual: binary(tf.greaterEqual),
   HardSigmoid: (c) => tf.clipByValue(tf.add(tf.mul(c.in(0), c.float('alpha', 0.2)), c.float('beta', 0.5)), 0, 1),
+  HardSwish: unary((x) => tf.mul(x, tf.clipByValue(tf.add(tf.div(x, 6), 0.5), 0, 1))),
   IsNaN: unary(tf.isNaN),
   LeakyRelu: (c) => tf.leakyRelu(c.in(0), c.float('alpha', 0.01)),
   Less: binary(tf.less),

@@ -16,6 +16,10 @@ const ACTIVATIONS: Readonly<
     const [slope, shift] = [alpha(0.2), beta(0.5)]
     return (x) => tf.clipByValue(tf.add(tf.mul(x, slope), shift), 0, 1)
   },
+  affine: ({ alpha, beta }) => {
+    const [slope, shift] = [alpha(1), beta(0)]
+    return (x) => tf.add(tf.mul(x, slope), shift)
+  },
   leakyrelu: ({ alpha }) => {
     const slope = alpha(0.01)
     return (x) => tf.leakyRelu(x, slope)

@@ -42,8 +42,8 @@ interface Pending {
 }
 
 export interface TfjsEngineOptions extends EngineOrder, Pick<StepOrder, 'teacher'> {
-  /** Makes the backend that this engine is for the current one; called before each stretch of work. */
-  readonly activate: () => void
+  /** Runs a task while TensorFlow.js computes on the backend that this engine is for. */
+  readonly on: <T>(task: () => T) => Promise<T>
   readonly environment: TrainEngine['environment']
 }
 
@@ -61,14 +61,23 @@ export class TfjsEngine implements TrainEngine {
   private evaluation: Program | undefined
   private held: Tensors = {}
 
-  constructor(private readonly options: TfjsEngineOptions) {
-    const { network, layout, optimizer, initial, feeder, environment } = options
+  private constructor(private readonly options: TfjsEngineOptions) {
+    const { network, layout, optimizer, initial, environment, feeder } = options
     this.weights = new SlotWeights(network, layout, optimizer, initial)
     this.environment = environment
-    // Before any thread is started: a network that cannot be trained here is refused.
-    options.activate()
-    this.stepper({ rows: options.batchSize, before: 0, last: true }, false)
     this.feeder = feeder(1)
+  }
+
+  /** Throws `TFJS_GRAPH_UNSUPPORTED` for a network that has operators without a kernel here. */
+  static async open(options: TfjsEngineOptions): Promise<TfjsEngine> {
+    const engine = new TfjsEngine(options)
+    try {
+      await options.on(() => engine.upload())
+    } catch (error) {
+      await engine.dispose()
+      throw error
+    }
+    return engine
   }
 
   get steps(): number {
@@ -76,8 +85,7 @@ export class TfjsEngine implements TrainEngine {
   }
 
   async *epoch(epoch: number, first: number, rate: (step: number) => number): AsyncGenerator<TrainedBatch> {
-    const { optimizer, activate } = this.options
-    this.upload()
+    const { optimizer, on } = this.options
     let step = first
     let batches = 0
     let pending: Pending[] = []
@@ -86,11 +94,12 @@ export class TfjsEngine implements TrainEngine {
       batches += 1
       // The epoch's last step takes the batches that are left.
       const last = before === optimizer.accumulate - 1 || batches === this.feeder.steps
-      activate()
-      const part = { rows, before: last ? before : Math.min(before, 1), last }
-      const stepper = this.stepper(part, this.feeder.targets.dtype === 'float32')
-      const feeds = { ...this.batch(rows, fill), ...this.numbers(stepper, step, before, rate(step)) }
-      pending.push({ loss: this.run(stepper, feeds), rows, step })
+      const at = step
+      const loss = await on(() => {
+        const stepper = this.stepper({ rows, before: last ? before : Math.min(before, 1), last })
+        return this.run(stepper, { ...this.batch(rows, fill), ...this.numbers(stepper, at, before, rate(at)) })
+      })
+      pending.push({ loss, rows, step })
       if (last) step += 1
       if (pending.length < LOSSES_AT_ONCE) continue
       yield* await read(pending)
@@ -101,27 +110,29 @@ export class TfjsEngine implements TrainEngine {
   }
 
   async evaluate(data: TrainData, tensors: Arrays): Promise<{ readonly loss: number; readonly accuracy?: number }> {
-    const { loss: config, network, activate, rowsType } = this.options
-    activate()
-    this.evaluation ??= new Program(readModel(evaluationGraph({ loss: config }, network, rowsType)))
-    const { evaluation } = this
-    const specs = [...network.parameters, ...network.statistics].filter(({ name }) => evaluation.inputs.has(name))
-    const given = Object.fromEntries(
-      specs.map(({ name, shape }) => [name, tf.tensor(tensors[name] as Float32Array, [...shape])]),
-    )
+    const { loss: config, network, on, rowsType } = this.options
+    const { evaluation, given } = await on(() => {
+      this.evaluation ??= new Program(readModel(evaluationGraph({ loss: config }, network, rowsType)))
+      const { inputs } = this.evaluation
+      const specs = [...network.parameters, ...network.statistics].filter(({ name }) => inputs.has(name))
+      const upload = specs.map(({ name, shape }) => [name, tf.tensor(tensors[name] as Float32Array, [...shape])])
+      return { evaluation: this.evaluation, given: Object.fromEntries(upload) as Tensors }
+    })
     const total = data.inputs.shape[0] ?? 0
     let loss = 0
     let correct: number | undefined
     try {
       for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
         const rows = Math.min(EVALUATION_ROWS, total - begin)
-        activate()
-        const parts = { [FEED.rows]: part(data.inputs, begin, rows), [FEED.targets]: part(data.targets, begin, rows) }
-        const fed = this.only(evaluation, parts)
-        const out = evaluation.run({ ...given, ...fed })
+        const out = await on(() => {
+          const parts = { [FEED.rows]: part(data.inputs, begin, rows), [FEED.targets]: part(data.targets, begin, rows) }
+          const fed = this.only(evaluation, parts)
+          const results = evaluation.run({ ...given, ...fed })
+          tf.dispose(fed)
+          return results
+        })
         loss += (await take(out[LOSS])) * rows
         if (out[CORRECT] !== undefined) correct = (correct ?? 0) + (await take(out[CORRECT]))
-        tf.dispose(fed)
       }
     } finally {
       tf.dispose(given)
@@ -136,7 +147,6 @@ export class TfjsEngine implements TrainEngine {
 
   async dispose(): Promise<void> {
     await this.feeder.close()
-    this.options.activate()
     for (const { program } of this.steppers.values()) program.dispose()
     this.evaluation?.dispose()
     tf.dispose(this.held)
@@ -144,19 +154,16 @@ export class TfjsEngine implements TrainEngine {
     this.held = {}
   }
 
-  /** Puts what is trained on the backend, where it is not yet. */
+  /** Puts what is trained on the backend. */
   private upload(): void {
-    this.options.activate()
+    this.stepper({ rows: this.options.batchSize, before: 0, last: true })
     for (const [name, shape] of this.weights.shapes())
-      this.held[name] ??= tf.tensor(this.weights.values(name).slice(), [...shape])
+      this.held[name] = tf.tensor(this.weights.values(name).slice(), [...shape])
   }
 
   /** Brings what it came to back; gradients that were summed are spent. */
   private async download(): Promise<void> {
-    for (const [name] of this.weights.shapes()) {
-      this.options.activate()
-      this.weights.set(name, (await this.held[name]?.data()) as Float32Array)
-    }
+    for (const [name] of this.weights.shapes()) this.weights.set(name, (await this.held[name]?.data()) as Float32Array)
     const known = new Set(this.weights.shapes().map(([name]) => name))
     for (const [name, tensor] of Object.entries(this.held)) {
       if (known.has(name)) continue
@@ -177,8 +184,9 @@ export class TfjsEngine implements TrainEngine {
     return out[LOSS] as tf.Tensor
   }
 
-  private stepper(stepPart: StepPart, softTargets: boolean): Stepper {
-    const key = JSON.stringify([stepPart, softTargets])
+  private stepper(stepPart: StepPart): Stepper {
+    const softTargets = this.feeder.targets.dtype === 'float32'
+    const key = JSON.stringify(stepPart)
     const known = this.steppers.get(key)
     if (known !== undefined) return known
     const order = { ...this.options, softTargets, frozen: (name: string) => this.weights.frozenValues(name) }

@@ -1,8 +1,9 @@
-import '@tensorflow/tfjs-backend-cpu'
 import * as tf from '@tensorflow/tfjs-core'
 import type { NetworkConfig, NetworkJob, Tensor, TrainData } from '@tideway/core'
 import { readModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { chooseBackend, onBackend } from '@tideway/runtime-tfjs/backends'
+import { describeWithGpu } from '@tideway/test/support/vulkan'
 import { createOnnxTrainer } from '@tideway/trainer-onnx'
 import { trainableOf, unpack } from '@tideway/training'
 import { describe, expect, it } from 'vitest'
@@ -49,12 +50,27 @@ const cases = Object.entries(NETWORKS).flatMap(([type, all]) =>
   all.map((network, at) => [all.length === 1 ? type : `${type} ${at + 1}`, network] as const),
 )
 
-describe('a network trained on TensorFlow.js', () => {
-  // Float32 sums in another order; four steps with momentum carry a difference on.
+/** What a shipped file answers on TensorFlow.js and on ONNX Runtime. */
+async function answers(onnx: Uint8Array, network: NetworkConfig, backend: string) {
+  const inputs = rowsFor(network)
+  const session = await createOnnxNodeRuntime().load(onnx)
+  const { [network.output.name]: expected } = await session.run({ [network.input.name]: inputs })
+  await session.dispose()
+  const { engine } = await chooseBackend([backend])
+  const y = await onBackend(engine, () => {
+    const x = tf.tensor(inputs.data as Float32Array, [...inputs.shape])
+    return new Program(readModel(onnx)).run({ [network.input.name]: x })[network.output.name]
+  })
+  expect(y?.shape).toEqual(expected?.shape)
+  return { expected: expected?.data as Float32Array, given: (await y?.data()) as Float32Array }
+}
+
+describe.each(['cpu', 'wasm'])('a network trained on TensorFlow.js, on its backend %s', (backend) => {
+  // Float32 sums in another order; six steps with momentum carry a difference on.
   it.each(cases)('has the weights that ONNX Runtime gives it, and answers as it does: %s', async (_, network) => {
     const train = dataFor(network)
     const [ours, theirs] = [
-      await createTfjsTrainer({ backend: 'cpu' }).fit(jobFor(network), { train }),
+      await createTfjsTrainer({ backends: [backend] }).fit(jobFor(network), { train }),
       await createOnnxTrainer({ threads: 1 }).fit(jobFor(network), { train }),
     ]
     const [weights, expected] = [weightsIn(ours.checkpoint), weightsIn(theirs.checkpoint)]
@@ -62,14 +78,15 @@ describe('a network trained on TensorFlow.js', () => {
     for (const [name, values] of Object.entries(expected))
       expect(far(values, weights[name] as Float32Array), name).toBeLessThan(1e-4)
     expect(far([theirs.metrics['loss'] as number], [ours.metrics['loss'] as number])).toBeLessThan(1e-4)
+    const answer = await answers(ours.onnx, network, backend)
+    expect(far(answer.expected, answer.given)).toBeLessThan(1e-4)
+  })
+})
 
-    const session = await createOnnxNodeRuntime().load(ours.onnx)
-    const { [network.output.name]: answer } = await session.run({ [network.input.name]: train.inputs })
-    const program = new Program(readModel(ours.onnx))
-    const x = tf.tensor(train.inputs.data as Float32Array, [...train.inputs.shape])
-    const { [network.output.name]: y } = program.run({ [network.input.name]: x })
-    expect(y?.shape).toEqual(answer?.shape)
-    expect(far(answer?.data as Float32Array, (await y?.data()) as Float32Array)).toBeLessThan(1e-4)
-    await session.dispose()
+describeWithGpu('a network on TensorFlow.js, on its backend webgpu', () => {
+  it.each(cases)('answers as ONNX Runtime does: %s', async (_, network) => {
+    const { onnx } = await createOnnxTrainer({ threads: 1 }).fit(jobFor(network), { train: dataFor(network) })
+    const answer = await answers(onnx, network, 'webgpu')
+    expect(far(answer.expected, answer.given)).toBeLessThan(1e-4)
   })
 })

@@ -116,10 +116,7 @@ export const NETWORKS: Readonly<Record<LayerConfig['type'], readonly NetworkConf
   ],
   lstm: [
     network([4, 3], layers.lstm({ units: 3, returnSequences: true })),
-    network(
-      [4, 3],
-      layers.lstm({ units: 3, recurrentActivation: 'hardSigmoid', goBackwards: true }),
-    ),
+    network([4, 3], layers.lstm({ units: 3, recurrentActivation: 'hardSigmoid', goBackwards: true })),
   ],
   gru: [
     network([4, 3], layers.gru({ units: 3, returnSequences: true })),

@@ -1,5 +1,18 @@
-import '@tensorflow/tfjs-backend-cpu'
-import { trainerContract } from '@tideway/test/contract/trainer'
+import * as tf from '@tensorflow/tfjs-core'
+import { cornersData, cornersJob, trainerContract } from '@tideway/test/contract/trainer'
+import { describe, expect, it } from 'vitest'
 import { createTfjsTrainer } from './trainer.js'
 
-trainerContract('tfjs on cpu', () => createTfjsTrainer({ backend: 'cpu' }))
+trainerContract('TensorFlow.js on cpu', () => createTfjsTrainer({ backends: ['cpu'] }))
+trainerContract('TensorFlow.js on wasm', () => createTfjsTrainer({ backends: ['wasm'] }))
+
+describe('training on TensorFlow.js', () => {
+  const train = cornersData(100, 1)
+  const trainer = createTfjsTrainer({ backends: ['cpu'] })
+
+  it('leaves nothing on the backend', async () => {
+    const before = tf.memory().numTensors
+    await trainer.fit({ ...cornersJob, epochs: 2 }, { train, validation: train })
+    expect(tf.memory().numTensors).toBe(before)
+  })
+})

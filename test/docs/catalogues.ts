@@ -7,6 +7,7 @@ import { entries as edge } from '@tideway/edge'
 import { entries as monitor } from '@tideway/monitor-drift'
 import { onnxErrorEntries as onnx } from '@tideway/onnx'
 import { onnxWebErrorEntries as web } from '@tideway/runtime-onnx-web'
+import { tfjsErrorEntries as tfjs } from '@tideway/runtime-tfjs'
 import { entries as server } from '@tideway/server-http'
 import { entries as store } from '@tideway/store-postgres'
 import { trainingErrorEntries as trainer } from '@tideway/training'
@@ -23,6 +24,7 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/core': core,
   '@tideway/onnx': onnx,
   '@tideway/runtime-onnx-web': web,
+  '@tideway/runtime-tfjs': tfjs,
   '@tideway/training': trainer,
   '@tideway/data-files': files,
   '@tideway/store-postgres': store,

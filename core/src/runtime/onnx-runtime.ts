@@ -1,14 +1,7 @@
 import type { Session } from '../contracts/runtime.js'
-import {
-  arrayClasses,
-  type DataType,
-  type NumericType,
-  type Signature,
-  type Tensor,
-  type TensorSpec,
-  type Tensors,
-} from '../contracts/tensor.js'
+import type { DataType, Signature, Tensor, TensorSpec } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
+import { answerNoRows } from './no-rows.js'
 import { guardSession } from './session.js'
 
 /** A tensor of ONNX Runtime's JavaScript API. */
@@ -60,7 +53,8 @@ export async function createOrtSession<T extends OrtTensor>(
   return guardSession({
     signature,
     async run(inputs) {
-      const nothing = withoutRows(signature, inputs)
+      // Not left to ONNX Runtime 1.30, whose kernels of LSTM and GRU end the process.
+      const nothing = answerNoRows(signature, inputs)
       if (nothing !== undefined) return nothing
       const feeds = Object.entries(inputs).map(([name, input]) => [name, tensor(input)] as const)
       const outputs = await native.run(Object.fromEntries(feeds))
@@ -68,24 +62,6 @@ export async function createOrtSession<T extends OrtTensor>(
     },
     release: () => native.release(),
   })
-}
-
-/**
- * The answer to a batch of no rows, where the signature tells it: each output with a free first size is empty, too. Not
- * left to ONNX Runtime 1.30, whose kernels of LSTM and GRU end the process.
- */
-function withoutRows({ inputs: specs, outputs }: Signature, inputs: Tensors): Tensors | undefined {
-  const empty = specs.every(({ name, shape }) => shape[0] === null && inputs[name]?.shape[0] === 0)
-  const told = outputs.every(
-    ({ dtype, shape }) => dtype !== 'string' && shape[0] === null && !shape.slice(1).includes(null),
-  )
-  if (!empty || !told || specs.length === 0) return undefined
-  return Object.fromEntries(
-    outputs.map(({ name, dtype, shape }) => {
-      const data = new arrayClasses[dtype as NumericType](0)
-      return [name, { dtype, shape: [0, ...shape.slice(1).map(Number)], data } as Tensor]
-    }),
-  )
 }
 
 function specOf({ name, isTensor, type, shape = [] }: OrtMetadata): TensorSpec {

@@ -45,7 +45,7 @@ export async function layersModel(
       model.setWeights(
         model.getWeights().map(({ shape, size }, at) =>
           tf.tensor(
-            wave(size, at).map((v) => v / 2),
+            wave(size, at).map((value) => Math.abs(value) / 4 + value / 8),
             shape,
           ),
         ),

@@ -10,6 +10,7 @@ import { onnxWebErrorEntries as web } from '@tideway/runtime-onnx-web'
 import { tfjsErrorEntries as tfjs } from '@tideway/runtime-tfjs'
 import { entries as server } from '@tideway/server-http'
 import { entries as store } from '@tideway/store-postgres'
+import { trainerTfjsErrorEntries as trainerTfjs } from '@tideway/trainer-tfjs'
 import { trainingErrorEntries as trainer } from '@tideway/training'
 import { entries as mqtt } from '@tideway/transport-mqtt'
 import { entries as nats } from '@tideway/transport-nats'
@@ -26,6 +27,7 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/runtime-onnx-web': web,
   '@tideway/runtime-tfjs': tfjs,
   '@tideway/training': trainer,
+  '@tideway/trainer-tfjs': trainerTfjs,
   '@tideway/data-files': files,
   '@tideway/store-postgres': store,
   '@tideway/transport-nats': nats,

@@ -65,13 +65,16 @@ describe('the packages', () => {
     }
   })
 
-  it('point their arrows one way: plugins and runtimes to core and the ONNX format only, core to nothing of ours', () => {
+  it('point their arrows one way: plugins and runtimes to core, trainers to what they share, core to nothing of ours', () => {
     const allowed = (folder: string) => {
       if (folder === 'core') return []
       if (folder.startsWith('cloud')) return undefined
-      const trains = folder.startsWith('plugins/trainer-')
+      const training = ['@tideway/core', '@tideway/onnx', '@tideway/training']
       if (folder === 'runtimes/training') return ['@tideway/core', '@tideway/onnx']
-      return trains ? ['@tideway/core', '@tideway/onnx', '@tideway/training'] : ['@tideway/core']
+      if (folder === 'plugins/trainer-onnx') return training
+      // The backend that TensorFlow.js computes on is the process's: one place switches between them.
+      if (folder === 'plugins/trainer-tfjs') return [...training, '@tideway/runtime-tfjs']
+      return ['@tideway/core']
     }
     for (const folder of folders) {
       const limit = allowed(folder)

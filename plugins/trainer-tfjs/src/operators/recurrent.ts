@@ -177,7 +177,7 @@ function run(
   // One product for all steps.
   const flat = plus(tf.matMul(tf.reshape(rows, [steps * batch, width]), weights), inputBias)
   const products = tf.unstack(tf.reshape(flat, [steps, batch, cell.gates * own.hidden]))
-  const outputs = new Array<tf.Tensor>(steps)
+  const outputs = Array.from<tf.Tensor>({ length: steps })
   let states = initial
   for (let at = 0; at < steps; at++) {
     const place = isReverse ? steps - 1 - at : at
@@ -201,7 +201,7 @@ const scan: Kernel = (c) => {
   const steps = sequences[0]?.length ?? 0
   const backwards = c.ints('scan_input_directions') ?? []
   const gives = body.output.length - kept
-  const given = Array.from({ length: gives }, () => new Array<tf.Tensor>(steps))
+  const given = Array.from({ length: gives }, () => Array.from<tf.Tensor>({ length: steps }))
   const outward = c.ints('scan_output_directions') ?? []
   let states = Array.from({ length: kept }, (_, at) => c.in(at))
   for (let step = 0; step < steps; step++) {

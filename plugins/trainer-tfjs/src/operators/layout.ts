@@ -1,6 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Tensor } from '@tideway/core'
 import { axisOf, type Kernel, type Kernels } from '../graph/node.js'
+import { sliced } from '../graph/slice.js'
 
 const size = (shape: readonly number[]): number => shape.reduce((product, length) => product * length, 1)
 
@@ -70,7 +71,7 @@ const slice: Kernel = (c) => {
     if (step === 1) [begin[axis], count[axis]] = [cut.begin, cut.count]
     else stepped.push({ axis, places: Array.from({ length: cut.count }, (_, place) => cut.begin + place * step) })
   }
-  const cut = tf.slice(x, begin, count)
+  const cut = sliced(x, begin, count)
   return stepped.reduce<tf.Tensor>((rest, { axis, places }) => tf.gather(rest, tf.tensor1d(places, 'int32'), axis), cut)
 }
 
@@ -91,7 +92,7 @@ const pad: Kernel = (c) => {
   const begin = pads.map(([before]) => Math.max(0, -before))
   const count = pads.map(([, after], axis) => (x.shape[axis] as number) - (begin[axis] as number) - Math.max(0, -after))
   const isCut = count.some((length, axis) => length !== x.shape[axis])
-  const cut = isCut ? tf.slice(x, begin, count) : x
+  const cut = isCut ? sliced(x, begin, count) : x
   const added = pads.map(([before, after]): [number, number] => [Math.max(0, before), Math.max(0, after)])
   if (added.every(([before, after]) => before === 0 && after === 0)) return cut
   const mode = c.string('mode', 'constant')

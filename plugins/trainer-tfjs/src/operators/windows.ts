@@ -1,5 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { NodeContext } from '../graph/node.js'
+import { sliced } from '../graph/slice.js'
 
 /** How a window goes over an image: per spatial axis. */
 export interface Window {
@@ -67,7 +68,7 @@ export function filled(x: tf.Tensor, window: Window, counts: readonly number[], 
     ...x.shape.slice(0, 2),
     ...pads.map(([, after], axis) => (x.shape[axis + 2] as number) + Math.min(0, after)),
   ]
-  const cut = pads.some(([, after]) => after < 0) ? tf.slice(x, begin, keep) : x
+  const cut = pads.some(([, after]) => after < 0) ? sliced(x, begin, keep) : x
   const added = pads.map(([before, after]): [number, number] => [before, Math.max(0, after)])
   if (added.every(([before, after]) => before === 0 && after === 0)) return cut
   return tf.pad(cut, [[0, 0], [0, 0], ...added], value)
@@ -93,7 +94,7 @@ export function seenAt(
     if (stride === 1) {
       const starts = rest.shape.map((_, at) => (at === axis + 2 ? begin : 0))
       const sizes = rest.shape.map((length, at) => (at === axis + 2 ? count : length))
-      return tf.slice(rest, starts, sizes)
+      return sliced(rest, starts, sizes)
     }
     return tf.gather(rest, tf.range(begin, begin + (count - 1) * stride + 1, stride, 'int32'), axis + 2)
   }, image)

@@ -47,6 +47,21 @@ function importsOf(folder: string): Set<string> {
   )
 }
 
+/** Prints the files that the packages named behind it load. */
+const LOADED = `
+  import { register } from 'node:module'
+  import { writeSync } from 'node:fs'
+  const { port1, port2 } = new MessageChannel()
+  port1.on('message', (url) => writeSync(1, url + '\\n'))
+  register('data:text/javascript,' + encodeURIComponent(\`
+    let port
+    export const initialize = (given) => void (port = given)
+    export const load = (url, context, next) => (port.postMessage(url), next(url, context))
+  \`), { data: port2, transferList: [port2] })
+  for (const name of process.argv.slice(1)) await import(name)
+  setImmediate(() => port1.close())
+`
+
 describe('the packages', () => {
   it('can each be imported in a fresh process', async () => {
     for (const folder of folders)
@@ -56,6 +71,16 @@ describe('the packages', () => {
         { cwd: root },
       )
   }, 120_000)
+
+  it('spare a process that only runs models the schemas and the container', async () => {
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module', '-e', LOADED, '@tideway/runtime-onnx-node', '@tideway/runtime-onnx-web'],
+      { cwd: root },
+    )
+    expect(stdout.trim().split('\n')).toEqual(expect.arrayContaining([expect.stringContaining('core/dist/errors.js')]))
+    expect(stdout).not.toMatch(/node_modules\/(zod|tsyringe|reflect-metadata|protobufjs)\//)
+  })
 
   it('declare what they import', () => {
     for (const folder of folders) {

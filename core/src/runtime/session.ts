@@ -1,7 +1,7 @@
 import type { Session } from '../contracts/runtime.js'
 import type { Signature, Tensors } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
-import { checkInputs } from './inputs.js'
+import { inputCheck } from './inputs.js'
 
 /** What an engine does for a session: it may be given inputs that fit the signature only, and no run after `release`. */
 export interface SessionEngine {
@@ -17,26 +17,42 @@ export interface SessionEngine {
  * @example
  * const session = guardSession({ signature, run: (inputs) => engine.run(inputs), release: () => engine.free() })
  */
-export function guardSession({ signature, run, release }: SessionEngine): Session {
-  const inFlight = new Set<Promise<unknown>>()
+export function guardSession(engine: SessionEngine): Session {
+  return guard({ ...engine, answer: (outputs) => outputs })
+}
+
+/** An engine whose results are yet to be made into tensors: here and not in a promise of its own, which a small model feels. */
+export interface ResultEngine<R> extends Pick<SessionEngine, 'signature' | 'release'> {
+  readonly run: (inputs: Tensors) => Promise<R>
+  readonly answer: (result: R) => Tensors
+}
+
+/** `guardSession` for an engine with results of its own. */
+export function guard<R>({ signature, run, answer, release }: ResultEngine<R>): Session {
+  const check = inputCheck(signature)
+  let inFlight = 0
+  let drained: (() => void) | undefined
   let disposal: Promise<void> | undefined
   return {
     signature,
     async run(inputs) {
       if (disposal !== undefined) throw errors.SESSION_DISPOSED({})
-      checkInputs(signature, inputs)
-      const running = run(inputs)
-      inFlight.add(running)
+      check(inputs)
+      inFlight += 1
       try {
-        return await running
+        return answer(await run(inputs))
       } catch (cause) {
         throw errors.RUN_FAILED({ reason: firstLine(cause) }, cause)
       } finally {
-        inFlight.delete(running)
+        inFlight -= 1
+        if (inFlight === 0) drained?.()
       }
     },
     dispose() {
-      disposal ??= Promise.allSettled(inFlight).then(release)
+      disposal ??= new Promise<void>((resolve) => {
+        drained = resolve
+        if (inFlight === 0) resolve()
+      }).then(release)
       return disposal
     },
   }

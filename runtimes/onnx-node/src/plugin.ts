@@ -1,4 +1,4 @@
-import { definePlugin, tokens } from '@tideway/core'
+import { definePlugin, tokens } from '@tideway/core/runtime'
 import { createOnnxNodeRuntime } from './runtime.js'
 
 /** Gives the host its `Runtime`: ONNX models on onnxruntime-node, with its own defaults. */

@@ -1,4 +1,4 @@
-import { createOrtSession, errors, firstLine, PROBE, type Session, Unusable } from '@tideway/core'
+import { createOrtSession, errors, firstLine, PROBE, type Session, Unusable } from '@tideway/core/runtime'
 import type { InferenceSession } from 'onnxruntime-node'
 import { loadBinding, type OrtModule } from './binding.js'
 
@@ -26,7 +26,8 @@ export async function loadOn(name: string, bytes: Uint8Array, intraOpThreads: nu
   const ort = loadBinding()
   const provider = providerOf(name)
   const [main = CPU] = provider.names
-  if (!ort.listSupportedBackends().some((backend) => backend.name === main))
+  // Every build has the CPU.
+  if (main !== CPU && !ort.listSupportedBackends().some((backend) => backend.name === main))
     throw new Unusable('this build of onnxruntime-node has none of that name', false)
   const native = await create(ort, bytes, provider, intraOpThreads).catch(async (cause: unknown) => {
     throw await whyNot(ort, bytes, provider, cause)

@@ -8,7 +8,7 @@ import {
   type RuntimeFlags,
   type Session,
   Unusable,
-} from '@tideway/core'
+} from '@tideway/core/runtime'
 import { CPU, loadOn, usableProviders } from './providers.js'
 
 export interface OnnxNodeLoadOptions extends LoadOptions {

@@ -1,4 +1,4 @@
-import { firstLine, PROBE, errors as shared } from '@tideway/core'
+import { firstLine, PROBE, errors as shared } from '@tideway/core/runtime'
 import { engines } from '#engines'
 import type { Build, OrtModule } from './engines/engines.js'
 import { errors } from './errors.js'
@@ -67,10 +67,15 @@ async function start(build: Build, threads: number, wasmBase: string | URL | und
  * suite never ended without this.
  */
 function createSerial() {
-  let last: Promise<unknown> = Promise.resolve()
+  let last: Promise<unknown> | undefined
   return <T>(task: () => Promise<T>): Promise<T> => {
-    const next = last.then(task)
-    last = next.catch(() => undefined)
+    // At once where nothing runs: the turn through a promise that is settled would be felt by a small model.
+    const next = last === undefined ? task() : last.then(task)
+    const end = (): void => {
+      if (last === ended) last = undefined
+    }
+    const ended: Promise<void> = next.then(end, end)
+    last = ended
     return next
   }
 }

@@ -1,4 +1,4 @@
-import { defineErrors, entry } from '@tideway/core'
+import { defineErrors, entry } from '@tideway/core/runtime'
 
 /** What this runtime can say beside the codes that all runtimes share (`MODEL_INVALID`, `PROVIDER_UNAVAILABLE`, …). */
 export const { entries, errors } = defineErrors({

@@ -1,4 +1,4 @@
-import { definePlugin, tokens } from '@tideway/core'
+import { definePlugin, tokens } from '@tideway/core/runtime'
 import { createOnnxWebRuntime } from './runtime.js'
 
 /** Gives the host its `Runtime`: ONNX models on onnxruntime-web, with its own defaults. */

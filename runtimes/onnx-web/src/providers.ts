@@ -1,4 +1,4 @@
-import { codeOf, createOrtSession, firstLine, type Session, errors as shared, Unusable } from '@tideway/core'
+import { codeOf, createOrtSession, firstLine, type Session, errors as shared, Unusable } from '@tideway/core/runtime'
 import type { InferenceSession } from 'onnxruntime-web'
 import { engines } from '#engines'
 import { type EngineOptions, openEngine } from './engine.js'

@@ -8,7 +8,7 @@ import {
   type Session,
   errors as shared,
   Unusable,
-} from '@tideway/core'
+} from '@tideway/core/runtime'
 import { type FetchModelOptions, fetchModel, type ModelSource } from './fetch/fetch-model.js'
 import { type Loaded, listedProviders, loadOn } from './providers.js'
 

@@ -1,4 +1,4 @@
-import { codeOf, firstLine, errors as shared } from '@tideway/core'
+import { codeOf, firstLine, errors as shared } from '@tideway/core/runtime'
 import { errors } from '../errors.js'
 import { Gathered } from './gathered.js'
 

@@ -88,7 +88,15 @@ export {
   TidewayError,
 } from './errors/error.js'
 export { entries, errors } from './errors.js'
-export { decodeInferAnswer, encodeInferAnswer, type InferAnswer } from './inference/answer.js'
+export {
+  type AnswerForm,
+  decodeInferAnswer,
+  decodeInferAnswerBody,
+  encodeInferAnswer,
+  encodeInferAnswerBody,
+  type InferAnswer,
+} from './inference/answer.js'
+export type { BinaryBody } from './inference/body.js'
 export { datatypeOf, datatypes, dtypeOf } from './inference/datatypes.js'
 export {
   decodeModelMetadata,
@@ -98,8 +106,11 @@ export {
   type ModelMetadataJson,
 } from './inference/metadata.js'
 export {
+  decodeInferBody,
   decodeInferRequest,
+  encodeInferBody,
   encodeInferRequest,
+  type InferCall,
   type InferRequest,
   type InferRequestJson,
 } from './inference/request.js'
@@ -243,6 +254,7 @@ export {
 export { createSketch, quantileOf, type Sketch } from './profile/sketch.js'
 export { type SuggestOptions, suggestProfileSchema } from './profile/suggest.js'
 export { type ProfileSummary, type QuantileSummary, summarizeProfile } from './profile/summary.js'
+export { bfloat16ToNumber, numberToBfloat16 } from './runtime/bfloat16.js'
 export { type Fallback, type FallbackOptions, loadOnFirst, type Placed, Unusable } from './runtime/fallback.js'
 export { halfToNumber, numberToHalf } from './runtime/half.js'
 export { checkInputs, tensorIssues } from './runtime/inputs.js'

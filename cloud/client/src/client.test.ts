@@ -161,7 +161,7 @@ describe('inference', () => {
     expect(outputs).toEqual({
       y: { dtype: 'float32', shape: [2, 2], data: Float32Array.of(2, 4, 7, -8) },
       big: { dtype: 'int64', shape: [1], data: BigInt64Array.of(2n ** 60n + 1n) },
-      odd: { dtype: 'float32', shape: [2], data: Float32Array.of(Number.NaN, Number.NaN) },
+      odd: { dtype: 'float32', shape: [2], data: Float32Array.of(Number.NaN, Infinity) },
     })
     expect(Object.keys((await client.infer('digits', x, { version: 1, outputs: ['y'] })).outputs)).toEqual(['y'])
     await expect(client.infer('digits', {})).rejects.toMatchObject({ code: 'INPUT_REJECTED', status: 400 })

@@ -32,6 +32,8 @@ export interface Http {
   readonly send: (path: string, options?: RequestOptions, also?: readonly number[]) => Promise<Response>
   /** As `send`, with the JSON of the answer. The cloud is trusted to answer in the shapes that it documents. */
   readonly json: <T>(path: string, options?: RequestOptions) => Promise<T>
+  /** As `send`, with the body and headers of the answer. */
+  readonly bytes: (path: string, options?: RequestOptions) => Promise<{ bytes: Uint8Array; headers: Headers }>
 }
 
 /** Joins segments into a path, each encoded, so that no id can leave its place. */
@@ -77,12 +79,17 @@ export function createHttp(options: ClientOptions): Http {
     send,
     async json<T>(at: string, given?: RequestOptions): Promise<T> {
       const response = await send(at, given)
-      const text = await textOf(response, base, given?.signal)
+      const text = await bodyOf(() => response.text(), base, given?.signal)
       try {
         return JSON.parse(text) as T
       } catch (cause) {
         throw errors.CLOUD_ANSWER_INVALID({ url: base, status: response.status }, cause)
       }
+    },
+    async bytes(at, given) {
+      const response = await send(at, given)
+      const buffer = await bodyOf(() => response.arrayBuffer(), base, given?.signal)
+      return { bytes: new Uint8Array(buffer), headers: response.headers }
     },
   }
 }
@@ -114,9 +121,9 @@ function deadline(timeoutMs: number, signal?: AbortSignal) {
   }
 }
 
-async function textOf(response: Response, url: string, signal?: AbortSignal): Promise<string> {
+async function bodyOf<T>(read: () => Promise<T>, url: string, signal?: AbortSignal): Promise<T> {
   try {
-    return await response.text()
+    return await read()
   } catch (cause) {
     signal?.throwIfAborted()
     throw errors.CLOUD_UNREACHABLE({ url }, cause)
@@ -128,7 +135,7 @@ async function errorOf(response: Response, url: string): Promise<TidewayError> {
   const { status } = response
   let body: unknown
   try {
-    body = JSON.parse(await textOf(response, url))
+    body = JSON.parse(await bodyOf(() => response.text(), url))
   } catch (cause) {
     return errors.CLOUD_ANSWER_INVALID({ url, status }, cause)
   }

@@ -1,5 +1,5 @@
 import {
-  decodeInferAnswer,
+  decodeInferAnswerBody,
   decodeModelMetadata,
   encodeInferRequest,
   type InferAnswer,
@@ -20,8 +20,8 @@ export interface InferOptions {
 export async function infer(http: Http, model: string, inputs: Tensors, options: InferOptions): Promise<InferAnswer> {
   const json = encodeInferRequest({ inputs, outputs: options.outputs })
   const at = `${modelPath(model, options.version)}/infer`
-  const answer = await http.json(at, { method: 'POST', json, signal: options.signal })
-  return narrowed(http, () => decodeInferAnswer(answer))
+  const { bytes } = await http.bytes(at, { method: 'POST', json, signal: options.signal })
+  return narrowed(http, () => decodeInferAnswerBody(bytes))
 }
 
 /** Inputs and outputs of a model, as it is served. */

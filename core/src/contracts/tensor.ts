@@ -3,6 +3,7 @@ export type DataType =
   | 'float32'
   | 'float64'
   | 'float16'
+  | 'bfloat16'
   | 'int8'
   | 'uint8'
   | 'int16'
@@ -14,11 +15,14 @@ export type DataType =
   | 'bool'
   | 'string'
 
-/** The array that holds each element type: float16 as its bits in Uint16Array, bool as 0 and 1 in Uint8Array. */
+/**
+ * The array that holds each element type: float16 and bfloat16 as their bits in Uint16Array, bool as 0 and 1 in Uint8Array.
+ */
 export interface TensorArrays {
   float32: Float32Array
   float64: Float64Array
   float16: Uint16Array
+  bfloat16: Uint16Array
   int8: Int8Array
   uint8: Uint8Array
   int16: Int16Array
@@ -47,6 +51,7 @@ export const arrayClasses: { readonly [T in NumericType]: ArrayClass<TensorArray
   float32: Float32Array,
   float64: Float64Array,
   float16: Uint16Array,
+  bfloat16: Uint16Array,
   int8: Int8Array,
   uint8: Uint8Array,
   int16: Int16Array,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Tensors } from '../contracts/tensor.js'
-import { decodeInferAnswer, encodeInferAnswer } from './answer.js'
+import { decodeInferAnswer, decodeInferAnswerBody, encodeInferAnswer } from './answer.js'
 import { everyType } from './inference.fixture.js'
 
 const answer = { model: 'digits', version: '3', outputs: everyType }
@@ -30,15 +30,19 @@ describe('an inference answer', () => {
     )
   })
 
-  it('has null for NaN and infinities, which is read as NaN', () => {
+  it('has NaN and infinities as the bare words that Triton writes, or null if the request says so', () => {
     const odd = [Number.NaN, Infinity, -Infinity, 1]
     const outputs: Tensors = {
       f: { dtype: 'float32', shape: [4], data: Float32Array.from(odd) },
       h: { dtype: 'float16', shape: [4], data: Uint16Array.of(0x7e00, 0x7c00, 0xfc00, 0x3c00) },
+      b: { dtype: 'bfloat16', shape: [4], data: Uint16Array.of(0x7fc0, 0x7f80, 0xff80, 0x3f80) },
     }
-    const text = encodeInferAnswer({ ...answer, outputs }, all)
-    expect(text.match(/"data":\[null,null,null,1\]/g)).toHaveLength(2)
-    const read = decodeInferAnswer(JSON.parse(text)).outputs
+    const words = encodeInferAnswer({ ...answer, outputs }, all)
+    expect(words.match(/"data":\[NaN,Infinity,-Infinity,1\]/g)).toHaveLength(3)
+    expect(decodeInferAnswerBody(new TextEncoder().encode(words)).outputs).toEqual(outputs)
+    const nulls = encodeInferAnswer({ ...answer, outputs }, { ...all, nonFiniteAsNull: true })
+    expect(nulls.match(/"data":\[null,null,null,1\]/g)).toHaveLength(3)
+    const read = decodeInferAnswer(JSON.parse(nulls)).outputs
     expect(read.f?.data).toEqual(Float32Array.of(Number.NaN, Number.NaN, Number.NaN, 1))
     expect(read.h?.data).toEqual(Uint16Array.of(0x7e00, 0x7e00, 0x7e00, 0x3c00))
   })

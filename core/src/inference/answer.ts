@@ -1,10 +1,13 @@
 import type { Tensor, Tensors } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
+import { binaryReader, encodeBinary } from './binary.js'
+import { type BinaryBody, joinBinary } from './body.js'
 import { datatypeOf } from './datatypes.js'
 import { Issues, isObject, quoted } from './issues.js'
+import { parseInferJson } from './json-text.js'
 import type { InferRequest } from './request.js'
-import { decodeTensorList } from './tensor-json.js'
-import { encodeValues } from './values.js'
+import { decodeTensorList, type ListReading } from './tensor-json.js'
+import { type TextOptions, valuesText } from './values.js'
 
 /** What a model answered. */
 export interface InferAnswer {
@@ -13,27 +16,43 @@ export interface InferAnswer {
   readonly outputs: Tensors
 }
 
+/** How an answer is wanted: what the request says of it. */
+export type AnswerForm = Pick<InferRequest, 'id' | 'outputs' | 'binaryOutputs'> & Partial<TextOptions>
+
 const WHAT = 'the inference answer'
 
 /**
- * The JSON text of an inference answer. Values are flat and row-major; NaN and infinities, which JSON lacks, are null;
- * 64-bit integers are JSON numbers with all their digits, or strings where the request asked for them. Throws
+ * The JSON text of an inference answer (Open Inference Protocol v2, "Inference Response JSON Object"). Values are flat and
+ * row-major; NaN and infinities, which JSON lacks, are the bare words NaN, Infinity and -Infinity as in Triton, or null
+ * where the request asked for it; 64-bit integers are JSON numbers with all their digits, or strings. Throws
  * `INPUT_REJECTED` naming every output asked for that the model does not have.
  */
-export function encodeInferAnswer(
-  { model, version, outputs }: InferAnswer,
-  { id, outputs: wanted, int64AsString }: Pick<InferRequest, 'id' | 'outputs' | 'int64AsString'>,
-): string {
-  const issues = new Issues('the inference request')
-  const tensors: string[] = []
-  for (const [i, name] of (wanted ?? Object.keys(outputs)).entries()) {
-    const tensor = Object.hasOwn(outputs, name) ? outputs[name] : undefined
-    if (tensor) tensors.push(encodeTensorText(name, tensor, int64AsString))
-    else issues.add(`outputs.${i}.name: the model has no output ${quoted(name)}`)
-  }
-  issues.throwIfAny()
-  const head = JSON.stringify({ model_name: model, model_version: version, id })
-  return `${head.slice(0, -1)},"outputs":[${tensors.join(',')}]}`
+export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string {
+  const tensors = wanted(answer, form.outputs).map(([name, tensor]) => tensorText(name, tensor, form))
+  return documentText(answer, form.id, tensors)
+}
+
+/**
+ * The body of an inference answer: outputs asked for in binary behind the JSON (Triton,
+ * docs/protocol/extension_binary_data.md), in the order in which it lists them; text where none is. Throws
+ * `INPUT_REJECTED` naming every output asked for that the model does not have.
+ *
+ * @example
+ * const body = encodeInferAnswerBody({ model: 'digits', version: '3', outputs }, request)
+ * if (typeof body !== 'string') response.setHeader('Inference-Header-Content-Length', body.headerBytes)
+ */
+export function encodeInferAnswerBody(answer: InferAnswer, form: AnswerForm): string | BinaryBody {
+  const { binaryOutputs } = form
+  if (binaryOutputs === undefined) return encodeInferAnswer(answer, form)
+  const parts: Uint8Array[] = []
+  const tensors = wanted(answer, form.outputs).map(([name, tensor]) => {
+    if (binaryOutputs !== 'all' && !binaryOutputs.has(name)) return tensorText(name, tensor, form)
+    const bytes = encodeBinary(tensor)
+    parts.push(bytes)
+    return `${headText(name, tensor)},"parameters":{"binary_data_size":${bytes.byteLength}}}`
+  })
+  const text = documentText(answer, form.id, tensors)
+  return parts.length === 0 ? text : joinBinary(text, parts)
 }
 
 /**
@@ -41,20 +60,59 @@ export function encodeInferAnswer(
  * field; 64-bit integers beyond 2^53 are one unless they came as strings (which `encodeInferRequest` asks for).
  */
 export function decodeInferAnswer(body: unknown): InferAnswer {
+  return decode(body, { nullIsNaN: true, infinite: false })
+}
+
+/**
+ * Reads the body of an inference answer, JSON alone or with binary tensors behind it, of which `headerBytes` are JSON.
+ * Outputs in binary are views of `bytes` where they are aligned there. 64-bit integers are exact, and NaN and infinities
+ * are taken as Triton writes them. Throws `JSON_INVALID`, and `INPUT_REJECTED` naming every bad field.
+ */
+export function decodeInferAnswerBody(bytes: Uint8Array, headerBytes = bytes.byteLength): InferAnswer {
+  const json = parseInferJson(new TextDecoder().decode(bytes.subarray(0, headerBytes)), WHAT)
+  return decode(json.value, {
+    nullIsNaN: true,
+    infinite: json.nonFinite,
+    binary: binaryReader(bytes.subarray(headerBytes)),
+    exact: () => (json.exact() as { readonly outputs: unknown }).outputs,
+  })
+}
+
+function decode(body: unknown, reading: Omit<ListReading, 'at' | 'issues'>): InferAnswer {
   const issues = new Issues(WHAT)
   if (!isObject(body)) throw errors.INPUT_REJECTED({ what: WHAT, issues: ['(root): must be an object'] })
   const { model_name: model, model_version: version } = body
   if (typeof model !== 'string') issues.add('model_name: must be a string')
   if (typeof version !== 'string') issues.add('model_version: must be a string')
-  const outputs = decodeTensorList(body.outputs, { at: 'outputs', issues, nullIsNaN: true })
+  const outputs = decodeTensorList(body.outputs, { ...reading, at: 'outputs', issues })
   issues.throwIfAny()
   return { model: String(model), version: String(version), outputs }
 }
 
-/** As `JSON.stringify` of a tensor, but for 64-bit integers, which it cannot write as numbers. */
-function encodeTensorText(name: string, tensor: Tensor, int64AsString: boolean): string {
-  const { dtype, shape, data } = tensor
-  const head = JSON.stringify({ name, datatype: datatypeOf(dtype), shape })
-  const asNumbers = (dtype === 'int64' || dtype === 'uint64') && !int64AsString
-  return `${head.slice(0, -1)},"data":${asNumbers ? `[${data.join(',')}]` : JSON.stringify(encodeValues(tensor))}}`
+/** The outputs asked for, in that order. Throws `INPUT_REJECTED` naming those that the model does not have. */
+function wanted({ outputs }: InferAnswer, given?: readonly string[]): readonly (readonly [string, Tensor])[] {
+  const issues = new Issues('the inference request')
+  const found: [string, Tensor][] = []
+  for (const [i, name] of (given ?? Object.keys(outputs)).entries()) {
+    const tensor = Object.hasOwn(outputs, name) ? outputs[name] : undefined
+    if (tensor) found.push([name, tensor])
+    else issues.add(`outputs.${i}.name: the model has no output ${quoted(name)}`)
+  }
+  issues.throwIfAny()
+  return found
+}
+
+function documentText({ model, version }: InferAnswer, id: string | undefined, tensors: readonly string[]): string {
+  const head = JSON.stringify({ model_name: model, model_version: version, id })
+  return `${head.slice(0, -1)},"outputs":[${tensors.join(',')}]}`
+}
+
+/** All of a tensor but its values, without the closing brace. */
+function headText(name: string, { dtype, shape }: Tensor): string {
+  return JSON.stringify({ name, datatype: datatypeOf(dtype), shape }).slice(0, -1)
+}
+
+function tensorText(name: string, tensor: Tensor, form: AnswerForm): string {
+  const { int64AsString = false, nonFiniteAsNull = false } = form
+  return `${headText(name, tensor)},"data":${valuesText(tensor, { int64AsString, nonFiniteAsNull })}}`
 }

@@ -1,6 +1,6 @@
 import type { DataType } from '../contracts/tensor.js'
 
-/** Ours by the Open Inference Protocol's name. BF16 has no array type in JavaScript and is not taken. */
+/** Ours by the name of the Open Inference Protocol, section "Tensor Data Types", and of Triton for BF16. */
 const DTYPES: Readonly<Record<string, DataType>> = {
   BOOL: 'bool',
   UINT8: 'uint8',
@@ -12,6 +12,7 @@ const DTYPES: Readonly<Record<string, DataType>> = {
   INT32: 'int32',
   INT64: 'int64',
   FP16: 'float16',
+  BF16: 'bfloat16',
   FP32: 'float32',
   FP64: 'float64',
   BYTES: 'string',

@@ -1,4 +1,5 @@
 import type { Tensors } from '../contracts/tensor.js'
+import { numberToBfloat16 } from '../runtime/bfloat16.js'
 import { numberToHalf } from '../runtime/half.js'
 
 /** A tensor of every element type, at the ends of its range, and an empty one. */
@@ -6,6 +7,7 @@ export const everyType: Tensors = {
   float32: { dtype: 'float32', shape: [2], data: Float32Array.of(-0.5, 2 ** 100) },
   float64: { dtype: 'float64', shape: [2, 1], data: Float64Array.of(Math.PI, -1e300) },
   float16: { dtype: 'float16', shape: [2], data: Uint16Array.of(numberToHalf(-1.5), numberToHalf(65_504)) },
+  bfloat16: { dtype: 'bfloat16', shape: [2], data: Uint16Array.of(numberToBfloat16(-1.5), 0x7f7f) },
   int8: { dtype: 'int8', shape: [2], data: Int8Array.of(-128, 127) },
   uint8: { dtype: 'uint8', shape: [2], data: Uint8Array.of(0, 255) },
   int16: { dtype: 'int16', shape: [2], data: Int16Array.of(-32_768, 32_767) },

@@ -19,7 +19,12 @@ export class Issues {
 
   /** Throws `INPUT_REJECTED` naming all that were added. */
   throwIfAny(): void {
-    if (this.#issues.length > 0) throw errors.INPUT_REJECTED({ what: this.#what, issues: this.#issues })
+    if (this.#issues.length > 0) throw this.error()
+  }
+
+  /** `INPUT_REJECTED` naming all that were added, for where reading cannot go on. */
+  error(): Error {
+    return errors.INPUT_REJECTED({ what: this.#what, issues: this.#issues })
   }
 }
 

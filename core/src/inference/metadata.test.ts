@@ -30,6 +30,6 @@ describe('datatypes', () => {
     const dtypes = [...new Set(Object.values(everyType).map(({ dtype }): DataType => dtype))]
     expect(dtypes.map((dtype) => dtypeOf(datatypeOf(dtype)))).toEqual(dtypes)
     expect([...datatypes].sort()).toEqual(dtypes.map(datatypeOf).sort())
-    for (const other of ['BF16', 'fp32', 'constructor', 3, undefined]) expect(dtypeOf(other)).toBeUndefined()
+    for (const other of ['BF32', 'fp32', 'constructor', 3, undefined]) expect(dtypeOf(other)).toBeUndefined()
   })
 })

@@ -18,12 +18,18 @@ function refusal(body: unknown): TidewayError<string, { issues: string[] }> {
 describe('an inference request', () => {
   it('carries tensors of every type, the id and the outputs wanted', () => {
     const json: unknown = JSON.parse(JSON.stringify(encodeInferRequest({ id: '7', inputs: everyType, outputs: ['y'] })))
-    expect(decodeInferRequest(json)).toEqual({ id: '7', inputs: everyType, outputs: ['y'], int64AsString: true })
+    expect(decodeInferRequest(json)).toEqual({
+      id: '7',
+      inputs: everyType,
+      outputs: ['y'],
+      int64AsString: true,
+      nonFiniteAsNull: false,
+    })
   })
 
   it('may hold no more than its inputs', () => {
     const inputs = { x: { dtype: 'float32', shape: [1, 2], data: Float32Array.of(1, 2) } }
-    const plain = { id: undefined, inputs, outputs: undefined, int64AsString: false }
+    const plain = { id: undefined, inputs, outputs: undefined, int64AsString: false, nonFiniteAsNull: false }
     expect(decodeInferRequest({ inputs: [x] })).toEqual(plain)
     expect(decodeInferRequest({ inputs: [x], outputs: [], parameters: { int64_as_string: 'yes' } })).toEqual(plain)
   })
@@ -89,6 +95,30 @@ describe('a bad inference request', () => {
     ['with a shape of too many elements', { inputs: [{ ...x, shape: [2 ** 31, 2 ** 20] }] }, ['inputs.0.shape']],
     ['with null for a number', { inputs: [{ ...x, data: [null, '2'] }] }, ['inputs.0.data.0', 'inputs.0.data.1']],
     ['with a float that does not fit', { inputs: [{ ...x, data: [1e39, 1] }] }, ['inputs.0.data.0']],
+    [
+      'with half of a pair for text',
+      { inputs: [{ ...x, datatype: 'BYTES', data: ['\ud800', 'a'] }] },
+      ['inputs.0.data.0'],
+    ],
+    [
+      'with a bfloat16 that does not fit',
+      { inputs: [{ ...x, datatype: 'BF16', data: [1, 3.4e38] }] },
+      ['inputs.0.data.1'],
+    ],
+    ['with parameters that are no object', { inputs: [{ ...x, parameters: 1 }] }, ['inputs.0.parameters']],
+    [
+      'that wants what is not there',
+      {
+        inputs: [{ ...x, parameters: { shared_memory_region: 'r' } }],
+        outputs: [{ name: 'y', parameters: { classification: 3 } }],
+        parameters: { binary_data_output: 1 },
+      },
+      [
+        'inputs.0.parameters.shared_memory_region',
+        'parameters.binary_data_output',
+        'outputs.0.parameters.classification',
+      ],
+    ],
     ['with a half that does not fit', { inputs: [{ ...x, datatype: 'FP16', data: [1, 70_000] }] }, ['inputs.0.data.1']],
     [
       'with integers that do not fit',

@@ -1,7 +1,8 @@
-import { elementCount, type Tensor } from '../contracts/tensor.js'
+import { type DataType, elementCount, type Tensor } from '../contracts/tensor.js'
+import { type BinaryReader, decodeBinary } from './binary.js'
 import { datatypeOf, datatypes, dtypeOf } from './datatypes.js'
 import { type Issues, isObject, quoted } from './issues.js'
-import { decodeValues, encodeValues } from './values.js'
+import { decodeValues, encodeValues, hasLossy } from './values.js'
 
 /** One tensor of the Open Inference Protocol v2 in JSON, its data flat and row-major. */
 export interface JsonTensor {
@@ -11,12 +12,20 @@ export interface JsonTensor {
   readonly data: readonly (number | string | boolean)[]
 }
 
-/** What is being read, for messages, and whether null stands for NaN. */
+/** What is being read, for messages, and what of JSON's values stands for what JSON lacks. */
 export interface ListReading {
   readonly at: 'inputs' | 'outputs'
   readonly issues: Issues
   readonly nullIsNaN: boolean
+  readonly infinite: boolean
+  /** The bytes behind the JSON; undefined where the extension is not spoken. */
+  readonly binary?: BinaryReader
+  /** The list again, with its long integers as strings of digits. */
+  readonly exact?: () => unknown
 }
+
+/** The extension's parameter of a tensor that is in binary. */
+const SIZE = 'binary_data_size'
 
 const MAX_ELEMENTS = 2 ** 31 - 1
 const MAX_RANK = 16
@@ -43,32 +52,83 @@ export function decodeTensorList(list: unknown, reading: ListReading): Record<st
       if (typeof name !== 'string' || name === '') issues.add(`${at}.${i}.name: must be a string`)
       else if (names.has(name)) issues.add(`${at}.${i}.name: ${quoted(name)} is given twice`)
       else names.add(name)
-      const tensor = decodeTensor(item, `${at}.${i}`, reading)
+      const tensor = decodeTensor(item, i, reading)
       if (tensor && typeof name === 'string') tensors.set(name, tensor)
     }
+  if (reading.binary && reading.binary.left > 0)
+    issues.add(`${at}: ${reading.binary.left} bytes behind the JSON belong to none of them`)
   return Object.fromEntries(tensors)
 }
 
-function decodeTensor(
-  { datatype, shape, data }: Readonly<Record<string, unknown>>,
-  at: string,
-  { issues, nullIsNaN }: ListReading,
-): Tensor | undefined {
+function decodeTensor(item: Readonly<Record<string, unknown>>, i: number, reading: ListReading): Tensor | undefined {
+  const { datatype, shape, data, parameters } = item
+  const { issues } = reading
+  const at = `${reading.at}.${i}`
   const dtype = dtypeOf(datatype)
   if (!dtype) issues.add(`${at}.datatype: must be one of ${datatypes.join(', ')}`)
   const shaped = isShape(shape)
   if (!shaped) issues.add(`${at}.shape: must be a list of at most ${MAX_RANK} whole numbers from 0`)
-  if (!Array.isArray(data)) issues.add(`${at}.data: must be a list`)
-  if (!dtype || !shaped || !Array.isArray(data)) return undefined
-  const flat: readonly unknown[] | undefined = Array.isArray(data[0]) ? flatten(data, shape, at, issues) : data
+  const parameter = parametersOf(parameters, at, issues)
+  if (parameter.shared_memory_region !== undefined)
+    issues.add(`${at}.parameters.shared_memory_region: shared memory is not supported`)
+  const size = parameter[SIZE]
+  const bytes = size === undefined ? undefined : takeBytes(size, data, at, reading)
+  if (size === undefined && !Array.isArray(data)) issues.add(`${at}.data: must be a list`)
+  if (!dtype || !shaped) return undefined
+  const values = bytes
+    ? decodeBinary(dtype, shape, bytes, `${at}.parameters.${SIZE}`, issues)
+    : Array.isArray(data) && size === undefined
+      ? decodeData(dtype, shape, data, i, reading)
+      : undefined
+  // The values' array is made from the type; the compiler cannot follow one key through both.
+  return values === undefined ? undefined : ({ dtype, shape, data: values } as Tensor)
+}
+
+/** The parameters of a tensor, an output or a request; empty if there are none, or if they are no object. */
+export function parametersOf(parameters: unknown, at: string, issues: Issues): Readonly<Record<string, unknown>> {
+  if (isObject(parameters)) return parameters
+  if (parameters !== undefined) issues.add(`${at === '' ? '' : `${at}.`}parameters: must be an object`)
+  return {}
+}
+
+/** A tensor's own bytes. Taken whatever else is wrong with it, so that what is said of the next ones is right. */
+function takeBytes(size: unknown, data: unknown, at: string, { binary, issues }: ListReading): Uint8Array | undefined {
+  const field = `${at}.parameters.${SIZE}`
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) {
+    issues.add(`${field}: must be a whole number of bytes from 0`)
+    return undefined
+  }
+  if (data !== undefined) issues.add(`${at}.data: must not be given beside ${SIZE}`)
+  const left = binary?.left ?? 0
+  const bytes = binary?.take(size)
+  if (bytes === undefined) issues.add(`${field}: is ${size}, of the bytes behind the JSON ${left} are left`)
+  return data === undefined ? bytes : undefined
+}
+
+/** The values of a tensor from its `data` in JSON, flat or nested. */
+function decodeData(
+  dtype: DataType,
+  shape: readonly number[],
+  data: readonly unknown[],
+  i: number,
+  reading: ListReading,
+): Tensor['data'] | undefined {
+  const { issues, nullIsNaN, infinite, exact } = reading
+  const at = `${reading.at}.${i}.data`
+  const flatOf = (list: readonly unknown[]) => (Array.isArray(list[0]) ? flatten(list, shape, at, issues) : list)
+  let flat = flatOf(data)
   if (!flat) return undefined
   const count = elementCount(shape)
   if (flat.length !== count) {
-    issues.add(`${at}.data: has ${flat.length} values, shape [${shape.join(', ')}] needs ${count}`)
+    issues.add(`${at}: has ${flat.length} values, shape [${shape.join(', ')}] needs ${count}`)
     return undefined
   }
-  // The values' array is made from the type; the compiler cannot follow one key through both.
-  return { dtype, shape, data: decodeValues(dtype, flat, { at: `${at}.data`, issues, nullIsNaN }) } as Tensor
+  if (exact && (dtype === 'int64' || dtype === 'uint64') && hasLossy(flat)) {
+    // The same text was read again, so the same list is in the same place.
+    const list = exact() as { readonly data: readonly unknown[] }[]
+    flat = flatOf(list[i]!.data)!
+  }
+  return decodeValues(dtype, flat, { at, issues, nullIsNaN, infinite })
 }
 
 function isShape(shape: unknown): shape is readonly number[] {
@@ -86,7 +146,7 @@ function flatten(
 ): readonly unknown[] | undefined {
   const needs = `shape [${shape.join(', ')}] needs`
   if (data.length !== shape[0]) {
-    issues.add(`${at}.data: has ${data.length} rows, ${needs} ${shape[0] ?? 'one value'}`)
+    issues.add(`${at}: has ${data.length} rows, ${needs} ${shape[0] ?? 'one value'}`)
     return undefined
   }
   let level = data
@@ -96,7 +156,7 @@ function flatten(
       const row = level[i]
       if (!Array.isArray(row) || row.length !== shape[axis]) {
         const has = Array.isArray(row) ? `${row.length} values` : 'a value that is no list'
-        issues.add(`${at}.data: item ${i} at depth ${axis} has ${has}, ${needs} ${shape[axis]}`)
+        issues.add(`${at}: item ${i} at depth ${axis} has ${has}, ${needs} ${shape[axis]}`)
         return undefined
       }
       for (let j = 0; j < row.length; j++) next.push(row[j])

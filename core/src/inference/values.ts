@@ -1,5 +1,7 @@
 import { arrayClasses, type DataType, type Tensor } from '../contracts/tensor.js'
+import { bfloat16ToNumber, numberToBfloat16 } from '../runtime/bfloat16.js'
 import { halfToNumber, numberToHalf } from '../runtime/half.js'
+import { LONE_SURROGATE } from './binary.js'
 import { datatypeOf } from './datatypes.js'
 import type { Issues } from './issues.js'
 
@@ -17,11 +19,19 @@ const BIG_RANGES = { int64: [-(2n ** 63n), 2n ** 63n - 1n], uint64: [0n, 2n ** 6
 
 const DIGITS = /^-?\d{1,20}$/
 
-/** Where values stand, for messages, and whether null stands for NaN (in answers; JSON has no other way to say it). */
+/** Floats of 16 bits: their rounding, and the bits of infinity. */
+const SHORT_FLOATS = {
+  float16: { toBits: numberToHalf, toNumber: halfToNumber, infinity: 0x7c00 },
+  bfloat16: { toBits: numberToBfloat16, toNumber: bfloat16ToNumber, infinity: 0x7f80 },
+} as const
+
+/** Where values stand, for messages, and what of JSON's values stands for what JSON lacks. */
 export interface Reading {
   readonly at: string
   readonly issues: Issues
   readonly nullIsNaN: boolean
+  /** Whether a number beyond all doubles is an infinity that was written as such. */
+  readonly infinite: boolean
 }
 
 /**
@@ -34,7 +44,8 @@ export function decodeValues(dtype: DataType, flat: readonly unknown[], reading:
     case 'float64':
       return decodeFloats(dtype, flat, reading)
     case 'float16':
-      return decodeHalves(flat, reading)
+    case 'bfloat16':
+      return decodeShortFloats(dtype, flat, reading)
     case 'int64':
     case 'uint64':
       return decodeBigIntegers(dtype, flat, reading)
@@ -57,7 +68,8 @@ export function encodeValues(tensor: Tensor): readonly (number | string | boolea
     case 'uint64':
       return Array.from<bigint, string>(tensor.data, String)
     case 'float16':
-      return Array.from(tensor.data, halfToNumber)
+    case 'bfloat16':
+      return Array.from(tensor.data, SHORT_FLOATS[tensor.dtype].toNumber)
     case 'bool':
       return Array.from(tensor.data, Boolean)
     case 'string':
@@ -67,28 +79,60 @@ export function encodeValues(tensor: Tensor): readonly (number | string | boolea
   }
 }
 
-function decodeFloats(dtype: 'float32' | 'float64', flat: readonly unknown[], { at, issues, nullIsNaN }: Reading) {
+/**
+ * The values of a tensor as JSON text, flat. 64-bit integers are numbers with all their digits, or strings of them. NaN
+ * and infinities are the bare words that Triton writes (RapidJSON's kWriteNanAndInfFlag), or null.
+ */
+export function valuesText(tensor: Tensor, { int64AsString, nonFiniteAsNull }: TextOptions): string {
+  switch (tensor.dtype) {
+    case 'bool':
+    case 'string':
+      return JSON.stringify(encodeValues(tensor))
+    case 'int64':
+    case 'uint64':
+      return int64AsString ? JSON.stringify(encodeValues(tensor)) : `[${tensor.data.join(',')}]`
+    default: {
+      // Of all finite numbers this is twice as fast as to join them.
+      const values = encodeValues(tensor)
+      const plain = nonFiniteAsNull || values.every(Number.isFinite)
+      return plain ? JSON.stringify(values) : `[${values.join(',')}]`
+    }
+  }
+}
+
+/** How values that JSON finds hard are written. */
+export interface TextOptions {
+  readonly int64AsString: boolean
+  readonly nonFiniteAsNull: boolean
+}
+
+function decodeFloats(dtype: 'float32' | 'float64', flat: readonly unknown[], reading: Reading) {
+  const { at, issues, nullIsNaN, infinite } = reading
   const values = new arrayClasses[dtype](flat.length)
   for (let i = 0; i < flat.length; i++) {
     const value = flat[i]
     if (typeof value === 'number') {
       values[i] = value
-      if (!Number.isFinite(values[i])) issues.add(`${at}.${i}: is out of range for ${datatypeOf(dtype)}`)
+      if (!Number.isFinite(values[i]) && !(infinite && Math.abs(value) === Number.POSITIVE_INFINITY))
+        issues.add(`${at}.${i}: is out of range for ${datatypeOf(dtype)}`)
     } else if (value === null && nullIsNaN) values[i] = Number.NaN
     else issues.add(`${at}.${i}: must be a number`)
   }
   return values
 }
 
-function decodeHalves(flat: readonly unknown[], { at, issues, nullIsNaN }: Reading): Uint16Array {
+function decodeShortFloats(dtype: keyof typeof SHORT_FLOATS, flat: readonly unknown[], reading: Reading): Uint16Array {
+  const { at, issues, nullIsNaN, infinite } = reading
+  const { toBits, infinity } = SHORT_FLOATS[dtype]
   const values = new Uint16Array(flat.length)
   for (let i = 0; i < flat.length; i++) {
     const value = flat[i]
     if (typeof value === 'number') {
-      const bits = numberToHalf(value)
+      const bits = toBits(value)
       values[i] = bits
-      if ((bits & 0x7fff) === 0x7c00) issues.add(`${at}.${i}: is out of range for FP16`)
-    } else if (value === null && nullIsNaN) values[i] = numberToHalf(Number.NaN)
+      if ((bits & 0x7fff) === infinity && !(infinite && Math.abs(value) === Number.POSITIVE_INFINITY))
+        issues.add(`${at}.${i}: is out of range for ${datatypeOf(dtype)}`)
+    } else if (value === null && nullIsNaN) values[i] = toBits(Number.NaN)
     else issues.add(`${at}.${i}: must be a number`)
   }
   return values
@@ -105,7 +149,13 @@ function decodeIntegers(dtype: keyof typeof RANGES, flat: readonly unknown[], { 
   return values
 }
 
-/** JSON numbers beyond 2^53 have lost digits by the time they are here, so those must come as strings. */
+/** Whether some number may have lost digits in `JSON.parse`, so that the text must be asked. */
+export function hasLossy(flat: readonly unknown[]): boolean {
+  for (let i = 0; i < flat.length; i++) if (typeof flat[i] === 'number' && !Number.isSafeInteger(flat[i])) return true
+  return false
+}
+
+/** JSON numbers beyond 2^53 have lost digits unless they are strings by the time they are here. */
 function decodeBigIntegers(dtype: keyof typeof BIG_RANGES, flat: readonly unknown[], { at, issues }: Reading) {
   const [min, max] = BIG_RANGES[dtype]
   const values = new arrayClasses[dtype](flat.length)
@@ -132,7 +182,11 @@ function decodeBooleans(flat: readonly unknown[], { at, issues }: Reading): Uint
 }
 
 function decodeStrings(flat: readonly unknown[], { at, issues }: Reading): string[] {
-  for (let i = 0; i < flat.length; i++) if (typeof flat[i] !== 'string') issues.add(`${at}.${i}: must be a string`)
+  for (let i = 0; i < flat.length; i++) {
+    const value = flat[i]
+    if (typeof value !== 'string') issues.add(`${at}.${i}: must be a string`)
+    else if (LONE_SURROGATE.test(value)) issues.add(`${at}.${i}: has half of a surrogate pair, which is no text`)
+  }
   // Every one of them was looked at.
   return flat as string[]
 }

@@ -10,6 +10,7 @@ const CODES: Readonly<Record<DataType, string>> = {
   float32: 'F32',
   float64: 'F64',
   float16: 'F16',
+  bfloat16: 'BF16',
   int8: 'I8',
   uint8: 'U8',
   int16: 'I16',

@@ -1,4 +1,5 @@
 import { elementCount, type Tensor, type Tensors } from '../contracts/tensor.js'
+import { bfloat16ToNumber } from '../runtime/bfloat16.js'
 import { halfToNumber } from '../runtime/half.js'
 import type { Statistic } from './schema.js'
 
@@ -37,7 +38,7 @@ export function bindSource(source: Source, inputs: Tensors, outputs: Tensors): v
   source.rows = tensor ? (tensor.shape[0] ?? 1) : 0
   source.width = tensor ? elementCount(tensor.shape.slice(1)) : 0
   source.pixelScale = tensor?.dtype === 'uint8' ? 1 / 255 : 1
-  source.whole = tensor !== undefined && !tensor.dtype.startsWith('float')
+  source.whole = tensor !== undefined && !/^b?float/.test(tensor.dtype)
 }
 
 /** Without a copy where the data are numbers already. */
@@ -45,6 +46,8 @@ function numbersOf(tensor: Tensor): ArrayLike<number> {
   switch (tensor.dtype) {
     case 'float16':
       return Float32Array.from(tensor.data, halfToNumber)
+    case 'bfloat16':
+      return Float32Array.from(tensor.data, bfloat16ToNumber)
     case 'int64':
     case 'uint64':
       return Float64Array.from(tensor.data as Iterable<bigint> & ArrayLike<bigint>, Number)

@@ -20,7 +20,8 @@ export function numberToHalf(value: number): number {
   return sign | (units < 1024 ? units : (exponent + 14) * 1024 + units)
 }
 
-function roundTiesToEven(value: number): number {
+/** The nearest whole number, of two equally near the even one. */
+export function roundTiesToEven(value: number): number {
   const down = Math.floor(value)
   const rest = value - down
   if (rest !== 0.5) return Math.round(value)

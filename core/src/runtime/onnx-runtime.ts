@@ -31,8 +31,11 @@ export interface OrtSession<T extends OrtTensor> {
   release(): Promise<void>
 }
 
-/** Element types that have no array in JavaScript, so no place in our tensors. */
-const UNSUPPORTED: ReadonlySet<string | undefined> = new Set(['int4', 'uint4', undefined])
+/** A tensor of ours that ONNX Runtime's JavaScript API has a type for: it has none for bfloat16. */
+export type OrtFeed = Exclude<Tensor, { readonly dtype: 'bfloat16' }>
+
+/** Element types that have no array in JavaScript, so no place in our tensors, and none in ONNX Runtime's. */
+const UNSUPPORTED: ReadonlySet<string | undefined> = new Set(['int4', 'uint4', 'bfloat16', undefined])
 
 /**
  * Makes a `Session` of one of ONNX Runtime, for the runtimes on its packages; `tensor` makes the package's own tensor of
@@ -41,7 +44,7 @@ const UNSUPPORTED: ReadonlySet<string | undefined> = new Set(['int4', 'uint4', u
  */
 export async function createOrtSession<T extends OrtTensor>(
   native: OrtSession<T>,
-  tensor: (tensor: Tensor) => T,
+  tensor: (tensor: OrtFeed) => T,
 ): Promise<Session> {
   let signature: Signature
   try {
@@ -59,7 +62,8 @@ export async function createOrtSession<T extends OrtTensor>(
     run(inputs) {
       if (mayBeEmpty && hasNoRows(inputNames, inputs)) return NOTHING
       const feeds: Record<string, T> = {}
-      for (const name of inputNames) feeds[name] = tensor(inputs[name] as Tensor)
+      // The inputs fit the signature, in which no bfloat16 is.
+      for (const name of inputNames) feeds[name] = tensor(inputs[name] as OrtFeed)
       return native.run(feeds)
     },
     answer(outputs) {

@@ -110,12 +110,19 @@ describe('the Open Inference Protocol', () => {
     expect(JSON.stringify(unknown.body)).toMatch(/outputs\.1\.name.*outputs\.2\.name/)
   })
 
-  it('writes NaN and infinities, which JSON lacks, as null', async () => {
-    const outputs: Tensors = { y: { dtype: 'float32', shape: [3], data: Float32Array.of(NaN, Infinity, 1) } }
+  it('writes NaN and infinities as Triton does, or as null where the request says so', async () => {
+    const outputs: Tensors = { y: { dtype: 'float32', shape: [3], data: Float32Array.of(NaN, -Infinity, 1) } }
     const odd = await startRig({ serving: { ...serving, infer: () => Promise.resolve({ version, outputs }) } })
-    const inputs = [{ name: 'x', datatype: 'FP32', shape: [1], data: [1] }]
-    const { body } = await odd.call('POST', '/v2/models/echo/infer', { inputs })
-    expect(body).toMatchObject({ outputs: [{ data: [null, null, 1] }] })
+    const body = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1], data: [1] }] }
+    const headers = { 'Content-Type': 'application/json' }
+    const response = await fetch(`${odd.url}/v2/models/echo/infer`, {
+      method: 'POST',
+      headers,
+      body: JSON.stringify(body),
+    })
+    expect(await response.text()).toContain('"data":[NaN,-Infinity,1]')
+    const nulls = await odd.call('POST', '/v2/models/echo/infer', { ...body, parameters: { non_finite_as_null: true } })
+    expect(nulls.body).toMatchObject({ outputs: [{ data: [null, null, 1] }] })
     await odd.stop()
   })
 })

@@ -26,7 +26,7 @@ export const engineRuntime: Runtime = {
         if (disposal !== undefined) throw errors.SESSION_DISPOSED({})
         const feeds = Object.entries(inputs).map(([name, { dtype, shape, data }]) => [
           name,
-          new EngineTensor(dtype, data as Float32Array, [...shape]),
+          new EngineTensor(dtype as 'float32', data as Float32Array, [...shape]),
         ])
         return tensorsOf(await session.run(Object.fromEntries(feeds)))
       },

@@ -15,12 +15,15 @@ export const ELEMENT_TYPE = {
   float64: 11,
   uint32: 12,
   uint64: 13,
+  bfloat16: 16,
 } as const satisfies Record<DataType, number>
 
 const names = new Map<number, DataType>()
 for (const [name, number] of Object.entries(ELEMENT_TYPE)) names.set(number, name as DataType)
+// No engine that has a JavaScript API takes a tensor of it, nor do the importer and the rules compute on it.
+names.delete(ELEMENT_TYPE.bfloat16)
 
-/** The `DataType` of an ONNX element type, or undefined for one that JavaScript has no array for. */
+/** The `DataType` of an ONNX element type, or undefined for one that no runtime here computes on. */
 export function dataTypeOf(elementType: number | undefined): DataType | undefined {
   return elementType === undefined ? undefined : names.get(elementType)
 }

@@ -61,6 +61,11 @@ export const { entries, errors } = defineErrors({
     (d) => `model ${d.model} is not registered`,
     'List models with `tideway models`.',
   ),
+  MODEL_UNLOADED: entry<{ model: string }>(
+    404,
+    (d) => `model ${d.model} was unloaded in this process`,
+    'Load it again: POST /v2/repository/models/<model>/load.',
+  ),
   VERSION_NOT_FOUND: entry<{ model: string; version: string }>(
     404,
     (d) => `model ${d.model} has no version or alias ${d.version}`,

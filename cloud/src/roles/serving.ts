@@ -1,15 +1,16 @@
 import {
+  codeOf,
   definePlugin,
   errors,
   readManifest,
   type Scope,
   type Serving,
   type Session,
+  type Tensors,
   tokens,
-  type VersionRecord,
 } from '@tideway/core'
+import { ModelHost } from './model-host.js'
 
-/** Versions kept loaded; the least recently used one is disposed of for another. */
 const MAX_SESSIONS = 8
 
 /** Online inference in the cloud: each version's preferred variant, loaded on first use. */
@@ -18,62 +19,58 @@ export const serving = definePlugin({
   provides: [tokens.serving],
   needs: [tokens.registry, tokens.chunkStore, tokens.runtime],
   register(scope) {
-    const sessions = new Map<string, Promise<Session>>()
-
-    function sessionOf({ manifestDigest }: VersionRecord): Promise<Session> {
-      const session = sessions.get(manifestDigest) ?? load(scope, manifestDigest)
-      session.catch(() => forget(manifestDigest, session))
-      // Put last again: a Map keeps the order of insertion, so the first is the least recently used.
-      sessions.delete(manifestDigest)
-      sessions.set(manifestDigest, session)
-      const [oldest] = sessions
-      if (sessions.size > MAX_SESSIONS && oldest) {
-        forget(...oldest)
-        // One that did not load has nothing to free; whoever asked for it was told why.
-        oldest[1].then((old) => old.dispose()).catch(() => undefined)
-      }
-      return session
-    }
-
-    /** Forgets this session, but not one that was loaded in its place since. */
-    function forget(manifestDigest: string, session: Promise<Session>): void {
-      if (sessions.get(manifestDigest) === session) sessions.delete(manifestDigest)
-    }
+    const registry = () => scope.get(tokens.registry)
+    const host = new ModelHost({ registry, load: (digest) => load(scope, digest), maxSessions: MAX_SESSIONS })
 
     scope.provide(
       tokens.serving,
       (): Serving => ({
         async metadata(model, wanted = 'latest') {
-          const version = await scope.get(tokens.registry).resolve(model, wanted)
-          const { signature } = await sessionOf(version)
-          const versions = (await scope.get(tokens.registry).versions(model)).map((record) => String(record.version))
+          const version = await registry().resolve(model, wanted)
+          const { signature } = await host.session(version)
+          const versions = (await registry().versions(model)).map((record) => String(record.version))
           return { version, versions, platform: 'onnx_onnxruntime', signature }
         },
         async infer(model, wanted = 'latest', inputs) {
-          const version = await scope.get(tokens.registry).resolve(model, wanted)
+          const called = performance.now()
+          const version = await registry().resolve(model, wanted)
           for (;;) {
-            const loading = sessionOf(version)
+            const loading = host.session(version)
             const session = await loading
+            const started = performance.now()
             try {
-              return { version, outputs: await session.run(inputs) }
+              const outputs = await session.run(inputs)
+              const timing = {
+                queueNs: nanoseconds(started - called),
+                runNs: nanoseconds(performance.now() - started),
+                batchSize: batchSizeOf(session, inputs),
+              }
+              return { version, outputs, timing }
             } catch (error) {
               // Evicted between the look-up and the run: load it again.
-              if (!(error instanceof Error && 'code' in error && error.code === 'SESSION_DISPOSED')) throw error
-              forget(version.manifestDigest, loading)
+              if (codeOf(error) !== 'SESSION_DISPOSED') throw error
+              host.forget(version.manifestDigest, loading)
             }
           }
         },
+        index: () => host.index(),
+        load: (model) => host.load(model),
+        unload: (model) => host.unload(model),
       }),
     )
-    return {
-      async stop() {
-        const loaded = await Promise.allSettled(sessions.values())
-        sessions.clear()
-        for (const result of loaded) if (result.status === 'fulfilled') await result.value.dispose()
-      },
-    }
+    return { stop: () => host.close() }
   },
 })
+
+function nanoseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1e6)
+}
+
+function batchSizeOf({ signature }: Session, inputs: Tensors): number {
+  const [first] = signature.inputs
+  const batched = first !== undefined && signature.inputs.every(({ shape }) => shape[0] === null)
+  return batched ? (inputs[first.name]?.shape[0] ?? 1) : 1
+}
 
 async function load(scope: Scope, manifestDigest: string): Promise<Session> {
   const chunks = scope.get(tokens.chunkStore)

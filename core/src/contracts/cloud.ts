@@ -27,9 +27,28 @@ export interface Controller {
   }): Promise<Deployment>
 }
 
+/** How a request was run, measured where it was. Durations are nanoseconds. */
+export interface InferTiming {
+  /** From the call to the start of its run: until the version was looked up and its session was there. */
+  readonly queueNs: number
+  /** Of the run itself. */
+  readonly runNs: number
+  /** Rows of the batch; 1 for a model without a free first dimension. */
+  readonly batchSize: number
+}
+
+/** One version of a model, and whether it can be run at once. */
+export interface ServedVersion {
+  readonly model: string
+  readonly version: string
+  readonly state: 'ready' | 'loading' | 'unavailable'
+  /** Why it is in this state; empty where there is nothing to say. */
+  readonly reason: string
+}
+
 /** Online inference in the cloud. */
 export interface Serving {
-  /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. Without a version: the alias `latest`. */
+  /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_UNLOADED`. Without a version: the alias `latest`. */
   metadata(
     model: string,
     version?: string,
@@ -39,7 +58,19 @@ export interface Serving {
     model: string,
     version: string | undefined,
     inputs: Tensors,
-  ): Promise<{ version: VersionRecord; outputs: Tensors }>
+  ): Promise<{ version: VersionRecord; outputs: Tensors; timing?: InferTiming }>
+  /** Every version of every model, loaded or not. */
+  index?(): Promise<readonly ServedVersion[]>
+  /**
+   * Loads the version that `latest` names, anew if it is loaded, and takes requests for the model again. Throws
+   * `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_INVALID`; then all is as it was.
+   */
+  load?(model: string): Promise<void>
+  /**
+   * Frees every version of the model once the runs in flight have ended; until it is loaded again requests for it throw
+   * `MODEL_UNLOADED`. Throws `MODEL_NOT_FOUND`.
+   */
+  unload?(model: string): Promise<void>
 }
 
 /** Training jobs, as the HTTP face sees them. */

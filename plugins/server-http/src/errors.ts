@@ -12,6 +12,21 @@ export const { entries, errors } = defineErrors({
     (d) => `there is no route ${d.method} ${d.path}`,
     'GET /openapi.json lists every route.',
   ),
+  METHOD_NOT_ALLOWED: entry<{ method: string; path: string; allow: string }>(
+    405,
+    (d) => `${d.path} does not answer to ${d.method}`,
+    'Use one of the methods in the Allow header.',
+  ),
+  CONTENT_ENCODING_UNSUPPORTED: entry<{ encoding: string }>(
+    415,
+    (d) => `the body's content encoding is ${d.encoding}, which is not read here`,
+    'Send the body as it is.',
+  ),
+  EXTENSION_NOT_HERE: entry<{ extension: string }>(
+    501,
+    (d) => `the models of this process are served without the protocol's extension ${d.extension}`,
+    'GET /v2 lists the extensions that there are.',
+  ),
   UNAUTHORIZED: entry(
     401,
     () => 'this request has no valid API key',

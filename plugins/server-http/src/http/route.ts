@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { errors as core, issuesOf } from '@tideway/core'
 import type { Context } from 'hono'
@@ -8,6 +9,8 @@ import type { Services } from '../services.js'
 import { readJson } from './body.js'
 
 export interface AppEnv {
+  /** Node's own request, where there is a listener. */
+  Bindings: { readonly incoming?: IncomingMessage }
   Variables: { actor: string }
 }
 

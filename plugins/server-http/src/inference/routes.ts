@@ -1,57 +1,56 @@
-import {
-  decodeInferRequest,
-  encodeInferAnswer,
-  encodeModelMetadata,
-  HOST_VERSION,
-  idSchema,
-  narrow,
-} from '@tideway/core'
+import { HOST_VERSION } from '@tideway/core'
 import type { Context } from 'hono'
-import { z } from 'zod'
-import { readJson } from '../http/body.js'
+import { errors } from '../errors.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { isReady } from '../routes/health.js'
-import { versionOrAlias } from '../schemas.js'
-import { need } from '../services.js'
 import { documentInference } from './document.js'
+import { inferHandler } from './infer.js'
+import { metadataHandler, readyHandler } from './models.js'
+import { isRepository, repositoryHandlers } from './repository.js'
+import { Statistics } from './statistics.js'
+import { statsHandlers } from './stats.js'
 
-const target = z.object({ model: idSchema, version: versionOrAlias.optional() })
+type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
 
 /**
- * The Open Inference Protocol v2 (as KServe and Triton speak it), JSON only. Plain handlers: this is the hot path, so
- * the request is narrowed by core's codec, straight into typed arrays.
+ * The Open Inference Protocol v2 over HTTP (kserve/open-inference-protocol, specification/protocol/inference_rest.md), with
+ * Triton's extensions for binary tensors, the model repository and statistics. Plain handlers without schemas of their own.
  */
 export function inferenceRoutes(deps: Deps): void {
-  const { app, services, limits } = deps
-  const bodyLimits = { what: 'the inference request', maxBytes: limits.maxInferBodyBytes, idleMs: limits.bodyIdleMs }
-  const targetOf = (c: Context<AppEnv>) => narrow(target, c.req.param(), 'the path')
+  const { app, services } = deps
+  const statistics = new Statistics()
+  const route = (method: 'GET' | 'POST', path: string, handler: Handler) => {
+    app.on(method, path, handler)
+    // HEAD is answered by GET's handler.
+    const allow = method === 'GET' ? 'GET, HEAD' : method
+    app.all(path, (c) => {
+      throw errors.METHOD_NOT_ALLOWED({ method: c.req.method, path: c.req.path.slice(0, 200), allow })
+    })
+  }
+  const [repository, stats] = [repositoryHandlers(deps), statsHandlers(deps, statistics)]
 
-  app.get('/v2', (c) => c.json({ name: 'tideway', version: HOST_VERSION, extensions: [] }))
-  app.get('/v2/health/live', (c) => c.json({ live: true }))
-  app.get('/v2/health/ready', async (c) => {
+  route('GET', '/v2', (c) => {
+    const { serving } = services
+    const extensions = ['binary_tensor_data', 'statistics']
+    if (serving && isRepository(serving)) extensions.push('model_repository', 'model_repository(unload_dependents)')
+    return c.json({ name: 'tideway', version: HOST_VERSION, extensions })
+  })
+  route('GET', '/v2/health/live', (c) => c.json({ live: true }))
+  route('GET', '/v2/health/ready', async (c) => {
     const ready = services.serving !== undefined && (await isReady(services))
     return c.json({ ready }, ready ? 200 : 503)
   })
+  route('POST', '/v2/repository/index', repository.index)
+  route('POST', '/v2/repository/models/:model/load', repository.load)
+  route('POST', '/v2/repository/models/:model/unload', repository.unload)
+  // Before the route of a model of that name, as in Triton.
+  route('GET', '/v2/models/stats', stats.all)
+  const [metadata, ready, infer] = [metadataHandler(deps), readyHandler(deps), inferHandler(deps, statistics)]
   for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
-    app.get(path, async (c) => {
-      const { model, version } = targetOf(c)
-      const { versions, platform, signature } = await need(services, 'serving').metadata(model, version)
-      return c.json(encodeModelMetadata({ name: model, versions, platform, ...signature }))
-    })
-    app.get(`${path}/ready`, async (c) => {
-      const { model, version } = targetOf(c)
-      await need(services, 'serving').metadata(model, version)
-      return c.json({ name: model, ready: true })
-    })
-    app.post(`${path}/infer`, async (c) => {
-      const { model, version } = targetOf(c)
-      const serving = need(services, 'serving')
-      const request = decodeInferRequest((await readJson(c, bodyLimits)).value)
-      const answer = await serving.infer(model, version, request.inputs)
-      const { outputs } = answer
-      const text = encodeInferAnswer({ model, version: String(answer.version.version), outputs }, request)
-      return c.body(text, 200, { 'Content-Type': 'application/json' })
-    })
+    route('GET', path, metadata)
+    route('GET', `${path}/ready`, ready)
+    route('GET', `${path}/stats`, stats.one)
+    route('POST', `${path}/infer`, infer)
   }
   documentInference(app.openAPIRegistry)
 }

@@ -1,0 +1,115 @@
+import { errors, type Registry, type ServedVersion, type Session, type VersionRecord } from '@tideway/core'
+
+export interface ModelHostOptions {
+  readonly registry: () => Registry
+  /** Makes a session of a version's preferred variant. */
+  readonly load: (manifestDigest: string) => Promise<Session>
+  /** Versions kept loaded; the least recently used one is disposed of for another. */
+  readonly maxSessions: number
+}
+
+interface Loaded {
+  readonly model: string
+  readonly session: Promise<Session>
+  ready: boolean
+}
+
+/**
+ * The models that this process has in memory. A version is loaded by the first request for it, unless its model was
+ * unloaded: that is remembered until the model is loaded again, or the process ends.
+ */
+export class ModelHost {
+  readonly #options: ModelHostOptions
+  /** By manifest digest. A Map keeps the order of insertion, so the first is the least recently used. */
+  readonly #loaded = new Map<string, Loaded>()
+  readonly #failures = new Map<string, string>()
+  readonly #unloaded = new Set<string>()
+
+  constructor(options: ModelHostOptions) {
+    this.#options = options
+  }
+
+  /** The session of a version, loaded if need be. Throws `MODEL_UNLOADED`, and as loading does. */
+  session({ model, manifestDigest }: VersionRecord): Promise<Session> {
+    if (this.#unloaded.has(model)) return Promise.reject(errors.MODEL_UNLOADED({ model }))
+    const loaded = this.#loaded.get(manifestDigest) ?? this.#start(model, manifestDigest)
+    this.#put(manifestDigest, loaded)
+    return loaded.session
+  }
+
+  /** Forgets a session that is disposed of, but not one that was loaded in its place since. */
+  forget(manifestDigest: string, session: Promise<Session>): void {
+    if (this.#loaded.get(manifestDigest)?.session === session) this.#loaded.delete(manifestDigest)
+  }
+
+  async load(model: string): Promise<void> {
+    const { manifestDigest } = await this.#options.registry().resolve(model, 'latest')
+    const fresh = this.#start(model, manifestDigest)
+    await fresh.session
+    const old = this.#loaded.get(manifestDigest)
+    this.#unloaded.delete(model)
+    this.#put(manifestDigest, fresh)
+    if (old) await dispose(old)
+  }
+
+  async unload(model: string): Promise<void> {
+    await this.#options.registry().versions(model)
+    this.#unloaded.add(model)
+    const mine = [...this.#loaded].filter(([, loaded]) => loaded.model === model)
+    for (const [digest] of mine) this.#loaded.delete(digest)
+    await Promise.all(mine.map(([, loaded]) => dispose(loaded)))
+  }
+
+  async index(): Promise<readonly ServedVersion[]> {
+    const registry = this.#options.registry()
+    const lists = (await registry.models()).map(async ({ name }) => {
+      const versions = await registry.versions(name)
+      return versions.map((record) => ({ model: name, version: String(record.version), ...this.#stateOf(record) }))
+    })
+    return (await Promise.all(lists)).flat()
+  }
+
+  async close(): Promise<void> {
+    const all = [...this.#loaded.values()]
+    this.#loaded.clear()
+    for (const loaded of all) await dispose(loaded)
+  }
+
+  #stateOf({ model, manifestDigest }: VersionRecord): Pick<ServedVersion, 'state' | 'reason'> {
+    const loaded = this.#loaded.get(manifestDigest)
+    if (loaded) return { state: loaded.ready ? 'ready' : 'loading', reason: '' }
+    if (this.#unloaded.has(model)) return { state: 'unavailable', reason: 'unloaded' }
+    const failure = this.#failures.get(manifestDigest)
+    return { state: 'unavailable', reason: failure ?? 'not loaded yet: the first request for it does that' }
+  }
+
+  #start(model: string, manifestDigest: string): Loaded {
+    const session = this.#options.load(manifestDigest)
+    const loaded: Loaded = { model, session, ready: false }
+    session.then(
+      () => {
+        loaded.ready = true
+        this.#failures.delete(manifestDigest)
+      },
+      (error: unknown) => {
+        this.forget(manifestDigest, session)
+        this.#failures.set(manifestDigest, error instanceof Error ? error.message : String(error))
+      },
+    )
+    return loaded
+  }
+
+  #put(manifestDigest: string, loaded: Loaded): void {
+    this.#loaded.delete(manifestDigest)
+    this.#loaded.set(manifestDigest, loaded)
+    const [oldest] = this.#loaded
+    if (this.#loaded.size <= this.#options.maxSessions || !oldest) return
+    this.#loaded.delete(oldest[0])
+    void dispose(oldest[1])
+  }
+}
+
+/** One that did not load has nothing to free; whoever asked for it was told why. */
+async function dispose({ session }: Loaded): Promise<void> {
+  await session.then((loaded) => loaded.dispose()).catch(() => undefined)
+}

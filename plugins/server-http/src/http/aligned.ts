@@ -1,0 +1,79 @@
+import type { IncomingMessage } from 'node:http'
+import { errors as core } from '@tideway/core'
+import type { Context } from 'hono'
+import { errors } from '../errors.js'
+import { type BodyLimits, readBody } from './body.js'
+import type { AppEnv } from './route.js'
+
+/** Views of up to 8 bytes a value begin where this divides. */
+const ALIGNMENT = 8
+
+/**
+ * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type.
+ * Read from Node's request itself, since the adapter's `arrayBuffer()` copies all of it once more. Throws as `readBody`,
+ * and `CONTENT_ENCODING_UNSUPPORTED`.
+ */
+export async function readAligned(
+  c: Context<AppEnv>,
+  limits: BodyLimits,
+  at: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const encoding = c.req.header('content-encoding') ?? 'identity'
+  if (encoding.toLowerCase() !== 'identity')
+    throw errors.CONTENT_ENCODING_UNSUPPORTED({ encoding: encoding.slice(0, 80) })
+  const declared = Number(c.req.header('content-length') ?? 0)
+  if (declared > limits.maxBytes)
+    throw core.TOO_LARGE({ what: limits.what, bytes: declared, maxBytes: limits.maxBytes })
+  // In a process without a listener (app.request) there is only the web stream, and no `env` at all.
+  const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
+  return joinAligned(incoming ? await partsOf(incoming, limits) : await streamed(c, limits), at)
+}
+
+/** Puts parts together so that byte `at` of them lies where any view may begin. */
+export function joinAligned(parts: readonly Uint8Array[], at: number): Uint8Array<ArrayBuffer> {
+  const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  const offset = (ALIGNMENT - (at % ALIGNMENT)) % ALIGNMENT
+  const bytes = new Uint8Array(new ArrayBuffer(offset + size), offset)
+  let end = 0
+  for (const part of parts) {
+    bytes.set(part, end)
+    end += part.byteLength
+  }
+  return bytes
+}
+
+async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {
+  const parts: Uint8Array[] = []
+  for await (const part of readBody(c, limits)) parts.push(part)
+  return parts
+}
+
+/** What arrives, with one timer that each part sets back. What is left unread when it throws the adapter drains. */
+function partsOf(incoming: IncomingMessage, { what, maxBytes, idleMs }: BodyLimits): Promise<Uint8Array[]> {
+  return new Promise((resolve, reject) => {
+    const parts: Uint8Array[] = []
+    let received = 0
+    const settle = (end: () => void) => {
+      clearTimeout(timer)
+      incoming.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose)
+      end()
+    }
+    const fail = (error: Error) =>
+      settle(() => {
+        incoming.pause()
+        reject(error)
+      })
+    const timer = setTimeout(() => fail(errors.BODY_STALLED({ idleMs })), idleMs)
+    const onData = (part: Buffer) => {
+      timer.refresh()
+      received += part.byteLength
+      if (received > maxBytes) fail(core.TOO_LARGE({ what, bytes: received, maxBytes }))
+      else parts.push(part)
+    }
+    const onEnd = () => settle(() => resolve(parts))
+    const onError = (cause: Error) => fail(errors.REQUEST_ABORTED({}, cause))
+    const onClose = () => fail(errors.REQUEST_ABORTED({}))
+    if (incoming.destroyed) return onClose()
+    incoming.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose)
+  })
+}

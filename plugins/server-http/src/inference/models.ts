@@ -1,0 +1,40 @@
+import { codeOf, encodeModelMetadata, type Serving, TidewayError } from '@tideway/core'
+import type { Context } from 'hono'
+import type { AppEnv, Deps } from '../http/route.js'
+import { need } from '../services.js'
+import { type Target, targetOf } from './target.js'
+
+/** "Model Metadata" of the Open Inference Protocol v2. */
+export function metadataHandler({ services }: Deps) {
+  return async (c: Context<AppEnv>): Promise<Response> => {
+    const { model, version } = targetOf(c)
+    const { versions, platform, signature } = await need(services, 'serving').metadata(model, version)
+    return c.json(encodeModelMetadata({ name: model, versions, platform, ...signature }))
+  }
+}
+
+/**
+ * "Model Ready": 200 or 503, both with a body that says so; 404 for a model or version that is not there. Asking loads the
+ * version, so that an answer of yes is one that the next request can rely on.
+ */
+export function readyHandler({ services }: Deps) {
+  return async (c: Context<AppEnv>): Promise<Response> => {
+    const target = targetOf(c)
+    const failure = await failureOf(need(services, 'serving'), target)
+    if (failure === undefined) return c.json({ name: target.model, ready: true })
+    const { code, message } = failure
+    return c.json({ name: target.model, ready: false, code, error: message }, 503)
+  }
+}
+
+/** Why a version that is there cannot be run. Throws what says that it is not there, and what is no code of ours. */
+async function failureOf(serving: Serving, { model, version }: Target): Promise<TidewayError | undefined> {
+  try {
+    await serving.metadata(model, version)
+    return undefined
+  } catch (error) {
+    const absent = ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND'].includes(codeOf(error) ?? '')
+    if (absent || !(error instanceof TidewayError)) throw error
+    return error
+  }
+}

@@ -1,0 +1,126 @@
+/** How often something was done, and how long it took in all (Triton, docs/protocol/extension_statistics.md). */
+export interface DurationStat {
+  readonly count: number
+  readonly ns: number
+}
+
+/** What is known of one request that was answered; durations are nanoseconds. */
+export interface Measured {
+  readonly batchSize: number
+  readonly totalNs: number
+  /** Undefined where the host does not measure it. */
+  readonly queueNs?: number
+  /** From bytes to tensors, of the run, and from tensors to bytes. */
+  readonly inputNs: number
+  readonly inferNs: number
+  readonly outputNs: number
+}
+
+/** Each client may ask for any batch size; further ones count in the totals alone. */
+const MAX_BATCH_SIZES = 1_000
+
+const STAGES = ['compute_input', 'compute_infer', 'compute_output'] as const
+type Stages = Record<(typeof STAGES)[number], Duration>
+
+/** One version of a model, since this process began. */
+export class VersionStatistics {
+  #lastInference = 0
+  #inferences = 0
+  #executions = 0
+  readonly #success = new Duration()
+  readonly #fail = new Duration()
+  readonly #queue = new Duration()
+  readonly #stages = stages()
+  readonly #batches = new Map<number, Stages>()
+
+  succeeded({ batchSize, totalNs, queueNs, inputNs, inferNs, outputNs }: Measured): void {
+    this.#lastInference = Date.now()
+    this.#inferences += batchSize
+    this.#executions++
+    this.#success.add(totalNs)
+    if (queueNs !== undefined) this.#queue.add(queueNs)
+    const batch = this.#batchOf(batchSize)
+    for (const group of batch ? [this.#stages, batch] : [this.#stages]) {
+      group.compute_input.add(inputNs)
+      group.compute_infer.add(inferNs)
+      group.compute_output.add(outputNs)
+    }
+  }
+
+  failed(totalNs: number): void {
+    this.#lastInference = Date.now()
+    this.#fail.add(totalNs)
+  }
+
+  /** `$model_stat` of the extension, for `JSON.stringify`. */
+  toJson(name: string, version: string): object {
+    const batches = [...this.#batches].sort(([a], [b]) => a - b)
+    return {
+      name,
+      version,
+      last_inference: this.#lastInference,
+      inference_count: this.#inferences,
+      execution_count: this.#executions,
+      inference_stats: {
+        success: this.#success.stat,
+        fail: this.#fail.stat,
+        queue: this.#queue.stat,
+        ...statsOf(this.#stages),
+        // There is no response cache.
+        cache_hit: new Duration().stat,
+        cache_miss: new Duration().stat,
+      },
+      batch_stats: batches.map(([size, group]) => ({ batch_size: size, ...statsOf(group) })),
+    }
+  }
+
+  #batchOf(size: number): Stages | undefined {
+    const known = this.#batches.get(size)
+    if (known || this.#batches.size >= MAX_BATCH_SIZES) return known
+    const batch = stages()
+    this.#batches.set(size, batch)
+    return batch
+  }
+}
+
+/** Of every version that was asked for. */
+export class Statistics {
+  readonly #models = new Map<string, Map<string, VersionStatistics>>()
+
+  of(model: string, version: string): VersionStatistics {
+    const versions = this.#models.get(model) ?? new Map<string, VersionStatistics>()
+    this.#models.set(model, versions)
+    const statistics = versions.get(version) ?? new VersionStatistics()
+    versions.set(version, statistics)
+    return statistics
+  }
+
+  /** Names and versions that there are statistics of. */
+  known(): readonly (readonly [string, string])[] {
+    return [...this.#models].flatMap(([model, versions]) =>
+      [...versions.keys()].map((version) => [model, version] as const),
+    )
+  }
+}
+
+class Duration {
+  #count = 0
+  #ns = 0
+
+  add(ns: number): void {
+    this.#count++
+    this.#ns += ns
+  }
+
+  get stat(): DurationStat {
+    return { count: this.#count, ns: this.#ns }
+  }
+}
+
+function stages(): Stages {
+  return { compute_input: new Duration(), compute_infer: new Duration(), compute_output: new Duration() }
+}
+
+function statsOf(group: Stages): object {
+  return Object.fromEntries(STAGES.map((stage) => [stage, group[stage].stat]))
+}

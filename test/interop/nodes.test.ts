@@ -16,8 +16,10 @@ import {
   toTensor,
   writeModel,
 } from '@tideway/onnx'
+import { chooseBackend, onBackend } from '@tideway/runtime-tfjs/backends'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Program, tensorOf } from '../../plugins/trainer-tfjs/src/graph/program.js'
 import { copied } from '../../runtimes/onnx/src/import/import.fixture.js'
 
 /** Python with the PyPI package `onnx`. */
@@ -39,7 +41,7 @@ const cases: Case[] = []
 let notRun: string | undefined
 /** What was left out, by reason: told at the end. */
 const leftOut = new Map<string, string[]>()
-const counts = { readAndWritten: 0, imported: 0 }
+const counts = { readAndWritten: 0, imported: 0, tfjs: 0 }
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tideway-nodes-'))
@@ -59,7 +61,7 @@ afterAll(async () => {
   const reasons = [...leftOut].map(([reason, names]) => `  ${reason} (${names.length}): ${names.join(', ')}`)
   console.info(
     [
-      `${cases.length} cases; read and written: ${counts.readAndWritten}; imported: ${counts.imported}; left out:`,
+      `${cases.length} cases; read and written: ${counts.readAndWritten}; imported: ${counts.imported}; of these on TensorFlow.js: ${counts.tfjs}; left out:`,
       ...reasons,
     ].join('\n'),
   )
@@ -144,6 +146,39 @@ async function check({ name, inputs }: Case): Promise<void> {
   }
   expect(near(await outputsOf(copy, feeds), theirs), `${name} imported`).toBe(true)
   counts.imported++
+
+  if (Object.values({ ...feeds, ...theirs }).some(({ type }) => !TFJS_TYPES.has(type)))
+    return leave('TensorFlow.js: a type that it has not', name)
+  let ours: Outputs
+  try {
+    ours = await onTfjs(copy, feeds)
+  } catch (error) {
+    if (codeOf(error) !== 'TFJS_GRAPH_UNSUPPORTED') throw error
+    const { issues } = (error as { data: { issues: readonly string[] } }).data
+    return leave(`TensorFlow.js: ${issues[0]?.replace(/^.* \(/, '(')}`, name)
+  }
+  expect(near(ours, theirs), `${name} on TensorFlow.js`).toBe(true)
+  counts.tfjs++
+}
+
+/** As the trainer on TensorFlow.js computes them. */
+const TFJS_TYPES: ReadonlySet<string> = new Set(['float32', 'int32', 'int64', 'uint8', 'bool'])
+
+async function onTfjs(onnx: Uint8Array, feeds: Readonly<Record<string, Tensor>>): Promise<Outputs> {
+  const { engine } = await chooseBackend(['cpu'])
+  const outputs = await onBackend(engine, () => {
+    const program = new Program(readModel(onnx))
+    const given = Object.entries(feeds).map(([name, { type, dims, data }]) => {
+      const tensor = { dtype: type, shape: dims, data } as Parameters<typeof tensorOf>[0]
+      return [name, tensorOf(tensor)] as const
+    })
+    return program.run(Object.fromEntries(given))
+  })
+  const read = Object.entries(outputs).map(async ([name, tensor]) => {
+    const data = await tensor.data()
+    return [name, { type: tensor.dtype, dims: tensor.shape, data } as unknown as Tensor] as const
+  })
+  return Object.fromEntries(await Promise.all(read))
 }
 
 /** The model with the axes, sizes and pads that a case feeds stored in it, as exporters write them. */

@@ -131,12 +131,15 @@ export function heldOf({ dtype, shape, data }: Tensor): Held {
 
 const MOST = 2 ** 31 - 1
 
+/** Throws `TFJS_GRAPH_UNSUPPORTED` for a type that TensorFlow.js has not. */
 export function tensorOf({ dtype, shape, data }: Tensor): tf.Tensor {
   const sizes = [...shape]
   if (dtype === 'float32') return tf.tensor(data as Float32Array, sizes, 'float32')
   // TensorFlow.js has one kind of float.
   if (dtype === 'float64') return tf.tensor(Float32Array.from(data as Float64Array), sizes, 'float32')
   if (dtype === 'bool') return tf.tensor(Uint8Array.from(data as Uint8Array), sizes, 'bool')
+  if (dtype === 'float16' || dtype === 'bfloat16' || dtype === 'string')
+    throw errors.TFJS_GRAPH_UNSUPPORTED({ issues: [`a tensor of ${dtype}`] })
   // Slice says "to the end" with the largest number that there is.
   const clamp = (number: number | bigint) => Math.max(-MOST, Math.min(MOST, Number(number)))
   return tf.tensor(Int32Array.from(data as Int32Array, clamp), sizes, 'int32')

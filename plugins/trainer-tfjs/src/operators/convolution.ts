@@ -1,6 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import type { Kernel, Kernels } from '../graph/node.js'
-import { countsOf, filled, type Window, windowOf } from './windows.js'
+import { countsOf, filled, windowOf } from './windows.js'
 
 const TO_LAST = [0, 2, 3, 1]
 const TO_FIRST = [0, 3, 1, 2]
@@ -81,8 +81,8 @@ const conv: Kernel = (c) => {
 }
 
 /** Crops, or fills with zeros, along the spatial axes. */
-function fit(x: tf.Tensor, window: Window, sizes: readonly number[]): tf.Tensor {
-  const wanted = sizes.map((size, axis) => ({ size, from: window.begin[axis] ?? 0 }))
+function fit(x: tf.Tensor, begin: readonly number[], sizes: readonly number[]): tf.Tensor {
+  const wanted = sizes.map((size, axis) => ({ size, from: begin[axis] ?? 0 }))
   const lacking = wanted.map(({ size, from }, axis) => Math.max(0, from + size - (x.shape[axis + 2] as number)))
   const pads = lacking.map((zeros): [number, number] => [0, zeros])
   const whole = lacking.some((zeros) => zeros > 0) ? tf.pad(x, [[0, 0], [0, 0], ...pads]) : x
@@ -94,9 +94,9 @@ const convTranspose: Kernel = (c) => {
   const [x, w] = [c.in(0), c.in(1)]
   if (x.rank > 4) throw c.invalid(`${x.rank - 2} spatial axes`)
   const sizes = x.shape.slice(2)
-  const window = windowOf(c, sizes, w.shape.slice(2))
-  const strides = pair(window.strides, 1)
-  const dilations = pair(window.dilations, 1)
+  const given = windowOf(c, sizes, w.shape.slice(2))
+  const strides = pair(given.strides, 1)
+  const dilations = pair(given.dilations, 1)
   const groups = c.int('group', 1)
   const kernel = dilated(asImage(w), dilations)
   const image = asImage(x)
@@ -116,11 +116,19 @@ const convTranspose: Kernel = (c) => {
   const whole = tf.transpose(tf.concat(parts, 3), TO_FIRST)
   const y = x.rank === 3 ? tf.squeeze(whole, [2]) : whole
   const extra = c.ints('output_padding') ?? sizes.map(() => 0)
-  const spans = y.shape.slice(2)
-  const lengths =
-    c.ints('output_shape') ??
-    spans.map((span, axis) => span - (window.begin[axis] ?? 0) - (window.end[axis] ?? 0) + (extra[axis] ?? 0))
-  return biased(fit(y, window, lengths), c.maybe(2))
+  const spans = y.shape.slice(2).map((span, axis) => span + (extra[axis] ?? 0))
+  const auto = c.string('auto_pad', 'NOTSET')
+  const isSame = auto === 'SAME_UPPER' || auto === 'SAME_LOWER'
+  const wanted =
+    c.ints('output_shape') ?? (isSame ? sizes.map((size, axis) => size * (given.strides[axis] ?? 1)) : undefined)
+  if (wanted !== undefined) {
+    // Of what is too much, SAME_UPPER takes the smaller half from the beginning; all others the larger one.
+    const cut = spans.map((span, axis) => (span - (wanted[axis] ?? 0)) / 2)
+    const begin = cut.map(auto === 'SAME_UPPER' ? Math.floor : Math.ceil)
+    return biased(fit(y, begin, wanted), c.maybe(2))
+  }
+  const lengths = spans.map((span, axis) => span - (given.begin[axis] ?? 0) - (given.end[axis] ?? 0))
+  return biased(fit(y, given.begin, lengths), c.maybe(2))
 }
 
 /** Convolutions over one or two spatial axes, channels first as ONNX has them. */

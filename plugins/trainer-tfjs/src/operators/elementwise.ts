@@ -35,6 +35,12 @@ const DTYPES: Readonly<Record<number, 'float32' | 'int32' | 'bool'>> = {
   11: 'float32',
 }
 
+/** Whole numbers are divided towards zero; TensorFlow.js takes the floor. */
+function divided(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
+  if (a.dtype !== 'int32') return tf.div(a, b)
+  return tf.mul(tf.mul(tf.sign(a), tf.sign(b)), tf.floorDiv(tf.abs(a), tf.abs(b)))
+}
+
 const gelu: Kernel = (c) => {
   const x = c.in(0)
   const half = tf.mul(x, 0.5)
@@ -64,7 +70,7 @@ export const elementwise: Kernels = {
   Ceil: unary(tf.ceil),
   Clip: clip,
   Cos: unary(tf.cos),
-  Div: binary(tf.div),
+  Div: binary(divided),
   Elu: (c) => {
     const x = c.in(0)
     return ifPositive(x, x, tf.mul(tf.expm1(tf.minimum(x, 0)), c.float('alpha', 1)))

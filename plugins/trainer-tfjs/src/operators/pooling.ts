@@ -22,6 +22,7 @@ function poolOf(c: NodeContext, fill: number): Pool {
  */
 const maxPool: Kernel = (c) => {
   const { shape } = c.in(0)
+  if (c.int('storage_order', 0) === 1) throw c.invalid('storage_order')
   const { image, window, counts } = poolOf(c, Number.NEGATIVE_INFINITY)
   const places = placesOf(window.kernel)
   if (c.node.output.length < 2)

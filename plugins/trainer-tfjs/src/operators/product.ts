@@ -21,7 +21,14 @@ function multiply(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
     return tf.reshape(flat, [...a.shape.slice(0, -1), b.shape[1] as number])
   }
   const rank = Math.max(a.rank, b.rank)
-  return tf.matMul(toRank(a, rank), toRank(b, rank))
+  const [left, right] = [toRank(a, rank), toRank(b, rank)]
+  const batch = tf.broadcast_util.assertAndGetBroadcastShape(left.shape.slice(0, -2), right.shape.slice(0, -2))
+  // Its own broadcasting repeats the smaller batch as a whole, whatever axes are of size 1.
+  const wide = (x: tf.Tensor): tf.Tensor => {
+    const isWide = batch.every((size, axis) => size === x.shape[axis])
+    return isWide ? x : tf.broadcastTo(x, [...batch, ...x.shape.slice(-2)])
+  }
+  return tf.matMul(wide(left), wide(right))
 }
 
 const gemm: Kernel = (c) => {

@@ -18,6 +18,10 @@ const reducing =
     return axes === undefined ? c.in(0) : reduce(c.in(0), axes, c.int('keepdims', 1) === 1)
   }
 
+/** Of no elements it is what every number is beyond. */
+const extreme = (reduce: Reduce, none: number): Kernel =>
+  reducing((x, axes, keep) => (x.size > 0 ? reduce(x, axes, keep) : tf.add(tf.sum(x, axes, keep), none)))
+
 const indexOfExtreme =
   (find: (x: tf.Tensor, axis: number) => tf.Tensor): Kernel =>
   (c) => {
@@ -57,9 +61,9 @@ export const reductions: Kernels = {
   ReduceL1: reducing((x, axes, keep) => tf.sum(tf.abs(x), axes, keep)),
   ReduceL2: reducing((x, axes, keep) => tf.sqrt(tf.sum(tf.square(x), axes, keep))),
   ReduceLogSumExp: reducing(tf.logSumExp),
-  ReduceMax: reducing(tf.max),
+  ReduceMax: extreme(tf.max, Number.NEGATIVE_INFINITY),
   ReduceMean: reducing(tf.mean),
-  ReduceMin: reducing(tf.min),
+  ReduceMin: extreme(tf.min, Number.POSITIVE_INFINITY),
   ReduceProd: reducing(tf.prod),
   ReduceSum: reducing(tf.sum),
   ReduceSumSquare: reducing((x, axes, keep) => tf.sum(tf.square(x), axes, keep)),

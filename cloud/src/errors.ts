@@ -18,6 +18,11 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     (d) => `the data cannot be used: ${d.issues.join('; ')}`,
     'Correct the named rows or columns.',
   ),
+  SERVING_BUSY: entry<{ queuedRows: number; retryAfterMs: number }>(
+    429,
+    (d) => `the model has ${d.queuedRows} rows waiting already`,
+    'Ask again after `Retry-After`; if that goes on, run more cloud processes, or allow larger batches.',
+  ),
   PIPELINE_INVALID: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} is no pipeline: ${d.reason}`,

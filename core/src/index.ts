@@ -259,7 +259,7 @@ export { type ProfileSummary, type QuantileSummary, summarizeProfile } from './p
 export { bfloat16ToNumber, numberToBfloat16 } from './runtime/bfloat16.js'
 export { type Fallback, type FallbackOptions, loadOnFirst, type Placed, Unusable } from './runtime/fallback.js'
 export { halfToNumber, numberToHalf } from './runtime/half.js'
-export { checkInputs, tensorIssues } from './runtime/inputs.js'
+export { checkInputs, inputCheck, tensorIssues } from './runtime/inputs.js'
 export { answerNoRows } from './runtime/no-rows.js'
 export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } from './runtime/onnx-runtime.js'
 export { PROBE } from './runtime/probe.js'

@@ -1,0 +1,67 @@
+import { arrayClasses, elementCount, type Signature, type Tensor, type Tensors } from '@tideway/core'
+
+/** Whether rows of several requests may go through a model together: everything that it takes and gives has a free first axis. */
+export function takesBatches({ inputs, outputs }: Signature): boolean {
+  const all = [...inputs, ...outputs]
+  return inputs.length > 0 && all.every(({ shape }) => shape[0] === null)
+}
+
+/** How many rows a request has; undefined where its inputs differ in that. */
+export function rowsOf(inputs: Tensors): number | undefined {
+  const [rows, ...others] = new Set(Object.values(inputs).map(({ shape }) => shape[0]))
+  return others.length === 0 ? rows : undefined
+}
+
+/** What has to be alike in requests that go together: the shapes of their rows. */
+export function rowShapes(inputs: Tensors): string {
+  const names = Object.keys(inputs).sort()
+  return names.map((name) => `${name}:${inputs[name]?.shape.slice(1).join()}`).join(' ')
+}
+
+/** The rows of several requests behind one another; those of one request as they are, uncopied. */
+export function joined(requests: readonly Tensors[]): Tensors {
+  const [first, ...others] = requests as readonly [Tensors, ...Tensors[]]
+  if (others.length === 0) return first
+  return Object.fromEntries(
+    Object.entries(first).map(([name, tensor]) => [
+      name,
+      behind(
+        requests.map((inputs) => inputs[name] as Tensor),
+        tensor,
+      ),
+    ]),
+  )
+}
+
+function behind(parts: readonly Tensor[], { dtype, shape }: Tensor): Tensor {
+  const rows = parts.reduce((sum, part) => sum + (part.shape[0] as number), 0)
+  const whole = [rows, ...shape.slice(1)]
+  if (dtype === 'string') return { dtype, shape: whole, data: parts.flatMap(({ data }) => data as string[]) }
+  const data = new arrayClasses[dtype](elementCount(whole)) as Float32Array
+  let at = 0
+  for (const part of parts) {
+    data.set(part.data as Float32Array, at)
+    at += part.data.length
+  }
+  return { dtype, shape: whole, data } as Tensor
+}
+
+/**
+ * The outputs of each request, by how many rows they have: views of the whole ones, uncopied. Undefined where an output
+ * has not as many rows as went in, so that it cannot be told whose they are.
+ */
+export function split(outputs: Tensors, rows: readonly number[]): Tensors[] | undefined {
+  const total = rows.reduce((sum, count) => sum + count, 0)
+  if (Object.values(outputs).some(({ shape }) => shape[0] !== total)) return undefined
+  let begin = 0
+  return rows.map((count) => {
+    const part = Object.entries(outputs).map(([name, { dtype, shape, data }]) => {
+      const width = elementCount(shape.slice(1))
+      const [from, to] = [begin * width, (begin + count) * width]
+      const own = dtype === 'string' ? (data as string[]).slice(from, to) : (data as Float32Array).subarray(from, to)
+      return [name, { dtype, shape: [count, ...shape.slice(1)], data: own } as Tensor] as const
+    })
+    begin += count
+    return Object.fromEntries(part)
+  })
+}

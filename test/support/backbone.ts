@@ -1,4 +1,5 @@
 import { findInitializer, GraphBuilder, graphOf, int64s, readModel, toTensor, writeModel } from '@tideway/onnx'
+import { seeded } from './seeded.js'
 
 export const SIDE = 8
 const FILTERS = 6
@@ -6,16 +7,7 @@ const FEATURES = FILTERS * (SIDE - 2) ** 2
 /** Classes of the model's own head, before it is replaced. */
 const OLD_CLASSES = 4
 
-/** A generator with a fixed sequence (mulberry32). */
-export function seeded(seed: number): () => number {
-  let state = seed
-  return () => {
-    state = (state + 0x6d2b79f5) | 0
-    let t = Math.imul(state ^ (state >>> 15), 1 | state)
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32
-  }
-}
+export { seeded }
 
 /** Makes tensors of uniform random values between -scale and scale. */
 function uniform(seed: number) {

@@ -56,8 +56,8 @@ describe('the model repository extension', () => {
   })
 
   it('is not there where models cannot be unloaded', async () => {
-    const { metadata, infer: run } = serving
-    const plain = await startRig({ serving: { metadata, infer: run } })
+    const withoutPowers = { ...serving, index: undefined, load: undefined, unload: undefined }
+    const plain = await startRig({ serving: withoutPowers })
     const { extensions } = (await plain.call('GET', '/v2')).body as { extensions: string[] }
     expect(extensions).toEqual(['binary_tensor_data', 'statistics'])
     const index = await plain.call('POST', '/v2/repository/index')

@@ -45,18 +45,18 @@ export function repositoryHandlers({ services, limits }: Deps) {
     return narrow(schema, bytes.byteLength === 0 ? {} : parse(bytes), 'the request')
   }
   return {
-    async index(c: Context<AppEnv>): Promise<Response> {
+    index: async (c: Context<AppEnv>): Promise<Response> => {
       const { ready = false } = await bodyOf(c, indexRequest)
       const all = await repositoryOf(services).index()
       return c.json(all.filter(({ state }) => !ready || state === 'ready').map(entryOf))
     },
-    async load(c: Context<AppEnv>): Promise<Response> {
+    load: async (c: Context<AppEnv>): Promise<Response> => {
       const { model } = targetOf(c)
       await bodyOf(c, loadRequest)
       await repositoryOf(services).load(model)
       return c.json({})
     },
-    async unload(c: Context<AppEnv>): Promise<Response> {
+    unload: async (c: Context<AppEnv>): Promise<Response> => {
       const { model } = targetOf(c)
       await bodyOf(c, unloadRequest)
       await repositoryOf(services).unload(model)

@@ -31,7 +31,7 @@ export function statsHandlers({ services }: Deps, statistics: Statistics) {
 
   return {
     all: async (c: Context<AppEnv>): Promise<Response> => answer(c, await listed()),
-    async one(c: Context<AppEnv>): Promise<Response> {
+    one: async (c: Context<AppEnv>): Promise<Response> => {
       const { model, version } = targetOf(c)
       if (version === undefined) return answer(c, await listed(model))
       const record = services.registry

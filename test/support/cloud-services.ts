@@ -158,13 +158,16 @@ export function createTestJobs(store: JobStore): Jobs {
   }
 }
 
-/** Puts a small version's chunks and manifest in the store, without registering it; `marker` makes it another one. */
+/**
+ * Puts a small version's chunks and manifest in the store, without registering it; `marker` makes it another one. It is no
+ * model unless the bytes of one are given, of at most one chunk.
+ */
 export async function putTestVersion(
   { chunkStore }: Pick<Store, 'chunkStore'>,
   model: string,
   marker: string,
+  file: Uint8Array = new TextEncoder().encode(`model ${marker}`),
 ): Promise<{ manifest: Manifest; manifestDigest: string; chunk: string }> {
-  const file = new TextEncoder().encode(`model ${marker}`)
   const chunk = sha256Hex(file)
   await chunkStore.put(chunk, file)
   const ref = { sha256: chunk, size: file.byteLength, chunks: [{ sha256: chunk, size: file.byteLength }] }

@@ -1,14 +1,4 @@
-import {
-  createHost,
-  definePlugin,
-  type Host,
-  type Runtime,
-  type Serving,
-  sha256Hex,
-  type Token,
-  tokens,
-  writeManifest,
-} from '@tideway/core'
+import { createHost, definePlugin, type Host, type Runtime, type Serving, type Token, tokens } from '@tideway/core'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { openTestServices, putTestVersion, type TestServices } from '@tideway/test/support/cloud-services'
 import { identityModel } from '@tideway/test/support/onnx-models'
@@ -45,9 +35,8 @@ beforeAll(async () => {
   )
   await host.start()
   serving = host.get(tokens.serving) as Required<Serving>
-  await putModel('same')
-  const { manifestDigest } = await putTestVersion(services, 'broken', 'no model')
-  await services.registry.register({ model: 'broken', manifestDigest, aliases: ['latest'] })
+  await register('same', identityModel('float32'))
+  await register('broken')
 })
 afterAll(async () => {
   await host?.stop()
@@ -67,17 +56,8 @@ function giving<T>(token: Token<T>, thing: T) {
   })()
 }
 
-/** A version that gives back what it gets, really a file of its own. */
-async function putModel(model: string): Promise<void> {
-  const bytes = identityModel('float32')
-  const { manifest } = await putTestVersion(services, model, model)
-  const file = sha256Hex(bytes)
-  await services.chunkStore.put(file, bytes)
-  const ref = { sha256: file, size: bytes.byteLength, chunks: [{ sha256: file, size: bytes.byteLength }] }
-  const variants = manifest.variants.map((variant) => ({ ...variant, files: [{ path: 'model.onnx', ...ref }] }))
-  const written = writeManifest({ ...manifest, variants })
-  const manifestDigest = sha256Hex(written)
-  await services.chunkStore.put(manifestDigest, written)
+async function register(model: string, file?: Uint8Array): Promise<void> {
+  const { manifestDigest } = await putTestVersion(services, model, model, file)
   await services.registry.register({ model, manifestDigest, aliases: ['latest'] })
 }
 

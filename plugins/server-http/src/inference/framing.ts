@@ -2,7 +2,6 @@ import { errors as core } from '@tideway/core'
 import { errors } from '../errors.js'
 
 const HEADER = 'Inference-Header-Content-Length'
-const TYPES: ReadonlySet<string> = new Set(['application/json', 'application/octet-stream'])
 
 /** Headers of a request, by lower-case name. */
 type Header = (name: string) => string | undefined
@@ -13,8 +12,10 @@ type Header = (name: string) => string | undefined
  */
 export function headerBytesOf(header: Header): number | undefined {
   const text = header(HEADER.toLowerCase())
-  checkType(header, text !== undefined)
-  if (text === undefined) return undefined
+  if (text === undefined) {
+    checkType(header)
+    return undefined
+  }
   if (!/^\d{1,15}$/.test(text)) {
     const issues = [`${HEADER}: must be a whole number of bytes from 0`]
     throw core.INPUT_REJECTED({ what: 'the inference request', issues })
@@ -24,14 +25,12 @@ export function headerBytesOf(header: Header): number | undefined {
 
 /**
  * Throws `CONTENT_TYPE_UNSUPPORTED` for what a page of another origin may send unasked: any type but JSON, and none at
- * all. Triton's clients send none; those of pages have an Origin, which tells them apart. Binary is announced by a header
- * that no page may send unasked.
+ * all. Triton's clients send none; those of pages have an Origin, which tells them apart. Of a request in binary the type
+ * does not matter: no page may send its header unasked.
  */
-export function checkType(header: Header, binary = false): void {
+export function checkType(header: Header): void {
   const contentType = header('content-type') ?? ''
   const essence = contentType.split(';', 1)[0]!.trim().toLowerCase()
-  if (essence === 'application/json') return
-  if (binary && (essence === '' || TYPES.has(essence))) return
-  if (essence === '' && header('origin') === undefined) return
+  if (essence === 'application/json' || (essence === '' && header('origin') === undefined)) return
   throw errors.CONTENT_TYPE_UNSUPPORTED({ contentType: contentType.slice(0, 80), expected: 'application/json' })
 }

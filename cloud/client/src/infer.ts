@@ -1,13 +1,16 @@
 import {
   decodeInferAnswerBody,
   decodeModelMetadata,
-  encodeInferRequest,
+  encodeInferBody,
   type InferAnswer,
   type ModelMetadata,
   type Tensors,
 } from '@tideway/core'
 import { errors } from './errors.js'
 import { type Http, path } from './http.js'
+
+/** Of the JSON that binary tensors follow. */
+const LENGTH = 'Inference-Header-Content-Length'
 
 export interface InferOptions {
   readonly version?: string | number
@@ -16,12 +19,20 @@ export interface InferOptions {
   readonly signal?: AbortSignal
 }
 
-/** Runs a model in the cloud over the Open Inference Protocol. */
+/**
+ * Runs a model in the cloud over the Open Inference Protocol, with tensors in binary both ways: every value arrives with
+ * the bits that it left with. Outputs are views of the answer where they are aligned in it.
+ */
 export async function infer(http: Http, model: string, inputs: Tensors, options: InferOptions): Promise<InferAnswer> {
-  const json = encodeInferRequest({ inputs, outputs: options.outputs })
-  const at = `${modelPath(model, options.version)}/infer`
-  const { bytes } = await http.bytes(at, { method: 'POST', json, signal: options.signal })
-  return narrowed(http, () => decodeInferAnswerBody(bytes))
+  const { body, headerBytes } = encodeInferBody({ inputs, outputs: options.outputs })
+  const { bytes, headers } = await http.bytes(`${modelPath(model, options.version)}/infer`, {
+    method: 'POST',
+    octets: body,
+    headers: { [LENGTH]: String(headerBytes) },
+    signal: options.signal,
+  })
+  const length = headers.get(LENGTH)
+  return narrowed(http, () => decodeInferAnswerBody(bytes, length === null ? undefined : Number(length)))
 }
 
 /** Inputs and outputs of a model, as it is served. */

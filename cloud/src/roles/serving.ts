@@ -6,10 +6,11 @@ import {
   type Scope,
   type Serving,
   type Session,
-  type Tensors,
   tokens,
 } from '@tideway/core'
-import { ModelHost } from './model-host.js'
+import { Batcher } from '../serving/batcher.js'
+import { ModelHost } from '../serving/model-host.js'
+import { VersionLookup } from '../serving/versions.js'
 
 const MAX_SESSIONS = 8
 
@@ -20,32 +21,33 @@ export const serving = definePlugin({
   needs: [tokens.registry, tokens.chunkStore, tokens.runtime],
   register(scope) {
     const registry = () => scope.get(tokens.registry)
-    const host = new ModelHost({ registry, load: (digest) => load(scope, digest), maxSessions: MAX_SESSIONS })
+    const versions = new VersionLookup(registry)
+    const host = new ModelHost({
+      registry,
+      load: async (digest) => new Batcher(await load(scope, digest)),
+      maxSessions: MAX_SESSIONS,
+    })
 
     scope.provide(
       tokens.serving,
       (): Serving => ({
         async metadata(model, wanted = 'latest') {
-          const version = await registry().resolve(model, wanted)
+          const version = await versions.resolve(model, wanted)
           const { signature } = await host.session(version)
-          const versions = (await registry().versions(model)).map((record) => String(record.version))
-          return { version, versions, platform: 'onnx_onnxruntime', signature }
+          const all = (await registry().versions(model)).map((record) => String(record.version))
+          return { version, versions: all, platform: 'onnx_onnxruntime', signature }
         },
         async infer(model, wanted = 'latest', inputs) {
           const called = performance.now()
-          const version = await registry().resolve(model, wanted)
+          const version = await versions.resolve(model, wanted)
           for (;;) {
             const loading = host.session(version)
-            const session = await loading
-            const started = performance.now()
+            const batcher = await loading
+            const waited = performance.now() - called
             try {
-              const outputs = await session.run(inputs)
-              const timing = {
-                queueNs: nanoseconds(started - called),
-                runNs: nanoseconds(performance.now() - started),
-                batchSize: batchSizeOf(session, inputs),
-              }
-              return { version, outputs, timing }
+              const { outputs, queueMs, runMs, rows, batchRows, leads } = await batcher.run(inputs)
+              const [queueNs, runNs] = [nanoseconds(waited + queueMs), nanoseconds(runMs)]
+              return { version, outputs, timing: { queueNs, runNs, rows, batchSize: batchRows, leads } }
             } catch (error) {
               // Evicted between the look-up and the run: load it again.
               if (codeOf(error) !== 'SESSION_DISPOSED') throw error
@@ -54,7 +56,10 @@ export const serving = definePlugin({
           }
         },
         index: () => host.index(),
-        load: (model) => host.load(model),
+        async load(model) {
+          versions.clear()
+          await host.load(model)
+        },
         unload: (model) => host.unload(model),
       }),
     )
@@ -64,12 +69,6 @@ export const serving = definePlugin({
 
 function nanoseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6)
-}
-
-function batchSizeOf({ signature }: Session, inputs: Tensors): number {
-  const [first] = signature.inputs
-  const batched = first !== undefined && signature.inputs.every(({ shape }) => shape[0] === null)
-  return batched ? (inputs[first.name]?.shape[0] ?? 1) : 1
 }
 
 async function load(scope: Scope, manifestDigest: string): Promise<Session> {

@@ -51,12 +51,12 @@ describe('a batcher', () => {
     await settled()
     expect(runs).toHaveLength(1)
     runs[0]?.end()
-    expect(await first).toMatchObject({ ...answer(floats([1, 2], 2, 4)), rows: 1 })
+    expect(await first).toMatchObject({ ...answer(floats([1, 2], 2, 4)), batchRows: 1 })
     await settled()
     expect(runs[1]?.inputs.x).toEqual(floats([3, 2], 3, 4, 5, 6, 7, 8))
     runs[1]?.end()
-    expect(await second).toMatchObject({ ...answer(floats([2, 2], 6, 8, 10, 12)), rows: 3 })
-    expect(await third).toMatchObject({ ...answer(floats([1, 2], 14, 16)), rows: 3 })
+    expect(await second).toMatchObject({ ...answer(floats([2, 2], 6, 8, 10, 12)), batchRows: 3, leads: true })
+    expect(await third).toMatchObject({ ...answer(floats([1, 2], 14, 16)), batchRows: 3, leads: false })
     expect(batches).toEqual([
       { closed: 'free', rows: 1, requests: 1 },
       { closed: 'free', rows: 3, requests: 2 },

@@ -35,8 +35,11 @@ export interface BatchedRun {
   /** From the request to the run that it was in, and that run. */
   readonly queueMs: number
   readonly runMs: number
-  /** Of all requests in the run. */
   readonly rows: number
+  /** Of all requests in the run. */
+  readonly batchRows: number
+  /** Whether the run is to be counted with this request: with the first one in it. */
+  readonly leads: boolean
 }
 
 interface Waiting {
@@ -164,8 +167,10 @@ export class Batcher {
               taken.map((request) => request.rows),
             )
       if (parts === undefined) this.batches = false
-      for (const [at, { resolve, since }] of taken.entries()) {
-        if (parts !== undefined) resolve({ outputs: parts[at] as Tensors, queueMs: started - since, runMs, rows })
+      for (const [at, { resolve, since, rows: own }] of taken.entries()) {
+        const outputs = parts?.[at]
+        if (outputs === undefined) break
+        resolve({ outputs, queueMs: started - since, runMs, rows: own, batchRows: rows, leads: at === 0 })
       }
       if (parts === undefined) await this.apart(taken)
     } catch (error) {
@@ -184,7 +189,8 @@ export class Batcher {
       const started = performance.now()
       try {
         const outputs = await this.session.run(inputs)
-        resolve({ outputs, queueMs: started - since, runMs: performance.now() - started, rows })
+        const runMs = performance.now() - started
+        resolve({ outputs, queueMs: started - since, runMs, rows, batchRows: rows, leads: true })
       } catch (error) {
         reject(error)
       }

@@ -29,12 +29,16 @@ export interface Controller {
 
 /** How a request was run, measured where it was. Durations are nanoseconds. */
 export interface InferTiming {
-  /** From the call to the start of its run: until the version was looked up and its session was there. */
+  /** From the call to the start of its run: until its session was there, and those before it had run. */
   readonly queueNs: number
   /** Of the run itself. */
   readonly runNs: number
-  /** Rows of the batch; 1 for a model without a free first dimension. */
+  /** Rows of the request; 1 for a model without a free first dimension. */
+  readonly rows: number
+  /** Rows of the run, which other requests may have shared. */
   readonly batchSize: number
+  /** Whether the run is to be counted with this request: with one of those that shared it. */
+  readonly leads: boolean
 }
 
 /** One version of a model, and whether it can be run at once. */

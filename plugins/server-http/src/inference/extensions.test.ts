@@ -103,10 +103,10 @@ describe('the statistics extension', () => {
 
   it('counts requests, rows and failures of each version, and how long they took', async () => {
     const began = Date.now()
-    serving.timing = { queueNs: 1_000, runNs: 5_000, batchSize: 3 }
+    serving.timing = { queueNs: 1_000, runNs: 5_000, rows: 3, batchSize: 3, leads: true }
     await infer([1, 2, 3, 4, 5, 6])
     await infer([1, 2, 3, 4, 5, 6], '/v2/models/echo/versions/3/infer')
-    serving.timing = { queueNs: 500, runNs: 4_000, batchSize: 1 }
+    serving.timing = { queueNs: 500, runNs: 4_000, rows: 1, batchSize: 1, leads: true }
     await infer([1, 2])
     await infer([1, 2], '/v2/models/echo/versions/1/infer')
     await rig.call('POST', '/v2/models/echo/infer', {
@@ -130,6 +130,19 @@ describe('the statistics extension', () => {
     ])
     expect(await stats('/v2/models/stats')).toEqual([one, three])
     expect(await stats('/v2/models/echo/versions/latest/stats')).toEqual([three])
+  })
+
+  it('counts a run that requests shared once, and each of them', async () => {
+    const before = (await stats('/v2/models/echo/versions/3/stats'))[0]!
+    serving.timing = { queueNs: 1, runNs: 7_000, rows: 1, batchSize: 40, leads: true }
+    await infer([1, 2])
+    serving.timing = { ...serving.timing, leads: false }
+    await infer([1, 2])
+    serving.timing = undefined
+    const [after] = await stats('/v2/models/echo/versions/3/stats')
+    expect(after!.inference_count - before.inference_count).toBe(2)
+    expect(after!.execution_count - before.execution_count).toBe(1)
+    expect(after!.batch_stats.at(-1)).toMatchObject({ batch_size: 40, compute_infer: { count: 1, ns: 7_000 } })
   })
 
   it('measures the call where the host says nothing of the run', async () => {

@@ -52,7 +52,9 @@ async function run(
   const answered = encodeInferAnswerBody({ model, version: String(version.version), outputs }, request)
   const ended = performance.now()
   statistics.of(model, String(version.version)).succeeded({
+    rows: timing?.rows ?? 1,
     batchSize: timing?.batchSize ?? 1,
+    leads: timing?.leads ?? true,
     totalNs: nanoseconds(ended - began),
     queueNs: timing?.queueNs,
     inputNs: nanoseconds(decoded - began),

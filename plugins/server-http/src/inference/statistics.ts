@@ -6,7 +6,11 @@ export interface DurationStat {
 
 /** What is known of one request that was answered; durations are nanoseconds. */
 export interface Measured {
+  /** Of the request, and of the run that it shared with others. */
+  readonly rows: number
   readonly batchSize: number
+  /** Whether the run is counted with this request. */
+  readonly leads: boolean
   readonly totalNs: number
   /** Undefined where the host does not measure it. */
   readonly queueNs?: number
@@ -33,13 +37,13 @@ export class VersionStatistics {
   readonly #stages = stages()
   readonly #batches = new Map<number, Stages>()
 
-  succeeded({ batchSize, totalNs, queueNs, inputNs, inferNs, outputNs }: Measured): void {
+  succeeded({ rows, batchSize, leads, totalNs, queueNs, inputNs, inferNs, outputNs }: Measured): void {
     this.#lastInference = Date.now()
-    this.#inferences += batchSize
-    this.#executions++
+    this.#inferences += rows
+    if (leads) this.#executions++
     this.#success.add(totalNs)
     if (queueNs !== undefined) this.#queue.add(queueNs)
-    const batch = this.#batchOf(batchSize)
+    const batch = leads ? this.#batchOf(batchSize) : undefined
     for (const group of batch ? [this.#stages, batch] : [this.#stages]) {
       group.compute_input.add(inputNs)
       group.compute_infer.add(inferNs)

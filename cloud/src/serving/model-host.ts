@@ -1,16 +1,17 @@
-import { errors, type Registry, type ServedVersion, type Session, type VersionRecord } from '@tideway/core'
+import { errors, type Registry, type ServedVersion, type VersionRecord } from '@tideway/core'
+import type { Batcher } from './batcher.js'
 
 export interface ModelHostOptions {
   readonly registry: () => Registry
   /** Makes a session of a version's preferred variant. */
-  readonly load: (manifestDigest: string) => Promise<Session>
+  readonly load: (manifestDigest: string) => Promise<Batcher>
   /** Versions kept loaded; the least recently used one is disposed of for another. */
   readonly maxSessions: number
 }
 
 interface Loaded {
   readonly model: string
-  readonly session: Promise<Session>
+  readonly session: Promise<Batcher>
   ready: boolean
 }
 
@@ -30,7 +31,7 @@ export class ModelHost {
   }
 
   /** The session of a version, loaded if need be. Throws `MODEL_UNLOADED`, and as loading does. */
-  session({ model, manifestDigest }: VersionRecord): Promise<Session> {
+  session({ model, manifestDigest }: VersionRecord): Promise<Batcher> {
     if (this.#unloaded.has(model)) return Promise.reject(errors.MODEL_UNLOADED({ model }))
     const loaded = this.#loaded.get(manifestDigest) ?? this.#start(model, manifestDigest)
     this.#put(manifestDigest, loaded)
@@ -38,7 +39,7 @@ export class ModelHost {
   }
 
   /** Forgets a session that is disposed of, but not one that was loaded in its place since. */
-  forget(manifestDigest: string, session: Promise<Session>): void {
+  forget(manifestDigest: string, session: Promise<Batcher>): void {
     if (this.#loaded.get(manifestDigest)?.session === session) this.#loaded.delete(manifestDigest)
   }
 

@@ -158,6 +158,8 @@ export function createTestJobs(store: JobStore): Jobs {
   }
 }
 
+const CHUNK_BYTES = 65_536
+
 /**
  * Puts a small version's chunks and manifest in the store, without registering it; `marker` makes it another one. It is no
  * model unless the bytes of one are given, of at most one chunk.
@@ -168,9 +170,14 @@ export async function putTestVersion(
   marker: string,
   file: Uint8Array = new TextEncoder().encode(`model ${marker}`),
 ): Promise<{ manifest: Manifest; manifestDigest: string; chunk: string }> {
-  const chunk = sha256Hex(file)
-  await chunkStore.put(chunk, file)
-  const ref = { sha256: chunk, size: file.byteLength, chunks: [{ sha256: chunk, size: file.byteLength }] }
+  const chunks = []
+  for (let at = 0; at < file.byteLength; at += CHUNK_BYTES) {
+    const part = file.subarray(at, at + CHUNK_BYTES)
+    chunks.push({ sha256: sha256Hex(part), size: part.byteLength })
+    await chunkStore.put(sha256Hex(part), part)
+  }
+  const [{ sha256: chunk = '' } = {}] = chunks
+  const ref = { sha256: sha256Hex(file), size: file.byteLength, chunks }
   const manifest: Manifest = {
     v: 1,
     model,

@@ -1,15 +1,7 @@
-import {
-  codeOf,
-  definePlugin,
-  errors,
-  readManifest,
-  type Scope,
-  type Serving,
-  type Session,
-  tokens,
-} from '@tideway/core'
-import { Batcher } from '../serving/batcher.js'
+import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, tokens } from '@tideway/core'
+import { Batcher, DEFAULT_BATCHING } from '../serving/batcher.js'
 import { ModelHost } from '../serving/model-host.js'
+import { loadFastest } from '../serving/threads.js'
 import { VersionLookup } from '../serving/versions.js'
 
 const MAX_SESSIONS = 8
@@ -24,7 +16,7 @@ export const serving = definePlugin({
     const versions = new VersionLookup(registry)
     const host = new ModelHost({
       registry,
-      load: async (digest) => new Batcher(await load(scope, digest)),
+      load: (digest) => load(scope, digest),
       maxSessions: MAX_SESSIONS,
     })
 
@@ -71,7 +63,7 @@ function nanoseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6)
 }
 
-async function load(scope: Scope, manifestDigest: string): Promise<Session> {
+async function load(scope: Scope, manifestDigest: string): Promise<Batcher> {
   const chunks = scope.get(tokens.chunkStore)
   const runtime = scope.get(tokens.runtime)
   const manifest = readManifest(await chunks.get(manifestDigest))
@@ -85,5 +77,6 @@ async function load(scope: Scope, manifestDigest: string): Promise<Session> {
     bytes.set(chunk, at)
     at += chunk.byteLength
   }
-  return runtime.load(bytes)
+  const { session, plan } = await loadFastest(runtime, bytes)
+  return new Batcher(session, { ...DEFAULT_BATCHING, parallel: plan.parallel })
 }

@@ -152,6 +152,15 @@ def a_raw_body():
 
 
 @check
+def compressed_requests():
+    tensor = np.arange(2000, dtype=np.float32).reshape(1000, 2)
+    given = client.InferInput("x", tensor.shape, "FP32").set_data_from_numpy(tensor)
+    for algorithm in ("gzip", "deflate"):
+        options = {"request_compression_algorithm": algorithm, "response_compression_algorithm": algorithm}
+        same(real.infer("same-float32", [given], **options).as_numpy("y"), tensor)
+
+
+@check
 def many_at_once():
     tensor = np.array([[1, 2]], np.float32)
     given = client.InferInput("x", tensor.shape, "FP32").set_data_from_numpy(tensor)

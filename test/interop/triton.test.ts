@@ -69,6 +69,7 @@ it.each([
   'no rows and many',
   'outputs by name each in its form',
   'a raw body',
+  'compressed requests',
   'many at once',
   'its client on asyncio',
   'health and metadata',

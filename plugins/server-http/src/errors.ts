@@ -20,7 +20,12 @@ export const { entries, errors } = defineErrors({
   CONTENT_ENCODING_UNSUPPORTED: entry<{ encoding: string }>(
     415,
     (d) => `the body's content encoding is ${d.encoding}, which is not read here`,
-    'Send the body as it is.',
+    'Send the body as it is, or encoded with gzip or deflate.',
+  ),
+  BODY_ENCODING_INVALID: entry<{ what: string }>(
+    400,
+    (d) => `${d.what} is not what its content encoding says`,
+    'Compress it again.',
   ),
   EXTENSION_NOT_HERE: entry<{ extension: string }>(
     501,

@@ -3,6 +3,7 @@ import { errors as core } from '@tideway/core'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
 import { type BodyLimits, readBody } from './body.js'
+import { decoded, decoderOf } from './encoding.js'
 import type { AppEnv } from './route.js'
 
 /** Views of up to 8 bytes a value begin where this divides. */
@@ -11,22 +12,21 @@ const ALIGNMENT = 8
 /**
  * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type.
  * Read from Node's request itself, since the adapter's `arrayBuffer()` copies all of it once more. Throws as `readBody`,
- * and `CONTENT_ENCODING_UNSUPPORTED`.
+ * `CONTENT_ENCODING_UNSUPPORTED`, and as `decoded`.
  */
 export async function readAligned(
   c: Context<AppEnv>,
   limits: BodyLimits,
   at: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const encoding = c.req.header('content-encoding') ?? 'identity'
-  if (encoding.toLowerCase() !== 'identity')
-    throw errors.CONTENT_ENCODING_UNSUPPORTED({ encoding: encoding.slice(0, 80) })
+  const decoder = decoderOf(c.req.header('content-encoding'))
   const declared = Number(c.req.header('content-length') ?? 0)
   if (declared > limits.maxBytes)
     throw core.TOO_LARGE({ what: limits.what, bytes: declared, maxBytes: limits.maxBytes })
   // In a process without a listener (app.request) there is only the web stream, and no `env` at all.
   const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
-  return joinAligned(incoming ? await partsOf(incoming, limits) : await streamed(c, limits), at)
+  const parts = incoming ? await partsOf(incoming, limits) : await streamed(c, limits)
+  return joinAligned(decoder ? [await decoded(decoder, parts, limits)] : parts, at)
 }
 
 /** Puts parts together so that byte `at` of them lies where any view may begin. */

@@ -133,11 +133,6 @@ export const { entries, errors } = defineErrors({
     (d) => `the data cannot be trained on: ${d.issues.join('; ')}`,
     'Correct the data, or load more of it.',
   ),
-  INFER_BINARY_UNSUPPORTED: entry<{ issues: readonly string[] }>(
-    400,
-    (d) => `binary tensor data is not supported: ${d.issues.join('; ')}`,
-    'Send tensors as JSON data (with tritonclient: binary_data=False).',
-  ),
   TENSORS_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the blob of tensors is not valid: ${d.issues.join('; ')}`,

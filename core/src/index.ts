@@ -93,12 +93,10 @@ export { entries, errors } from './errors.js'
 export {
   type AnswerForm,
   decodeInferAnswer,
-  decodeInferAnswerBody,
   encodeInferAnswer,
-  encodeInferAnswerBody,
   type InferAnswer,
 } from './inference/answer.js'
-export type { BinaryBody } from './inference/body.js'
+export { type BinaryBody, headerBytesOf, joinAligned } from './inference/body.js'
 export { datatypeOf, datatypes, dtypeOf } from './inference/datatypes.js'
 export {
   decodeModelMetadata,
@@ -108,15 +106,11 @@ export {
   type ModelMetadataJson,
 } from './inference/metadata.js'
 export {
-  decodeInferBody,
   decodeInferRequest,
-  encodeInferBody,
   encodeInferRequest,
   type InferCall,
   type InferRequest,
-  type InferRequestJson,
 } from './inference/request.js'
-export type { JsonTensor } from './inference/tensor-json.js'
 export { defineNetwork, type Layers, layers, layerTypes } from './network/builder.js'
 export { INPUT, type NetworkPlan, type PlannedLayer, planNetwork, tryPlanNetwork } from './network/resolve.js'
 export { type LayerType, networkLimits, networkSchema, type ResolvedLayer } from './network/schema.js'

@@ -48,15 +48,19 @@ describe('the doors of a cloud with its embedded broker, and of a device', () =>
     readonly method: string
     readonly path: string
     readonly takesJson: boolean
+    /** Whether nothing is a body, too. */
+    readonly optional: boolean
   }
   async function operations(): Promise<Operation[]> {
-    type Document = { paths: Record<string, Record<string, { requestBody?: { content: Record<string, unknown> } }>> }
+    type Body = { required?: boolean; content: Record<string, unknown> }
+    type Document = { paths: Record<string, Record<string, { requestBody?: Body }>> }
     const { paths } = (await (await fetch(`${loop.cloud.url}/openapi.json`)).json()) as Document
     return Object.entries(paths).flatMap(([path, methods]) =>
       Object.entries(methods).map(([method, { requestBody }]) => ({
         method: method.toUpperCase(),
         path,
         takesJson: requestBody?.content['application/json'] !== undefined,
+        optional: requestBody?.required === false,
       })),
     )
   }
@@ -78,13 +82,13 @@ describe('the doors of a cloud with its embedded broker, and of a device', () =>
     const routes = (await operations()).filter(({ takesJson }) => takesJson)
     expect(routes.length).toBeGreaterThan(10)
     const doors = [
-      ...routes.map(({ method, path }) => ({ method, url: loop.cloud.url + filled(path) })),
-      { method: 'POST', url: `${loop.cloud.url}/v2/models/line/infer` },
-      { method: 'POST', url: `${device.url}/v2/models/line/infer` },
+      ...routes.map(({ method, path, optional }) => ({ method, url: loop.cloud.url + filled(path), optional })),
+      { method: 'POST', url: `${device.url}/v2/models/line/infer`, optional: false },
     ]
     const headers = { 'content-type': 'application/json' }
-    for (const { method, url } of doors)
+    for (const { method, url, optional } of doors)
       for (const [what, body] of Object.entries(hostileBodies)) {
+        if (optional && body.byteLength === 0) continue
         const status = await statusOf(url, { method, headers, body: body as BodyInit })
         expect([method, url, what, Math.floor(status / 100)]).toEqual([method, url, what, 4])
       }

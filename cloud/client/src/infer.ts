@@ -1,7 +1,7 @@
 import {
-  decodeInferAnswerBody,
+  decodeInferAnswer,
   decodeModelMetadata,
-  encodeInferBody,
+  encodeInferRequest,
   type InferAnswer,
   type ModelMetadata,
   type Tensors,
@@ -24,7 +24,7 @@ export interface InferOptions {
  * the bits that it left with. Outputs are views of the answer where they are aligned in it.
  */
 export async function infer(http: Http, model: string, inputs: Tensors, options: InferOptions): Promise<InferAnswer> {
-  const { body, headerBytes } = encodeInferBody({ inputs, outputs: options.outputs })
+  const { body, headerBytes } = encodeInferRequest({ inputs, outputs: options.outputs })
   const { bytes, headers } = await http.bytes(`${modelPath(model, options.version)}/infer`, {
     method: 'POST',
     octets: body,
@@ -32,7 +32,7 @@ export async function infer(http: Http, model: string, inputs: Tensors, options:
     signal: options.signal,
   })
   const length = headers.get(LENGTH)
-  return narrowed(http, () => decodeInferAnswerBody(bytes, length === null ? undefined : Number(length)))
+  return narrowed(http, () => decodeInferAnswer(bytes, length === null ? undefined : Number(length)))
 }
 
 /** Inputs and outputs of a model, as it is served. */

@@ -6,7 +6,7 @@ import { datatypeOf } from './datatypes.js'
 import { Issues, isObject, quoted } from './issues.js'
 import { parseInferJson } from './json-text.js'
 import type { InferRequest } from './request.js'
-import { decodeTensorList, type ListReading } from './tensor-json.js'
+import { decodeTensorList } from './tensor-json.js'
 import { type TextOptions, valuesText } from './values.js'
 
 /** What a model answered. */
@@ -22,31 +22,21 @@ export type AnswerForm = Pick<InferRequest, 'id' | 'outputs' | 'binaryOutputs'> 
 const WHAT = 'the inference answer'
 
 /**
- * The JSON text of an inference answer (Open Inference Protocol v2, "Inference Response JSON Object"). Values are flat and
- * row-major; NaN and infinities, which JSON lacks, are the bare words NaN, Infinity and -Infinity as in Triton, or null
- * where the request asked for it; 64-bit integers are JSON numbers with all their digits, or strings. Throws
- * `INPUT_REJECTED` naming every output asked for that the model does not have.
- */
-export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string {
-  const tensors = wanted(answer, form.outputs).map(([name, tensor]) => tensorText(name, tensor, form))
-  return documentText(answer, form.id, tensors)
-}
-
-/**
- * The body of an inference answer: outputs asked for in binary behind the JSON (Triton,
- * docs/protocol/extension_binary_data.md), in the order in which it lists them; text where none is. Throws
- * `INPUT_REJECTED` naming every output asked for that the model does not have.
+ * The body of an inference answer (Open Inference Protocol v2, "Inference Response JSON Object"), with the outputs that were
+ * asked for in binary behind the JSON (Triton, docs/protocol/extension_binary_data.md) in the order in which it lists them;
+ * text where none was. Values in JSON are flat and row-major; NaN and infinities, which JSON lacks, are the bare words NaN,
+ * Infinity and -Infinity as in Triton, or null where the request asked for it; 64-bit integers are numbers with all their
+ * digits, or strings. Throws `INPUT_REJECTED` naming every output asked for that the model does not have.
  *
  * @example
- * const body = encodeInferAnswerBody({ model: 'digits', version: '3', outputs }, request)
+ * const body = encodeInferAnswer({ model: 'digits', version: '3', outputs }, request)
  * if (typeof body !== 'string') response.setHeader('Inference-Header-Content-Length', body.headerBytes)
  */
-export function encodeInferAnswerBody(answer: InferAnswer, form: AnswerForm): string | BinaryBody {
+export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string | BinaryBody {
   const { binaryOutputs } = form
-  if (binaryOutputs === undefined) return encodeInferAnswer(answer, form)
   const parts: Uint8Array[] = []
   const tensors = wanted(answer, form.outputs).map(([name, tensor]) => {
-    if (binaryOutputs !== 'all' && !binaryOutputs.has(name)) return tensorText(name, tensor, form)
+    if (binaryOutputs !== 'all' && !binaryOutputs?.has(name)) return tensorText(name, tensor, form)
     const bytes = encodeBinary(tensor)
     parts.push(bytes)
     return `${headText(name, tensor)},"parameters":{"binary_data_size":${bytes.byteLength}}}`
@@ -56,35 +46,26 @@ export function encodeInferAnswerBody(answer: InferAnswer, form: AnswerForm): st
 }
 
 /**
- * Narrows the JSON of an inference answer, in which null stands for NaN. Throws `INPUT_REJECTED` naming every bad
- * field; 64-bit integers beyond 2^53 are one unless they came as strings (which `encodeInferRequest` asks for).
- */
-export function decodeInferAnswer(body: unknown): InferAnswer {
-  return decode(body, { nullIsNaN: true, infinite: false })
-}
-
-/**
  * Reads the body of an inference answer, JSON alone or with binary tensors behind it, of which `headerBytes` are JSON.
  * Outputs in binary are views of `bytes` where they are aligned there. 64-bit integers are exact, and NaN and infinities
- * are taken as Triton writes them. Throws `JSON_INVALID`, and `INPUT_REJECTED` naming every bad field.
+ * are taken as Triton writes them; null stands for NaN. Throws `JSON_INVALID`, and `INPUT_REJECTED` naming every bad field.
  */
-export function decodeInferAnswerBody(bytes: Uint8Array, headerBytes = bytes.byteLength): InferAnswer {
+export function decodeInferAnswer(bytes: Uint8Array, headerBytes = bytes.byteLength): InferAnswer {
   const json = parseInferJson(new TextDecoder().decode(bytes.subarray(0, headerBytes)), WHAT)
-  return decode(json.value, {
-    nullIsNaN: true,
-    infinite: json.nonFinite,
-    binary: binaryReader(bytes.subarray(headerBytes)),
-    exact: () => (json.exact() as { readonly outputs: unknown }).outputs,
-  })
-}
-
-function decode(body: unknown, reading: Omit<ListReading, 'at' | 'issues'>): InferAnswer {
+  const body = json.value
   const issues = new Issues(WHAT)
   if (!isObject(body)) throw errors.INPUT_REJECTED({ what: WHAT, issues: ['(root): must be an object'] })
   const { model_name: model, model_version: version } = body
   if (typeof model !== 'string') issues.add('model_name: must be a string')
   if (typeof version !== 'string') issues.add('model_version: must be a string')
-  const outputs = decodeTensorList(body.outputs, { ...reading, at: 'outputs', issues })
+  const outputs = decodeTensorList(body.outputs, {
+    at: 'outputs',
+    issues,
+    nullIsNaN: true,
+    infinite: json.nonFinite,
+    binary: binaryReader(bytes.subarray(headerBytes)),
+    exact: () => (json.exact() as { readonly outputs: unknown }).outputs,
+  })
   issues.throwIfAny()
   return { model: String(model), version: String(version), outputs }
 }

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import type { Tensor } from '../contracts/tensor.js'
 import type { TidewayError } from '../errors/error.js'
-import { decodeInferAnswerBody, encodeInferAnswerBody } from './answer.js'
+import { decodeInferAnswer, encodeInferAnswer } from './answer.js'
 import { everyType } from './inference.fixture.js'
-import { decodeInferBody, encodeInferBody } from './request.js'
+import { decodeInferRequest, encodeInferRequest } from './request.js'
 
 const utf8 = new TextEncoder()
 const x = { name: 'x', datatype: 'FP32', shape: [2] }
@@ -19,7 +19,7 @@ function bodyOf(json: unknown, bytes: Uint8Array, pad = 0): readonly [Uint8Array
 /** The fields that are named in the refusal. */
 function refusal(body: Uint8Array, headerBytes?: number): string[] {
   try {
-    decodeInferBody(body, headerBytes)
+    decodeInferRequest(body, headerBytes)
   } catch (error) {
     const { code, data } = error as TidewayError<string, { issues: string[] }>
     expect(code).toBe('INPUT_REJECTED')
@@ -30,8 +30,8 @@ function refusal(body: Uint8Array, headerBytes?: number): string[] {
 
 describe('a request in binary', () => {
   it('carries tensors of every type, and asks for outputs in binary', () => {
-    const { body, headerBytes } = encodeInferBody({ id: '7', inputs: everyType, outputs: ['y'] })
-    const request = decodeInferBody(body, headerBytes)
+    const { body, headerBytes } = encodeInferRequest({ id: '7', inputs: everyType, outputs: ['y'] })
+    const request = decodeInferRequest(body, headerBytes)
     expect(request).toMatchObject({ id: '7', outputs: ['y'], binaryOutputs: new Set(['y']) })
     expect(request.inputs).toEqual(everyType)
   })
@@ -40,7 +40,7 @@ describe('a request in binary', () => {
     const given = Float32Array.of(1.5, -2)
     for (let pad = 0; pad < 4; pad++) {
       const [body, header] = bodyOf({ inputs: [{ ...x, ...binary(8) }] }, new Uint8Array(given.buffer), pad)
-      const data = decodeInferBody(body, header).inputs.x?.data as Float32Array
+      const data = decodeInferRequest(body, header).inputs.x?.data as Float32Array
       expect(data).toEqual(given)
       expect(data.buffer === body.buffer).toBe(header % 4 === 0)
     }
@@ -52,14 +52,14 @@ describe('a request in binary', () => {
       { ...x, name: 'b', data: [1, 2] },
       { ...x, name: 'c', shape: [2], datatype: 'BOOL', ...binary(2) },
     ]
-    const request = decodeInferBody(...bodyOf({ inputs }, Uint8Array.of(0x34, 0x12, 1, 0)))
+    const request = decodeInferRequest(...bodyOf({ inputs }, Uint8Array.of(0x34, 0x12, 1, 0)))
     expect(Object.values(request.inputs).map(({ data }) => [...data])).toEqual([[0x1234], [1, 2], [1, 0]])
   })
 
   it('has BYTES as text with its length before it, a byte order mark and nothing at all included', () => {
     const string: Tensor = { dtype: 'string', shape: [4], data: ['\ufeffa', '', '潮', '\0'] }
-    const { body, headerBytes } = encodeInferBody({ inputs: { string } })
-    expect(decodeInferBody(body, headerBytes).inputs).toEqual({ string })
+    const { body, headerBytes } = encodeInferRequest({ inputs: { string } })
+    expect(decodeInferRequest(body, headerBytes).inputs).toEqual({ string })
     expect([...body.subarray(headerBytes, headerBytes + 8)]).toEqual([4, 0, 0, 0, 0xef, 0xbb, 0xbf, 0x61])
   })
 
@@ -101,12 +101,12 @@ describe('a request in binary', () => {
   it('whose JSON would be longer than its body is refused by the name of the header', () => {
     const [body] = bodyOf({ inputs: [{ ...x, data: [1, 2] }] }, Uint8Array.of())
     expect(refusal(body, body.byteLength + 1)).toEqual(['Inference-Header-Content-Length'])
-    expect(decodeInferBody(body, body.byteLength).inputs.x?.data).toEqual(Float32Array.of(1, 2))
+    expect(decodeInferRequest(body, body.byteLength).inputs.x?.data).toEqual(Float32Array.of(1, 2))
   })
 })
 
 describe('a request in JSON', () => {
-  const decode = (text: string) => decodeInferBody(utf8.encode(text)).inputs
+  const decode = (text: string) => decodeInferRequest(utf8.encode(text)).inputs
   const list = (datatype: string, data: string) =>
     `{"inputs":[{"name":"n","shape":[2],"datatype":"${datatype}","data":${data}}]}`
 
@@ -144,7 +144,7 @@ describe('a request in JSON', () => {
   })
 
   it('that is not UTF-8 is no JSON', () => {
-    expect(() => decodeInferBody(Uint8Array.of(0x22, 0xff, 0x22))).toThrowError(
+    expect(() => decodeInferRequest(Uint8Array.of(0x22, 0xff, 0x22))).toThrowError(
       expect.objectContaining({ code: 'JSON_INVALID' }),
     )
   })
@@ -154,14 +154,14 @@ describe('an answer in binary', () => {
   const answer = { model: 'm', version: '3', outputs: everyType }
 
   it('carries tensors of every type', () => {
-    const body = encodeInferAnswerBody(answer, { ...form, binaryOutputs: 'all' })
+    const body = encodeInferAnswer(answer, { ...form, binaryOutputs: 'all' })
     if (typeof body === 'string') throw new Error('it is text')
     expect(body.headerBytes % 8).toBe(0)
-    expect(decodeInferAnswerBody(body.body, body.headerBytes)).toEqual(answer)
+    expect(decodeInferAnswer(body.body, body.headerBytes)).toEqual(answer)
   })
 
   it('has in binary only what was asked for in binary, and says how large it is', () => {
-    const body = encodeInferAnswerBody(answer, {
+    const body = encodeInferAnswer(answer, {
       ...form,
       outputs: ['int64', 'bool'],
       binaryOutputs: new Set(['int64']),
@@ -187,6 +187,6 @@ describe('an answer in binary', () => {
     [undefined, [{ name: 'a' }], undefined],
   ])('is asked for by %o and %o', (parameters, outputs, wanted) => {
     const [body, header] = bodyOf({ inputs: [{ ...x, data: [1, 2] }], parameters, outputs }, Uint8Array.of())
-    expect(decodeInferBody(body, header).binaryOutputs).toEqual(wanted)
+    expect(decodeInferRequest(body, header).binaryOutputs).toEqual(wanted)
   })
 })

@@ -1,3 +1,4 @@
+import { errors } from '../errors.js'
 import { ALIGNMENT } from './binary.js'
 
 /** JSON with tensors in binary behind it. */
@@ -23,4 +24,32 @@ export function joinBinary(json: string, parts: readonly Uint8Array[]): BinaryBo
     at += part.byteLength
   }
   return { headerBytes, body }
+}
+
+/**
+ * Puts the parts of a body together, copied once, so that byte `at` of it lies where a view of any type may begin.
+ *
+ * @example
+ * const request = decodeInferRequest(joinAligned(parts, headerBytes), headerBytes)
+ */
+export function joinAligned(parts: readonly Uint8Array[], at: number): Uint8Array<ArrayBuffer> {
+  const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0)
+  const offset = (ALIGNMENT - (at % ALIGNMENT)) % ALIGNMENT
+  const bytes = new Uint8Array(new ArrayBuffer(offset + size), offset)
+  let end = 0
+  for (const part of parts) {
+    bytes.set(part, end)
+    end += part.byteLength
+  }
+  return bytes
+}
+
+/** The header of HTTP that tells the JSON's length. */
+const HEADER = 'Inference-Header-Content-Length'
+
+/** What `Inference-Header-Content-Length` says; undefined where it is not given. Throws `INPUT_REJECTED`. */
+export function headerBytesOf(value: string | undefined): number | undefined {
+  if (value === undefined || /^\d{1,15}$/.test(value)) return value === undefined ? undefined : Number(value)
+  const issues = [`${HEADER}: must be a whole number of bytes from 0`]
+  throw errors.INPUT_REJECTED({ what: 'the inference request', issues })
 }

@@ -1,10 +1,10 @@
 import { describe, expect, it } from 'vitest'
 import type { DataType } from '../contracts/tensor.js'
-import { decodeInferBody } from './request.js'
+import { decodeInferRequest } from './request.js'
 
 const spec = (dtype: DataType, shape: (number | null)[], name = 'x') => ({ name, dtype, shape })
 const raw = (bytes: Uint8Array, ...inputs: ReturnType<typeof spec>[]) =>
-  decodeInferBody(bytes, 0, { inputs, outputs: [] })
+  decodeInferRequest(bytes, 0, { inputs, outputs: [] })
 
 describe('a raw binary request', () => {
   it.each<[(number | null)[], number[]]>([

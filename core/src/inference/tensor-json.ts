@@ -1,16 +1,8 @@
 import { type DataType, elementCount, type Tensor } from '../contracts/tensor.js'
 import { type BinaryReader, decodeBinary } from './binary.js'
-import { datatypeOf, datatypes, dtypeOf } from './datatypes.js'
+import { datatypes, dtypeOf } from './datatypes.js'
 import { type Issues, isObject, quoted } from './issues.js'
-import { decodeValues, encodeValues, hasLossy } from './values.js'
-
-/** One tensor of the Open Inference Protocol v2 in JSON, its data flat and row-major. */
-export interface JsonTensor {
-  readonly name: string
-  readonly datatype: string
-  readonly shape: readonly number[]
-  readonly data: readonly (number | string | boolean)[]
-}
+import { decodeValues, hasLossy } from './values.js'
 
 /** What is being read, for messages, and what of JSON's values stands for what JSON lacks. */
 export interface ListReading {
@@ -18,10 +10,10 @@ export interface ListReading {
   readonly issues: Issues
   readonly nullIsNaN: boolean
   readonly infinite: boolean
-  /** The bytes behind the JSON; undefined where the extension is not spoken. */
-  readonly binary?: BinaryReader
+  /** The bytes behind the JSON. */
+  readonly binary: BinaryReader
   /** The list again, with its long integers as strings of digits. */
-  readonly exact?: () => unknown
+  readonly exact: () => unknown
 }
 
 /** The extension's parameter of a tensor that is in binary. */
@@ -29,11 +21,6 @@ const SIZE = 'binary_data_size'
 
 const MAX_ELEMENTS = 2 ** 31 - 1
 const MAX_RANK = 16
-
-/** The tensor for `JSON.stringify`; 64-bit integers are strings of digits. */
-export function encodeTensor(name: string, tensor: Tensor): JsonTensor {
-  return { name, datatype: datatypeOf(tensor.dtype), shape: tensor.shape, data: encodeValues(tensor) }
-}
 
 /** Tensors by name from a JSON list of them, each narrowed; what is wrong goes to `issues`. */
 export function decodeTensorList(list: unknown, reading: ListReading): Record<string, Tensor> {
@@ -55,8 +42,7 @@ export function decodeTensorList(list: unknown, reading: ListReading): Record<st
       const tensor = decodeTensor(item, i, reading)
       if (tensor && typeof name === 'string') tensors.set(name, tensor)
     }
-  if (reading.binary && reading.binary.left > 0)
-    issues.add(`${at}: ${reading.binary.left} bytes behind the JSON belong to none of them`)
+  if (reading.binary.left > 0) issues.add(`${at}: ${reading.binary.left} bytes behind the JSON belong to none of them`)
   return Object.fromEntries(tensors)
 }
 
@@ -99,8 +85,8 @@ function takeBytes(size: unknown, data: unknown, at: string, { binary, issues }:
     return undefined
   }
   if (data !== undefined) issues.add(`${at}.data: must not be given beside ${SIZE}`)
-  const left = binary?.left ?? 0
-  const bytes = binary?.take(size)
+  const { left } = binary
+  const bytes = binary.take(size)
   if (bytes === undefined) issues.add(`${field}: is ${size}, of the bytes behind the JSON ${left} are left`)
   return data === undefined ? bytes : undefined
 }
@@ -123,7 +109,7 @@ function decodeData(
     issues.add(`${at}: has ${flat.length} values, shape [${shape.join(', ')}] needs ${count}`)
     return undefined
   }
-  if (exact && (dtype === 'int64' || dtype === 'uint64') && hasLossy(flat)) {
+  if ((dtype === 'int64' || dtype === 'uint64') && hasLossy(flat)) {
     // The same text was read again, so the same list is in the same place.
     const list = exact() as { readonly data: readonly unknown[] }[]
     flat = flatOf(list[i]!.data)!

@@ -62,7 +62,7 @@ export function decodeValues(dtype: DataType, flat: readonly unknown[], reading:
  * The values of a tensor as a flat list for `JSON.stringify`: 64-bit integers as strings of digits, halves as numbers;
  * NaN and infinities, which JSON lacks, become null by it.
  */
-export function encodeValues(tensor: Tensor): readonly (number | string | boolean)[] {
+function encodeValues(tensor: Tensor): readonly (number | string | boolean)[] {
   switch (tensor.dtype) {
     case 'int64':
     case 'uint64':
@@ -165,7 +165,7 @@ function decodeBigIntegers(dtype: keyof typeof BIG_RANGES, flat: readonly unknow
       const big = BigInt(value as number | string)
       if (big >= min && big <= max) values[i] = big
       else issues.add(`${at}.${i}: must be from ${min} to ${max}`)
-    } else if (Number.isInteger(value)) issues.add(`${at}.${i}: is beyond 2^53: send it as a string of digits`)
+    } else if (Number.isInteger(value)) issues.add(`${at}.${i}: is beyond 2^53: write it as digits alone`)
     else issues.add(`${at}.${i}: must be a whole number`)
   }
   return values

@@ -1,8 +1,11 @@
 import type { IncomingMessage } from 'node:http'
-import { errors } from '@tideway/core'
+import { errors, joinAligned } from '@tideway/core'
 
-/** The body as JSON. Reading stops at the limit, whatever the headers say. Throws `TOO_LARGE`, `JSON_INVALID`. */
-export async function readJson(request: IncomingMessage, maxBytes: number): Promise<unknown> {
+/**
+ * The whole body, copied once, so that byte `at` of it lies where any view may begin. Reading stops at the limit, whatever
+ * the headers say. Throws `TOO_LARGE`.
+ */
+export async function readBody(request: IncomingMessage, maxBytes: number, at: number): Promise<Uint8Array> {
   const declared = Number(request.headers['content-length'] ?? 0)
   if (declared > maxBytes) throw errors.TOO_LARGE({ what: 'the body', bytes: declared, maxBytes })
   const parts: Buffer[] = []
@@ -14,9 +17,5 @@ export async function readJson(request: IncomingMessage, maxBytes: number): Prom
     if (bytes > maxBytes) throw errors.TOO_LARGE({ what: 'the body', bytes, maxBytes })
     parts.push(part)
   }
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(parts)))
-  } catch (cause) {
-    throw errors.JSON_INVALID({ what: 'the body', bytes }, cause)
-  }
+  return joinAligned(parts, at)
 }

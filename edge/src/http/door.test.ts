@@ -1,5 +1,5 @@
 import { request as httpRequest } from 'node:http'
-import { silentLogger } from '@tideway/core'
+import { decodeInferAnswer, encodeInferRequest, silentLogger } from '@tideway/core'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { MapCloud, startEdge, temporary, untilActive } from '../edge.fixture.js'
 import { type Door, openDoor } from './door.js'
@@ -50,6 +50,27 @@ describe('the local door', () => {
     expect(await (await fetch(`${url}/v2/models/m/ready`)).json()).toEqual({ ready: true })
   })
 
+  it('infers with tensors in binary both ways', async () => {
+    const { url } = await open()
+    const LENGTH = 'Inference-Header-Content-Length'
+    const tensor = { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) } as const
+    const { body, headerBytes } = encodeInferRequest({ inputs: { x: tensor } })
+    const send = (length: string, bytes: Uint8Array<ArrayBuffer>) =>
+      fetch(`${url}/v2/models/m/infer`, { method: 'POST', headers: { [LENGTH]: length }, body: bytes })
+    const raw = new Uint8Array(tensor.data.slice().buffer)
+    for (const [length, bytes] of [
+      [headerBytes, body],
+      [0, raw],
+    ] as const) {
+      const response = await send(String(length), bytes)
+      expect(response.headers.get('content-type')).toBe('application/octet-stream')
+      const answer = new Uint8Array(await response.arrayBuffer())
+      const { outputs } = decodeInferAnswer(answer, Number(response.headers.get(LENGTH)))
+      expect(outputs).toEqual({ y: { ...tensor, data: Float32Array.of(2, 4, 6, 8) } })
+    }
+    for (const length of ['x', String(body.byteLength + 1)]) expect((await send(length, body)).status).toBe(400)
+  })
+
   it('tells the status and flushes', async () => {
     const { url, cloud } = await open()
     await post(`${url}/v2/models/m/infer`, { inputs: [x] })
@@ -98,16 +119,11 @@ describe('the local door', () => {
       [infer, { inputs: [x], outputs: [{ name: 'z' }] }, 400, 'INPUT_REJECTED'],
       [infer, { inputs: [x], outputs: 5 }, 400, 'INPUT_REJECTED'],
       [infer, { inputs: [x], id: 5 }, 400, 'INPUT_REJECTED'],
-      [
-        infer,
-        { inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 16 } }] },
-        400,
-        'INFER_BINARY_UNSUPPORTED',
-      ],
+      [infer, { inputs: [{ ...x, data: undefined, parameters: { binary_data_size: 16 } }] }, 400, 'INPUT_REJECTED'],
       [infer, { inputs: [{ ...x, name: 'z' }] }, 400, 'INPUT_INVALID'],
       [infer, { inputs: [{ ...x, shape: [4, 1] }] }, 400, 'INPUT_INVALID'],
       [infer, { inputs: [{ ...x, datatype: 'INT64' }] }, 400, 'INPUT_INVALID'],
-      [infer, { inputs: [{ ...x, datatype: 'INT64', data: [1, 2, 3, 2 ** 53] }] }, 400, 'INPUT_REJECTED'],
+      [infer, { inputs: [{ ...x, datatype: 'INT64', data: [1, 2, 3, 2 ** 64] }] }, 400, 'INPUT_REJECTED'],
       [infer, { inputs: [{ ...x, datatype: 'INT64', data: [1, 2, 3, `${2n ** 53n + 1n}`] }] }, 400, 'INPUT_INVALID'],
       [`${url}/v2/models/other/infer`, { inputs: [x] }, 404, 'MODEL_NOT_ACTIVE'],
       [`${url}/v2/models/__proto__/infer`, { inputs: [x] }, 404, 'MODEL_NOT_ACTIVE'],

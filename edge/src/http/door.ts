@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { codeOf, errors as core, type Logger, limits, TidewayError } from '@tideway/core'
 import type { Edge } from '../edge.js'
 import { errors } from '../errors.js'
-import { readJson } from './body.js'
+import { readBody } from './body.js'
 import { type Answer, json, route } from './routes.js'
 
 export interface Door {
@@ -20,6 +20,8 @@ export interface DoorOptions {
   readonly logger: Logger
 }
 
+/** Of the JSON that binary tensors follow. */
+const LENGTH = 'inference-header-content-length'
 /** How long a refused body is still taken. */
 const DISCARD_MS = 1_000
 const LOOPBACK = new Set(['127.0.0.1', '::1', 'localhost'])
@@ -57,7 +59,9 @@ async function answer(edge: Edge, request: IncomingMessage, maxBytes: number): P
   if (!isLocal(host === undefined ? undefined : `http://${host}`)) throw errors.EDGE_ORIGIN_REFUSED({ header: 'Host' })
   if (origin !== undefined && !isLocal(origin)) throw errors.EDGE_ORIGIN_REFUSED({ header: 'Origin' })
   const path = (request.url ?? '/').split('?', 1)[0] ?? '/'
-  return await route(edge, { method: request.method ?? '', path, body: () => readJson(request, maxBytes) })
+  const inferenceHeader = request.headersDistinct[LENGTH]?.join(', ')
+  const body = (at: number) => readBody(request, maxBytes, at)
+  return await route(edge, { method: request.method ?? '', path, inferenceHeader, body })
 }
 
 function isLocal(address: string | undefined): boolean {
@@ -78,11 +82,14 @@ function failure(error: unknown, logger: Logger): Answer {
   return json(500, { error: 'unexpected error', code: code ?? 'UNEXPECTED' })
 }
 
-function send(request: IncomingMessage, response: ServerResponse, { status, text }: Answer): void {
+function send(request: IncomingMessage, response: ServerResponse, { status, body }: Answer): void {
   if (response.headersSent || response.destroyed) return
-  const bytes = Buffer.from(text)
-  const headers = { 'content-type': 'application/json', 'content-length': bytes.byteLength }
-  response.writeHead(status, headers)
+  const bytes = typeof body === 'string' ? Buffer.from(body) : body.body
+  response.writeHead(status, {
+    'content-type': typeof body === 'string' ? 'application/json' : 'application/octet-stream',
+    'content-length': bytes.byteLength,
+    ...(typeof body !== 'string' && { [LENGTH]: body.headerBytes }),
+  })
   // Not "connection: close", with which Node closes at once: the reset that follows can overtake the answer.
   if (!request.complete) discard(request)
   response.end(bytes)

@@ -1,28 +1,38 @@
-import { errors as core, decodeInferRequest, encodeInferAnswer, encodeModelMetadata } from '@tideway/core'
+import {
+  type BinaryBody,
+  errors as core,
+  decodeInferRequest,
+  encodeInferAnswer,
+  encodeModelMetadata,
+  headerBytesOf,
+} from '@tideway/core'
 import type { Edge } from '../edge.js'
 import { errors } from '../errors.js'
 
 export interface Answer {
   readonly status: number
-  /** JSON. */
-  readonly text: string
+  /** JSON, with tensors in binary behind it where they were asked for. */
+  readonly body: string | BinaryBody
 }
 
 export interface Call {
   readonly method: string
   readonly path: string
-  /** Reads the body, as JSON. */
-  readonly body: () => Promise<unknown>
+  /** Of the header `Inference-Header-Content-Length`. */
+  readonly inferenceHeader: string | undefined
+  /** Reads the body; byte `at` of it is aligned for any view. */
+  readonly body: (at: number) => Promise<Uint8Array>
 }
 
 const MODEL = /^\/v2\/models\/([^/]+)(?:\/versions\/(\d{1,15}))?(?:\/(infer|ready))?$/
 
-/** The Open Inference Protocol v2 for the models of this device, and the agent's own status. */
-export async function route(edge: Edge, { method, path, body }: Call): Promise<Answer> {
+/** The Open Inference Protocol v2, with binary tensors, for the models of this device, and the agent's own status. */
+export async function route(edge: Edge, call: Call): Promise<Answer> {
+  const { method, path } = call
   const model = MODEL.exec(path)
   switch (model === null ? `${method} ${path}` : method) {
     case 'GET /v2':
-      return ok({ name: 'tideway-edge', version: edge.status().boot, extensions: [] })
+      return ok({ name: 'tideway-edge', version: edge.status().boot, extensions: ['binary_tensor_data'] })
     case 'GET /v2/health/live':
       return ok({ live: true })
     case 'GET /v2/health/ready':
@@ -35,7 +45,7 @@ export async function route(edge: Edge, { method, path, body }: Call): Promise<A
     case 'GET':
       return model?.[3] === 'infer' ? notFound(method, path) : describe(edge, model, model?.[3] === 'ready')
     case 'POST':
-      return model?.[3] === 'infer' ? await infer(edge, model, await body()) : notFound(method, path)
+      return model?.[3] === 'infer' ? await infer(edge, model, call) : notFound(method, path)
     default:
       return notFound(method, path)
   }
@@ -51,15 +61,18 @@ function describe(edge: Edge, match: RegExpExecArray | null, onlyReady: boolean)
   return ok(encodeModelMetadata({ name, versions, platform: 'tideway_edge', ...signature }))
 }
 
-async function infer(edge: Edge, match: RegExpExecArray, body: unknown): Promise<Answer> {
+async function infer(edge: Edge, match: RegExpExecArray, { inferenceHeader, body }: Call): Promise<Answer> {
   const name = nameOf(match)
   const version = edge.status().models[name]?.version
   if (match[2] !== undefined && version !== Number(match[2])) {
     throw core.VERSION_NOT_FOUND({ model: name, version: match[2] })
   }
-  const request = decodeInferRequest(body)
-  const outputs = await edge.model(name).infer(request.inputs)
-  return { status: 200, text: encodeInferAnswer({ model: name, version: String(version), outputs }, request) }
+  const headerBytes = headerBytesOf(inferenceHeader)
+  const bytes = await body(headerBytes ?? 0)
+  const model = edge.model(name)
+  const request = decodeInferRequest(bytes, headerBytes, headerBytes === 0 ? model.signature : undefined)
+  const outputs = await model.infer(request.inputs)
+  return { status: 200, body: encodeInferAnswer({ model: name, version: String(version), outputs }, request) }
 }
 
 function nameOf(match: RegExpExecArray | null): string {
@@ -67,7 +80,7 @@ function nameOf(match: RegExpExecArray | null): string {
 }
 
 export function json(status: number, body: object): Answer {
-  return { status, text: JSON.stringify(body) }
+  return { status, body: JSON.stringify(body) }
 }
 
 function ok(body: object): Answer {

@@ -1,13 +1,10 @@
 import type { IncomingMessage } from 'node:http'
-import { errors as core } from '@tideway/core'
+import { errors as core, joinAligned } from '@tideway/core'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
 import { type BodyLimits, readBody } from './body.js'
 import { decoded, decoderOf } from './encoding.js'
 import type { AppEnv } from './route.js'
-
-/** Views of up to 8 bytes a value begin where this divides. */
-const ALIGNMENT = 8
 
 /**
  * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type.
@@ -27,19 +24,6 @@ export async function readAligned(
   const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
   const parts = incoming ? await partsOf(incoming, limits) : await streamed(c, limits)
   return joinAligned(decoder ? [await decoded(decoder, parts, limits)] : parts, at)
-}
-
-/** Puts parts together so that byte `at` of them lies where any view may begin. */
-export function joinAligned(parts: readonly Uint8Array[], at: number): Uint8Array<ArrayBuffer> {
-  const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0)
-  const offset = (ALIGNMENT - (at % ALIGNMENT)) % ALIGNMENT
-  const bytes = new Uint8Array(new ArrayBuffer(offset + size), offset)
-  let end = 0
-  for (const part of parts) {
-    bytes.set(part, end)
-    end += part.byteLength
-  }
-  return bytes
 }
 
 async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {

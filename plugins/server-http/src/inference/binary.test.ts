@@ -1,5 +1,5 @@
 import { deflateSync, gzipSync } from 'node:zlib'
-import { decodeInferAnswerBody, encodeInferBody, type Tensor, type Tensors } from '@tideway/core'
+import { decodeInferAnswer, encodeInferRequest, type Tensor, type Tensors } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type Rig, startRig } from '../rig.fixture.js'
@@ -40,7 +40,7 @@ async function post(body: BodyInit, headers: Record<string, string>, path = '/v2
   return { status: response.status, headers: response.headers, bytes, length, json: json as Record<string, unknown> }
 }
 
-function send({ headerBytes, body }: ReturnType<typeof encodeInferBody>, path?: string) {
+function send({ headerBytes, body }: ReturnType<typeof encodeInferRequest>, path?: string) {
   return post(body, { 'Content-Type': 'application/octet-stream', [LENGTH]: String(headerBytes) }, path)
 }
 
@@ -49,9 +49,9 @@ describe('binary tensors', () => {
     'of every type go through %s both ways',
     async (path) => {
       serving.takes(...specs)
-      const { status, headers, bytes, length } = await send(encodeInferBody({ id: 'r', inputs: tensors }), path)
+      const { status, headers, bytes, length } = await send(encodeInferRequest({ id: 'r', inputs: tensors }), path)
       expect([status, headers.get('content-type')]).toEqual([200, 'application/octet-stream'])
-      expect(decodeInferAnswerBody(bytes, Number(length)).outputs).toEqual(tensors)
+      expect(decodeInferAnswer(bytes, Number(length)).outputs).toEqual(tensors)
     },
   )
 
@@ -119,7 +119,7 @@ describe('binary tensors', () => {
     const body = new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer)
     const { bytes, length } = await post(body, { [LENGTH]: '0' })
     const x: Tensor = { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, 2, 3, 4) }
-    expect(decodeInferAnswerBody(bytes, Number(length)).outputs).toEqual({ x })
+    expect(decodeInferAnswer(bytes, Number(length)).outputs).toEqual({ x })
     expect(await post(body, { [LENGTH]: '0' }, '/v2/models/none/infer')).toMatchObject({ status: 404 })
   })
 })
@@ -159,7 +159,7 @@ describe('a bad request in binary', () => {
 })
 
 describe('a compressed request', () => {
-  const { body, headerBytes } = encodeInferBody({ inputs: tensors })
+  const { body, headerBytes } = encodeInferRequest({ inputs: tensors })
   const compressed = (bytes: Uint8Array<ArrayBuffer>, encoding: string) =>
     post(bytes, { 'Content-Encoding': encoding, [LENGTH]: String(headerBytes) })
 
@@ -169,7 +169,7 @@ describe('a compressed request', () => {
   ] as const)('with %s is one of the tensors that it holds', async (encoding, compress) => {
     serving.takes(...specs)
     const { bytes, length } = await compressed(new Uint8Array(compress(body)), encoding)
-    expect(decodeInferAnswerBody(bytes, Number(length)).outputs).toEqual(tensors)
+    expect(decodeInferAnswer(bytes, Number(length)).outputs).toEqual(tensors)
   })
 
   it('that becomes larger than the limit is refused before it does', async () => {

@@ -1,4 +1,4 @@
-import { type DataType, encodeInferBody, type Tensors } from '@tideway/core'
+import { type DataType, encodeInferRequest, type Tensors } from '@tideway/core'
 import { mutateBytes, mutateJson, Random } from '@tideway/test/support/mutate'
 
 export interface FuzzRequest {
@@ -59,7 +59,7 @@ const texts = [
   '{"inputs":[{"name":"f4","datatype":"FP32","shape":[2,2],"data":[NaN,-Infinity,1,null]}]}',
   '{"inputs":[{"name":"i8","datatype":"UINT64","shape":[2],"data":[18446744073709551615,9007199254740993]}]}',
 ]
-const binary = encodeInferBody({ id: 'b', inputs: tensors })
+const binary = encodeInferRequest({ id: 'b', inputs: tensors })
 const utf8 = new TextEncoder()
 
 /** The seeds as they are: each must be taken, or the mutations of it test nothing. */

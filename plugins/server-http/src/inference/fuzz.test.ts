@@ -1,4 +1,4 @@
-import { codeOf, decodeInferBody, encodeInferAnswerBody, tensorIssues } from '@tideway/core'
+import { codeOf, decodeInferRequest, encodeInferAnswer, tensorIssues } from '@tideway/core'
 import { echoServing } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createApp } from '../app.js'
@@ -25,12 +25,12 @@ afterAll(() => rig?.stop())
 function read({ body, header }: FuzzRequest): unknown {
   const headerBytes = header !== undefined && /^\d{1,15}$/.test(header) ? Number(header) : undefined
   try {
-    const request = decodeInferBody(body, headerBytes, signature)
+    const request = decodeInferRequest(body, headerBytes, signature)
     for (const tensor of Object.values(request.inputs)) {
       const issues = tensorIssues(tensor, { dtype: tensor.dtype, shape: tensor.shape })
       if (issues.length > 0) return issues
     }
-    if (!request.outputs) encodeInferAnswerBody({ model: 'm', version: '1', outputs: request.inputs }, request)
+    if (!request.outputs) encodeInferAnswer({ model: 'm', version: '1', outputs: request.inputs }, request)
     return 'taken'
   } catch (error) {
     return codeOf(error) ?? error

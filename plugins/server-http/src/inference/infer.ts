@@ -1,10 +1,10 @@
-import { type BinaryBody, decodeInferBody, encodeInferAnswerBody, type Serving } from '@tideway/core'
+import { type BinaryBody, decodeInferRequest, encodeInferAnswer, headerBytesOf, type Serving } from '@tideway/core'
 import type { Context } from 'hono'
 import { readAligned } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
-import { headerBytesOf } from './framing.js'
+import { checkType } from './content-type.js'
 import type { Statistics } from './statistics.js'
 import { type Target, targetOf } from './target.js'
 
@@ -21,7 +21,8 @@ export function inferHandler({ services, limits }: Deps, statistics: Statistics)
   return async (c: Context<AppEnv>): Promise<Response> => {
     const target = targetOf(c)
     const serving = need(services, 'serving')
-    const headerBytes = headerBytesOf((name) => c.req.header(name))
+    const headerBytes = headerBytesOf(c.req.header('inference-header-content-length'))
+    if (headerBytes === undefined) checkType((name) => c.req.header(name))
     const bytes = await readAligned(c, body, headerBytes ?? 0)
     return answer(c, await run(serving, target, statistics, bytes, headerBytes))
   }
@@ -37,7 +38,7 @@ async function run(
   const began = performance.now()
   // Only a raw body needs to know the model before it is read.
   const signature = headerBytes === 0 ? (await serving.metadata(model, wanted)).signature : undefined
-  const request = decodeInferBody(bytes, headerBytes, signature)
+  const request = decodeInferRequest(bytes, headerBytes, signature)
   const decoded = performance.now()
   const { version, outputs, timing } = await serving
     .infer(model, wanted, request.inputs)
@@ -49,7 +50,7 @@ async function run(
       throw error
     })
   const ran = performance.now()
-  const answered = encodeInferAnswerBody({ model, version: String(version.version), outputs }, request)
+  const answered = encodeInferAnswer({ model, version: String(version.version), outputs }, request)
   const ended = performance.now()
   statistics.of(model, String(version.version)).succeeded({
     rows: timing?.rows ?? 1,

@@ -5,7 +5,7 @@ import { errors } from '../errors.js'
 import { readAligned } from '../http/aligned.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need, type Services } from '../services.js'
-import { checkType } from './framing.js'
+import { checkType } from './content-type.js'
 import { targetOf } from './target.js'
 
 /** As the extension has it; what is not named is refused, since a load that ignores its parameters is another load. */

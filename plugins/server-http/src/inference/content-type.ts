@@ -1,27 +1,7 @@
-import { errors as core } from '@tideway/core'
 import { errors } from '../errors.js'
-
-const HEADER = 'Inference-Header-Content-Length'
 
 /** Headers of a request, by lower-case name. */
 type Header = (name: string) => string | undefined
-
-/**
- * The JSON's length where binary tensors follow it (Triton, docs/protocol/extension_binary_data.md); undefined where the
- * body is JSON alone. Throws `INPUT_REJECTED`, and as `checkType`.
- */
-export function headerBytesOf(header: Header): number | undefined {
-  const text = header(HEADER.toLowerCase())
-  if (text === undefined) {
-    checkType(header)
-    return undefined
-  }
-  if (!/^\d{1,15}$/.test(text)) {
-    const issues = [`${HEADER}: must be a whole number of bytes from 0`]
-    throw core.INPUT_REJECTED({ what: 'the inference request', issues })
-  }
-  return Number(text)
-}
 
 /**
  * Throws `CONTENT_TYPE_UNSUPPORTED` for what a page of another origin may send unasked: any type but JSON, and none at

@@ -164,7 +164,7 @@ describe('inference', () => {
       odd: { dtype: 'float32', shape: [2], data: Float32Array.of(Number.NaN, Infinity) },
     })
     // In binary, so without a copy of what is aligned.
-    const bufferOf = (name: string) => (outputs[name]?.data as Float32Array).buffer
+    const bufferOf = (name: string) => (outputs[name]!.data as Float32Array).buffer
     expect(bufferOf('y')).toBe(bufferOf('odd'))
     expect(Object.keys((await client.infer('digits', x, { version: 1, outputs: ['y'] })).outputs)).toEqual(['y'])
     await expect(client.infer('digits', {})).rejects.toMatchObject({ code: 'INPUT_REJECTED', status: 400 })

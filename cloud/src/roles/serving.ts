@@ -2,7 +2,7 @@ import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, t
 import { Batcher, DEFAULT_BATCHING } from '../serving/batcher.js'
 import { ModelHost } from '../serving/model-host.js'
 import { loadFastest } from '../serving/threads.js'
-import { VersionLookup } from '../serving/versions.js'
+import { VersionLookup } from '../serving/version-lookup.js'
 
 const MAX_SESSIONS = 8
 
@@ -13,25 +13,23 @@ export const serving = definePlugin({
   needs: [tokens.registry, tokens.chunkStore, tokens.runtime],
   register(scope) {
     const registry = () => scope.get(tokens.registry)
-    const versions = new VersionLookup(registry)
-    const host = new ModelHost({
-      registry,
-      load: (digest) => load(scope, digest),
-      maxSessions: MAX_SESSIONS,
-    })
+    // The registry may be opened when the process starts, after this.
+    let lookup: VersionLookup | undefined
+    const resolve = (model: string, wanted: string) => (lookup ??= new VersionLookup(registry())).resolve(model, wanted)
+    const host = new ModelHost({ registry, load: (digest) => load(scope, digest), maxSessions: MAX_SESSIONS })
 
     scope.provide(
       tokens.serving,
       (): Serving => ({
         async metadata(model, wanted = 'latest') {
-          const version = await versions.resolve(model, wanted)
+          const version = await resolve(model, wanted)
           const { signature } = await host.session(version)
           const all = (await registry().versions(model)).map((record) => String(record.version))
           return { version, versions: all, platform: 'onnx_onnxruntime', signature }
         },
         async infer(model, wanted = 'latest', inputs) {
           const called = performance.now()
-          const version = await versions.resolve(model, wanted)
+          const version = await resolve(model, wanted)
           for (;;) {
             const loading = host.session(version)
             const batcher = await loading
@@ -48,10 +46,7 @@ export const serving = definePlugin({
           }
         },
         index: () => host.index(),
-        async load(model) {
-          versions.clear()
-          await host.load(model)
-        },
+        load: (model) => host.load(model),
         unload: (model) => host.unload(model),
       }),
     )

@@ -50,6 +50,11 @@ export interface Registry {
   aliases(model: string): Promise<AliasRecord[]>
   /** Every move of an alias, oldest first. */
   aliasHistory(model: string, alias: string): Promise<AliasRecord[]>
+  /**
+   * Calls `listener` with the model after each registration and each move of an alias that this process asked for and that
+   * is committed, before the caller is told; other processes' are not heard of. Answers what ends it.
+   */
+  onChange?(listener: (model: string) => void): () => void
 }
 
 /** Content-addressed chunks, and the index of blobs made of them. */

@@ -24,6 +24,28 @@ export function registryContract(name: string, registry: Subject<Registry>): voi
       expect(await registry().versions(model)).toEqual([version])
     })
 
+    it('tells of every change once it can be read, or of none', async () => {
+      const { model } = await modelWith(1)
+      const heard: Promise<number>[] = []
+      const stop = registry().onChange?.((name) => {
+        if (name === model)
+          heard.push(
+            registry()
+              .resolve(model, 'live')
+              .then(({ version }) => version),
+          )
+      })
+      if (stop === undefined) return
+      await registry().setAlias(model, 'live', 1)
+      await registry().register({ model, manifestDigest: uniqueDigest(), aliases: ['live'] })
+      await registry()
+        .setAlias(model, 'live', 9)
+        .catch(() => undefined)
+      stop()
+      await registry().setAlias(model, 'live', 1)
+      expect(await Promise.all(heard)).toEqual([1, 2])
+    })
+
     it('leaves out the run of a version that has none', async () => {
       const { model } = await modelWith(1)
       expect(Object.keys(await registry().resolve(model, '1'))).not.toContain('runId')

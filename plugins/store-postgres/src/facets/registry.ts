@@ -15,11 +15,22 @@ import { aliasMoves, models, versions } from '../schema/tables.js'
 const MAX_VERSION = 2 ** 31 - 1
 
 export function registryOn(handle: Handle): Registry {
+  const listeners = new Set<(model: string) => void>()
+  /** Runs in a transaction, and tells of the change once it is committed. */
+  async function change<T>(model: string, make: (tx: Db) => Promise<T>): Promise<T> {
+    const made = await handle.transaction(make)
+    for (const listener of listeners) listener(model)
+    return made
+  }
   return {
+    onChange(listener) {
+      listeners.add(listener)
+      return () => listeners.delete(listener)
+    },
     async register({ model, manifestDigest, runId, aliases = [] }) {
       checkId('model', model)
       for (const alias of aliases) checkAlias(alias)
-      return handle.transaction(async (tx) => {
+      return change(model, async (tx) => {
         const at = new Date().toISOString()
         await tx
           .insert(models)
@@ -56,7 +67,7 @@ export function registryOn(handle: Handle): Registry {
       }),
     async setAlias(model, alias, version) {
       checkAlias(alias)
-      return handle.transaction(async (tx) => {
+      return change(model, async (tx) => {
         await lockModel(tx, model)
         const valid = Number.isInteger(version) && version <= MAX_VERSION
         const [row] = valid ? await tx.select().from(versions).where(versionIs(model, version)) : []

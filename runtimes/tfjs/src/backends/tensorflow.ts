@@ -61,7 +61,7 @@ export const tfjsNodeGpu: Backend = {
   name: 'tfjs-node-gpu',
   engine: ENGINE,
   package: GPU,
-  get: `npm install ${GPU}@4.22.0, on Linux or Windows x64 with an NVIDIA GPU, CUDA 11.8 and cuDNN 8`,
+  get: `npm install ${GPU}@4.22.0, on Linux or Windows x64 with an NVIDIA GPU, CUDA 11.2 and cuDNN 8.1`,
   maxThreads: Number.POSITIVE_INFINITY,
   mayBeHere: () => isInstalled(GPU),
   start: (threads) => startTensorflow(GPU, threads),

@@ -1,6 +1,7 @@
 /**
- * Weights inside of a model.json: a file among `weightsManifest[].paths` is a data URL (RFC 2397), so the file stays one
- * that TensorFlow.js's own loader takes over HTTP, and one blob that is fetched, verified and replaced as a whole.
+ * Weights inside of a model.json: a file among `weightsManifest[].paths` is a data URL (RFC 2397). So a model is one blob
+ * that is fetched, verified and replaced as a whole, and TensorFlow.js's own loader takes it, too, when it is told not to
+ * look for weights beside it: `tf.loadLayersModel(url, { weightUrlConverter: async (path) => path })`.
  */
 const PREFIX = 'data:application/octet-stream;base64,'
 const DATA_URL = /^data:[^,]{0,100};base64,/

@@ -11,7 +11,7 @@ export type Shards = Readonly<Record<string, Uint8Array>>
 /**
  * Makes the one file of a variant of a model.json and its shards (`group1-shard1of2.bin`, …), as `model.save` and
  * `tensorflowjs_converter` write them. Quantized weights stay quantized. The result is a model.json, too, whose paths are
- * data URLs: `load` takes it, and so does TensorFlow.js itself.
+ * data URLs: `load` takes it, and so does TensorFlow.js with `weightUrlConverter: async (path) => path`.
  *
  * Throws `TFJS_SHARDS_INVALID` naming every file that is missing, of a wrong size or not asked for, `MODEL_INVALID` naming
  * every bad field of the model.json, `TOO_LARGE` above what `load` reads by default.

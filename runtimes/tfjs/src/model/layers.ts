@@ -1,18 +1,21 @@
 import * as tf from '@tensorflow/tfjs-core'
 import * as tfl from '@tensorflow/tfjs-layers'
+import { elementCount } from '@tideway/core'
 import { startBackend } from '../backends/choose.js'
 import { cpu } from '../backends/cpu.js'
 import { onBackend } from '../backends/exclusive.js'
 import { listed, quote, refuse } from '../format/issues.js'
 import type { ModelFile } from '../format/read.js'
+import type { WeightSpec } from '../format/weights.js'
 import { checkInputSpecs, dataTypeOf, type Model, own } from './model.js'
+import { topologyIssues } from './topology.js'
 
 /**
  * Makes a Layers model (Keras in TensorFlow.js) on a backend that was started. Throws `MODEL_INVALID` where the file is
  * wrong, and what TensorFlow.js throws.
  */
 export async function loadLayers(file: ModelFile, engine: string): Promise<Model> {
-  const { model, dispose } = await build(file.modelTopology)
+  const { model, dispose } = await build(file)
   try {
     check(model, file)
     await onBackend(engine, () => setWeights(model, file))
@@ -46,21 +49,23 @@ export async function loadLayers(file: ModelFile, engine: string): Promise<Model
   }
 }
 
-/**
- * The layers with weights of zeros, on the backend in plain JavaScript, where zeros take no memory until they are touched:
- * a file may say any size. Nothing is left of them if it fails.
- */
-async function build(
-  topology: Readonly<Record<string, unknown>>,
-): Promise<{ model: tfl.LayersModel; dispose: () => void }> {
+/** The layers with weights of zeros; nothing is left of them if it fails. */
+async function build({ modelTopology, specs }: ModelFile): Promise<{ model: tfl.LayersModel; dispose: () => void }> {
+  refuse(listed(topologyIssues(modelTopology)))
   await startBackend(cpu)
   let building: Promise<tfl.LayersModel> | undefined
   let made: tf.Variable[] = []
+  // In plain JavaScript, whatever the model runs on: its memory is the process's, which can be had and given back.
   await onBackend(cpu.engine, () =>
     tf.tidy(() => {
       const before = new Set(Object.values(tf.engine().state.registeredVariables))
+      const restore = limitWeights(specs)
       // It waits for nothing but weights from elsewhere, of which there are none: it is done when it returns.
-      building = tfl.models.modelFromJSON(withoutInitializers(topology) as tfl.ModelAndWeightsConfig)
+      try {
+        building = tfl.models.modelFromJSON(modelTopology as unknown as tfl.ModelAndWeightsConfig)
+      } finally {
+        restore()
+      }
       made = Object.values(tf.engine().state.registeredVariables).filter((variable) => !before.has(variable))
     }),
   )
@@ -80,19 +85,37 @@ async function build(
   }
 }
 
-/** With zeros for what the file's weights replace: an orthogonal matrix takes seconds to make. */
-function withoutInitializers(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withoutInitializers)
-  if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [
-      key,
-      /_?initializer$/i.test(key) && typeof inner === 'object' && inner !== null
-        ? { class_name: 'Zeros', config: {} }
-        : withoutInitializers(inner),
-    ]),
-  )
+/**
+ * Until it is restored, layers begin with zeros in place of random numbers, which the file's weights replace (an orthogonal
+ * matrix takes seconds to make), and have no more weights than the file has: it may say any size of a layer.
+ */
+function limitWeights(specs: readonly WeightSpec[]): () => void {
+  const prototype = tfl.layers.Layer.prototype as unknown as { addWeight: AddWeight }
+  const original = prototype.addWeight
+  const zeros = tfl.initializers.zeros()
+  let left = specs.reduce((sum, { shape, group }) => sum + (group === 'optimizer' ? 0 : elementCount(shape)), 0)
+  prototype.addWeight = function (name, shape, dtype, _initializer, regularizer, trainable, constraint) {
+    left -= elementCount(shape)
+    // Not a number, too.
+    if (!(left >= 0))
+      throw new Error(`the layers have more weights than the file, which end in ${quote(name)} of ${quote(this.name)}`)
+    return original.call(this, name, shape, dtype, zeros, regularizer, trainable, constraint)
+  }
+  return () => {
+    prototype.addWeight = original
+  }
 }
+
+type AddWeight = (
+  this: tfl.layers.Layer,
+  name: string,
+  shape: number[],
+  dtype?: unknown,
+  initializer?: unknown,
+  regularizer?: unknown,
+  trainable?: unknown,
+  constraint?: unknown,
+) => unknown
 
 function check(model: tfl.LayersModel, { specs }: ModelFile): void {
   const issues: string[] = []

@@ -33,6 +33,7 @@ program
   .option('--listen <host:port>', 'serve inference on loopback (Open Inference Protocol v2; port 0: any free one)')
   .option('--report-every <seconds>', 'how often a summary is sealed and sent', '60')
   .option('--threads <n>', 'threads of one inference', '1')
+  .option('--runtime <name>', 'onnx, or tfjs (needs @tideway/runtime-tfjs): the variants that it takes', 'onnx')
   .option('--json', 'one JSON line on stdout for every change, and logs as JSON on stderr')
   .addHelpText('after', EXAMPLES)
   .action(async (flags: RunFlags) => {

@@ -1,6 +1,7 @@
 import { type LogData, silentLogger } from '@tideway/core'
 import { affine } from '@tideway/test/support/onnx-models'
 import { afterEach, describe, expect, it } from 'vitest'
+import { doubling } from '../tfjs.fixture.js'
 import { createRuntime } from './peers.js'
 
 const arch = Object.getOwnPropertyDescriptor(process, 'arch')!
@@ -18,7 +19,7 @@ describe('the runtime of a device', () => {
   // First: Node keeps a native library that was loaded, whatever the processor is called.
   it('is that in WebAssembly where the native one has no binary, which is said', async () => {
     pretend('mips')
-    const runtime = await createRuntime(1, logger)
+    const runtime = await createRuntime('onnx', 1, logger)
     expect(runtime.name).toBe('onnx-web')
     const reason = `@tideway/runtime-onnx-node has no binary for ${platform}-mips`
     expect(warned).toEqual([['models run in WebAssembly', { reason }]])
@@ -29,7 +30,21 @@ describe('the runtime of a device', () => {
   })
 
   it('is the native one where there is one', async () => {
-    expect((await createRuntime(1, logger)).name).toBe('onnx-node')
+    expect((await createRuntime('onnx', 1, logger)).name).toBe('onnx-node')
     expect(warned).toEqual([])
+  })
+
+  it('is TensorFlow.js where that is asked for, and what its backends lack is said', async () => {
+    const runtime = await createRuntime('tfjs', 1, logger)
+    expect(runtime.flags.formats).toEqual(['tfjs'])
+    const { model, inputs, outputs } = doubling()
+    const session = await runtime.load(model)
+    expect(await session.run(inputs)).toEqual(outputs)
+    await session.dispose()
+    for (const [message, data] of warned) {
+      expect(message).toBe('a faster backend of TensorFlow.js is not used')
+      expect(data).toMatchObject({ backend: expect.any(String), reason: expect.any(String), get: expect.any(String) })
+    }
+    expect(warned.length).toBeLessThan(5)
   })
 })

@@ -1,4 +1,4 @@
-import { codeOf, type EdgeLink, errors, type Logger, type Runtime } from '@tideway/core'
+import { codeOf, type EdgeLink, errors, type Fallback, type LogData, type Logger, type Runtime } from '@tideway/core'
 
 /** Where the cloud is, and who this device is. */
 export interface LinkOrder {
@@ -14,6 +14,11 @@ const MQTT = '@tideway/transport-mqtt'
 const NATS = '@tideway/transport-nats'
 const NATIVE = '@tideway/runtime-onnx-node'
 const WEB = '@tideway/runtime-onnx-web'
+const TFJS = '@tideway/runtime-tfjs'
+
+/** What a device may run: it takes the variants of that format. */
+export const RUNTIMES = ['onnx', 'tfjs'] as const
+export type RuntimeName = (typeof RUNTIMES)[number]
 
 /** Connects over NATS where a server is named, else over MQTT and HTTP. Throws `PLUGIN_NOT_INSTALLED`. */
 export async function connect({ device, fleet, cloud, nats, logger }: LinkOrder): Promise<EdgeLink> {
@@ -25,12 +30,31 @@ export async function connect({ device, fleet, cloud, nats, logger }: LinkOrder)
   return await connectMqtt({ cloudUrl: cloud, fleet, device, logger })
 }
 
+/** The runtime that was asked for, with so many threads inside one operator. Throws `PLUGIN_NOT_INSTALLED`. */
+export function createRuntime(name: RuntimeName, threads: number, logger: Logger): Promise<Runtime> {
+  return name === 'tfjs' ? createTfjs(threads, logger) : createOnnx(threads, logger)
+}
+
+/** On the first backend that is here; which are not, and why, is said once. */
+async function createTfjs(threads: number, logger: Logger): Promise<Runtime> {
+  const create = await load<Runtime>(TFJS, 'createTfjsRuntime')
+  return await create({
+    intraOpThreads: threads,
+    onSkip: (skipped: LogData) => logger.warn('a faster backend of TensorFlow.js is not used', skipped),
+    fallback: {
+      to: ['wasm', 'cpu'],
+      onFallback: ({ from, to, error }: Fallback) =>
+        logger.warn('a model runs on another backend', { from, to, reason: error.message }),
+    },
+  })
+}
+
 /**
  * A runtime with so many threads inside one operator: few, since a device has other work to do and idle threads of the
  * engine spin. The native one; where it is not installed or has no binary for this platform, and the one in WebAssembly
  * is installed, that one, which the log says with the reason. Throws `PLUGIN_NOT_INSTALLED`.
  */
-export async function createRuntime(threads: number, logger: Logger): Promise<Runtime> {
+async function createOnnx(threads: number, logger: Logger): Promise<Runtime> {
   const options = { intraOpThreads: threads }
   const native = await orMissing(load<Runtime>(NATIVE, 'createOnnxNodeRuntime'))
   const runtime = native instanceof Error ? undefined : await native(options)

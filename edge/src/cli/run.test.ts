@@ -8,7 +8,14 @@ import { describe, expect, it } from 'vitest'
 import { temporary } from '../edge.fixture.js'
 import { resolveFlags } from './run.js'
 
-const good = { device: 'd1', fleet: 'f1', nats: 'nats://127.0.0.1:4222', reportEvery: '60', threads: '1' }
+const good = {
+  device: 'd1',
+  fleet: 'f1',
+  nats: 'nats://127.0.0.1:4222',
+  reportEvery: '60',
+  threads: '1',
+  runtime: 'onnx',
+}
 
 describe('the flags of tideway-edge run', () => {
   it('mean what they say', () => {
@@ -25,7 +32,14 @@ describe('the flags of tideway-edge run', () => {
   })
 
   it('are refused with every bad one named', () => {
-    const bad = { ...good, cloud: 'not a url', listen: '127.0.0.1', reportEvery: 'soon', threads: '0' }
+    const bad = {
+      ...good,
+      cloud: 'not a url',
+      listen: '127.0.0.1',
+      reportEvery: 'soon',
+      threads: '0',
+      runtime: 'torch',
+    }
     expect(() => resolveFlags(bad)).toThrowError(
       expect.objectContaining({
         code: 'EDGE_OPTIONS_INVALID',
@@ -33,6 +47,7 @@ describe('the flags of tideway-edge run', () => {
           issues: [
             expect.stringMatching(/^--report-every/),
             expect.stringMatching(/^--threads/),
+            expect.stringMatching(/^--runtime: is none of onnx, tfjs/),
             expect.stringMatching(/^--cloud, --nats/),
             expect.stringMatching(/^--cloud: /),
             expect.stringMatching(/^--listen/),
@@ -68,6 +83,10 @@ describe('a device without plugins', () => {
       stderr: expect.stringMatching(
         /^PLUGIN_NOT_INSTALLED: .*`ONNXRUNTIME_NODE_INSTALL=skip npm install @tideway\/runtime-onnx-node`/,
       ) as string,
+    })
+    const tfjs = promisify(execFile)(process.execPath, [...args, '--runtime', 'tfjs'])
+    await expect(tfjs).rejects.toMatchObject({
+      stderr: expect.stringMatching(/^PLUGIN_NOT_INSTALLED: .*`npm install @tideway\/runtime-tfjs`/) as string,
     })
   })
 })

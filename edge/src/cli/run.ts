@@ -6,7 +6,7 @@ import { errors } from '../errors.js'
 import { openDoor } from '../http/door.js'
 import type { EdgeStatus } from '../status.js'
 import { createStderrLogger } from './logger.js'
-import { connect, createRuntime } from './peers.js'
+import { connect, createRuntime, RUNTIMES } from './peers.js'
 
 /** As the command line gives them. */
 export interface RunFlags {
@@ -18,14 +18,15 @@ export interface RunFlags {
   readonly listen?: string
   readonly reportEvery: string
   readonly threads: string
+  readonly runtime: string
   readonly json?: boolean
 }
 
 /** Runs the agent until SIGINT or SIGTERM; throws what kept it from starting. */
 export async function run(flags: RunFlags): Promise<void> {
-  const { device, fleet, dir, listen, reportEveryMs, threads } = resolveFlags(flags)
+  const { device, fleet, dir, listen, reportEveryMs, threads, runtime: runs } = resolveFlags(flags)
   const logger = createStderrLogger(flags.json === true)
-  const runtime = await createRuntime(threads, logger)
+  const runtime = await createRuntime(runs, threads, logger)
   const link = await connect({ device, fleet, cloud: flags.cloud, nats: flags.nats, logger })
   // The handlers are there before the start is over: a stop during it must not lose what was begun.
   const stop = untilStopped()
@@ -66,17 +67,19 @@ export function resolveFlags(flags: RunFlags) {
     issues.push('--report-every: is not a number of seconds from 0.1 to 86400')
   const threads = Number(flags.threads)
   if (!Number.isInteger(threads) || threads < 1 || threads > 256) issues.push('--threads: is not 1 to 256')
+  const runtime = RUNTIMES.find((name) => name === flags.runtime)
+  if (runtime === undefined) issues.push(`--runtime: is none of ${RUNTIMES.join(', ')}`)
   if ((flags.cloud === undefined) === (flags.nats === undefined)) issues.push('--cloud, --nats: give one of them')
   for (const [name, value] of Object.entries({ '--cloud': flags.cloud, '--nats': flags.nats })) {
     if (value !== undefined && !URL.canParse(value)) issues.push(`${name}: is not a URL`)
   }
   const listen = flags.listen === undefined ? undefined : addressOf(flags.listen)
   if (flags.listen !== undefined && listen === undefined) issues.push('--listen: is not HOST:PORT')
-  if (issues.length > 0) throw errors.EDGE_OPTIONS_INVALID({ issues })
+  if (issues.length > 0 || runtime === undefined) throw errors.EDGE_OPTIONS_INVALID({ issues })
   const device = checkId('device', flags.device)
   const fleet = checkId('fleet', flags.fleet)
   const dir = flags.dir ?? join(homedir(), '.tideway', 'edge', fleet, device)
-  return { device, fleet, dir, listen, threads, reportEveryMs: seconds * 1000 }
+  return { device, fleet, dir, listen, threads, runtime, reportEveryMs: seconds * 1000 }
 }
 
 function addressOf(text: string): { host: string; port: number } | undefined {

@@ -18,6 +18,8 @@ describe('tideway doctor', () => {
     expect(native!.measured!.inferredPerSecond).toBeGreaterThan(0)
     expect(native!.measured!.trainedPerSecond).toBeGreaterThan(0)
     expect(found('onnx-web-wasm')).toMatchObject({ state: 'works', measured: { loadMs: expect.any(Number) } })
+    for (const id of ['tfjs-wasm', 'tfjs-cpu']) expect(found(id)).toMatchObject({ state: 'works', version: '4.22.0' })
+    expect(found('tfjs-tfjs-node')?.get).toContain('npm install @tideway/runtime-tfjs @tensorflow/tfjs-node')
     for (const { state, reason, get } of engines) {
       if (state === 'works') continue
       expect(reason).toMatch(/\S/)

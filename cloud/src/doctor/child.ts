@@ -15,12 +15,12 @@ async function answer(id: string | undefined): Promise<Answer> {
   }
 }
 
-/** Without the list of other providers, which the table shows, and without the engine's source lines. */
+/** Without other providers and how to get this one, which the table tells, and without the engine's source lines. */
 function reasonOf(error: unknown): string {
   const { reason } =
     codeOf(error) === 'PROVIDER_UNAVAILABLE' ? ((error as TidewayError).data as { reason?: string }) : {}
   const text = reason ?? (error instanceof Error ? error.message : String(error))
-  return text.replace(/^\S*onnxruntime_src\S* .* was false\. /, '')
+  return text.replace(/^\S*onnxruntime_src\S* .* was false\. /, '').replace(/ \(get it: .*\)$/, '')
 }
 
 const said = await answer(process.argv[2])

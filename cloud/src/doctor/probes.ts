@@ -19,6 +19,13 @@ const NATIVE = {
   get: 'npm install onnxruntime-node (Linux glibc, macOS on Apple silicon, Windows)',
 } as const
 
+const TFJS = {
+  engine: 'tfjs',
+  trains: false,
+  by: '@tideway/runtime-tfjs',
+  get: 'npm install @tideway/runtime-tfjs',
+} as const
+
 /** Every engine that a device or a trainer may run on; a further one is a row, and a case in `self-test.ts`. */
 export const PROBES: readonly Probe[] = [
   { ...NATIVE, id: 'onnx-node-cpu', provider: 'cpu', trains: true },
@@ -47,4 +54,27 @@ export const PROBES: readonly Probe[] = [
     by: '@tideway/runtime-onnx-web',
     get: 'npm install @tideway/runtime-onnx-web',
   },
+  {
+    ...TFJS,
+    id: 'tfjs-tfjs-node-gpu',
+    provider: 'tfjs-node-gpu',
+    package: '@tensorflow/tfjs-node-gpu',
+    get: 'npm install @tideway/runtime-tfjs @tensorflow/tfjs-node-gpu@4.22.0 (x64, an NVIDIA GPU, CUDA 11.2 and cuDNN 8.1)',
+  },
+  {
+    ...TFJS,
+    id: 'tfjs-tfjs-node',
+    provider: 'tfjs-node',
+    package: '@tensorflow/tfjs-node',
+    get: "npm install @tideway/runtime-tfjs @tensorflow/tfjs-node@4.22.0 (it downloads TensorFlow's C library)",
+  },
+  {
+    ...TFJS,
+    id: 'tfjs-webgpu',
+    provider: 'webgpu',
+    package: '@tensorflow/tfjs-backend-webgpu',
+    get: 'npm install @tideway/runtime-tfjs webgpu, and a GPU with its driver; on Linux Vulkan (apt-get install libvulkan1)',
+  },
+  { ...TFJS, id: 'tfjs-wasm', provider: 'wasm', package: '@tensorflow/tfjs-backend-wasm' },
+  { ...TFJS, id: 'tfjs-cpu', provider: 'cpu', package: '@tensorflow/tfjs-backend-cpu' },
 ]

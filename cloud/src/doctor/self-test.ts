@@ -24,8 +24,8 @@ const wave = (count: number, seed: number) =>
 
 const [first, last, rows] = [wave(FEATURES * UNITS, 1), wave(UNITS * CLASSES, 2), wave(BATCH * FEATURES, 3)]
 
-/** relu(x · first) · last, once as a graph and once in plain arithmetic. */
-function model(): Uint8Array {
+/** relu(x · first) · last, as a graph of ONNX; `tfjs-model.ts` has it in TensorFlow.js's format. */
+function onnxModel(): Uint8Array {
   const g = new GraphBuilder('self_test')
   const x = g.input('x', 'float32', [null, FEATURES])
   const w = g.initializer('first', { dtype: 'float32', shape: [FEATURES, UNITS], data: first })
@@ -34,6 +34,7 @@ function model(): Uint8Array {
   return writeModel(g.build())
 }
 
+/** In plain arithmetic. */
 function knownAnswer(): Float64Array {
   const times = (a: ArrayLike<number>, b: ArrayLike<number>, inner: number, width: number) =>
     Float64Array.from({ length: BATCH * width }, (_, at) => {
@@ -51,19 +52,30 @@ function knownAnswer(): Float64Array {
  * answer.
  */
 export async function selfTest({ engine, provider, trains }: Probe): Promise<Measured> {
-  const measured = await inference(await runtimeOf(engine, provider))
+  const [runtime, model] = await subjectOf(engine)
+  const measured = await inference(runtime, model, provider)
   return trains ? { ...measured, trainedPerSecond: await training() } : measured
 }
 
-async function runtimeOf(engine: string, provider: string): Promise<Runtime> {
-  if (engine === 'onnx-node') return createOnnxNodeRuntime({ provider })
+/** The engine, and the network in its format. */
+async function subjectOf(engine: string): Promise<[Runtime, Uint8Array]> {
+  if (engine === 'onnx-node') return [createOnnxNodeRuntime(), onnxModel()]
+  if (engine === 'tfjs') {
+    const { createTfjsRuntime } = await import('@tideway/runtime-tfjs')
+    const { tfjsModel } = await import('./tfjs-model.js')
+    const layers = [
+      { data: first, shape: [FEATURES, UNITS] },
+      { data: last, shape: [UNITS, CLASSES] },
+    ] as const
+    return [createTfjsRuntime(), tfjsModel(...layers)]
+  }
   const { createOnnxWebRuntime } = await import('@tideway/runtime-onnx-web')
-  return createOnnxWebRuntime({ provider })
+  return [createOnnxWebRuntime(), onnxModel()]
 }
 
-async function inference(runtime: Runtime): Promise<Measured> {
+async function inference(runtime: Runtime, model: Uint8Array, provider: string): Promise<Measured> {
   const begin = performance.now()
-  const session = await runtime.load(model())
+  const session = await runtime.load(model, { provider })
   const loadMs = performance.now() - begin
   const inputs = { x: { dtype: 'float32', shape: [BATCH, FEATURES], data: rows } } as const
   try {

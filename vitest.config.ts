@@ -18,7 +18,7 @@ export default defineConfig({
       '{core,edge}/src/**/*.test.ts',
       'cloud/**/src/**/*.test.ts',
       '{plugins,runtimes,examples}/*/src/**/*.test.ts',
-      'test/{contract,e2e,repo}/**/*.test.ts',
+      'test/{contract,e2e,golden,repo}/**/*.test.ts',
     ],
     exclude: ['**/node_modules/**', '**/dist/**'],
     reporters: ['default', './test/support/reporter.ts'],

@@ -1,5 +1,5 @@
+import { ask } from '../../support/ask.js'
 import type { BenchCheck, BenchRow } from '../result.js'
-import { ask } from './ask.js'
 import type { FreshFigures, FreshTask } from './fresh-child.js'
 import { median, type Part } from './part.js'
 import type { Side } from './subjects.js'

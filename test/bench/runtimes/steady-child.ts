@@ -28,8 +28,8 @@ const LOAD_ROUNDS = 40
 
 /**
  * Both sides in one process, in blocks that take turns A B B A, since what differs from process to process (where memory
- * lies, which core) is larger than what is to be found. A round's figure for a side is the mean of its two blocks. A load
- * is from bytes to a session, in an engine that is there already.
+ * lies, which core) is larger than what is to be found. A round's figure for a side is the mean of its two blocks, of loads
+ * the shorter one. A load is from bytes to a session, in an engine that is there already.
  */
 async function measure({ runtime, model, threads, first }: SteadyTask): Promise<SteadyFigures> {
   const bytes = new Uint8Array(readFileSync(model.path))
@@ -63,8 +63,13 @@ async function measure({ runtime, model, threads, first }: SteadyTask): Promise<
     runs = Math.max(1, Math.round((BLOCK_MS * 1000) / microseconds))
   }
   return {
-    runs: await inTurns(order, RUN_ROUNDS, (side) => block(side, runs)),
-    loads: await inTurns(order, LOAD_ROUNDS, load),
+    runs: await inTurns(
+      order,
+      RUN_ROUNDS,
+      (side) => block(side, runs),
+      (one, other) => (one + other) / 2,
+    ),
+    loads: await inTurns(order, LOAD_ROUNDS, load, Math.min),
   }
 }
 
@@ -72,12 +77,14 @@ async function inTurns(
   order: readonly Side[],
   rounds: number,
   measured: (side: Side) => Promise<number>,
+  joined: (one: number, other: number) => number,
 ): Promise<Pair[]> {
   const pairs: Pair[] = []
+  const [one, other] = order as readonly [Side, Side]
   for (let round = 0; round < rounds; round++) {
-    const sums = { ours: 0, bare: 0 }
-    for (const side of [...order, ...order.toReversed()]) sums[side] += await measured(side)
-    pairs.push({ ours: sums.ours / 2, bare: sums.bare / 2 })
+    const [a, b, c, d] = [await measured(one), await measured(other), await measured(other), await measured(one)]
+    const pair = { [one]: joined(a, d), [other]: joined(b, c) }
+    pairs.push(pair as Pair)
   }
   return pairs
 }

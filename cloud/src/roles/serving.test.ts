@@ -1,4 +1,14 @@
-import { createHost, definePlugin, type Host, type Runtime, type Serving, type Token, tokens } from '@tideway/core'
+import {
+  createHost,
+  definePlugin,
+  type Host,
+  type Runtime,
+  type Serving,
+  silentLogger,
+  type Token,
+  tokens,
+} from '@tideway/core'
+import { GraphBuilder, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { openTestServices, putTestVersion, type TestServices } from '@tideway/test/support/cloud-services'
 import { identityModel } from '@tideway/test/support/onnx-models'
@@ -31,6 +41,7 @@ beforeAll(async () => {
     giving(tokens.registry, services.registry),
     giving(tokens.chunkStore, services.chunkStore),
     giving(tokens.runtime, counting),
+    giving(tokens.logger, silentLogger),
     servingPlugin(),
   )
   await host.start()
@@ -56,9 +67,18 @@ function giving<T>(token: Token<T>, thing: T) {
   })()
 }
 
-async function register(model: string, file?: Uint8Array): Promise<void> {
-  const { manifestDigest } = await putTestVersion(services, model, model, file)
+/** A version that `latest` names from now on; `marker` makes its manifest another one. */
+async function register(model: string, file?: Uint8Array, marker = model): Promise<void> {
+  const { manifestDigest } = await putTestVersion(services, model, marker, file)
   await services.registry.register({ model, manifestDigest, aliases: ['latest'] })
+}
+
+/** A file of its own: y = x + number. */
+function small(number: number): Uint8Array {
+  const g = new GraphBuilder('small')
+  const added = g.constant({ dtype: 'float32', shape: [], data: Float32Array.of(number) })
+  g.output('y', g.op('Add', [g.input('x', 'float32', [null, 2]), added]))
+  return writeModel(g.build())
 }
 
 const x = (rows: number) =>
@@ -115,5 +135,43 @@ describe('models in the cloud', () => {
   it('that are not registered are not found', async () => {
     await expect(serving.load('none')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' })
     await expect(serving.unload('none')).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' })
+  })
+
+  it('go on with the version before until the next is loaded, and no request is lost over many switches', async () => {
+    await register('moving', small(1))
+    const versions: number[] = []
+    let isDone = false
+    const failures: unknown[] = []
+    const client = async (): Promise<void> => {
+      while (!isDone) {
+        await serving.infer('moving', undefined, x(1)).then(
+          ({ version, outputs }) => {
+            versions.push(version.version)
+            if (outputs.y?.data[0] !== 1 + version.version) failures.push(version)
+          },
+          (error: unknown) => void failures.push(error),
+        )
+        await new Promise((resolve) => setImmediate(resolve))
+      }
+    }
+    const clients = Array.from({ length: 4 }, client)
+    for (let version = 2; version <= 13; version++) {
+      await register('moving', small(version))
+      await expect.poll(() => versions.at(-1), { timeout: 20_000 }).toBe(version)
+    }
+    isDone = true
+    await Promise.all(clients)
+    expect(failures).toEqual([])
+    // Four clients' answers may cross by one version, never by more.
+    for (const [at, version] of versions.entries()) expect(version).toBeGreaterThanOrEqual((versions[at - 1] ?? 1) - 1)
+  })
+
+  it('keep the version before where the next cannot be loaded', async () => {
+    await register('kept', identityModel('float32'))
+    await serving.infer('kept', undefined, x(1))
+    await register('kept', undefined, 'no model')
+    for (let at = 0; at < 5; at++) expect((await serving.infer('kept', undefined, x(1))).version.version).toBe(1)
+    await expect(serving.infer('kept', '2', x(1))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    await expect.poll(async () => (await serving.infer('kept', undefined, x(1))).version.version).toBe(1)
   })
 })

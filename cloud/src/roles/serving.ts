@@ -1,35 +1,53 @@
+import { totalmem } from 'node:os'
 import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, tokens } from '@tideway/core'
 import { Batcher, DEFAULT_BATCHING } from '../serving/batcher.js'
 import { ModelHost } from '../serving/model-host.js'
+import { Switcher } from '../serving/switcher.js'
 import { loadFastest } from '../serving/threads.js'
 import { VersionLookup } from '../serving/version-lookup.js'
 
 const MAX_SESSIONS = 8
+/** Files of loaded models: a quarter of the machine's memory. A session takes some more than its file. */
+const MAX_BYTES = totalmem() / 4
 
 /** Online inference in the cloud: each version's preferred variant, loaded on first use. */
 export const serving = definePlugin({
   name: 'serving',
   provides: [tokens.serving],
-  needs: [tokens.registry, tokens.chunkStore, tokens.runtime],
+  needs: [tokens.registry, tokens.chunkStore, tokens.runtime, tokens.logger],
   register(scope) {
     const registry = () => scope.get(tokens.registry)
     // The registry may be opened when the process starts, after this.
     let lookup: VersionLookup | undefined
     const resolve = (model: string, wanted: string) => (lookup ??= new VersionLookup(registry())).resolve(model, wanted)
-    const host = new ModelHost({ registry, load: (digest) => load(scope, digest), maxSessions: MAX_SESSIONS })
+    const host = new ModelHost({
+      registry,
+      load: (digest) => load(scope, digest),
+      maxSessions: MAX_SESSIONS,
+      maxBytes: MAX_BYTES,
+    })
+    const switcher = new Switcher({
+      load: (version) => host.session(version),
+      isReady: (version) => host.isReady(version),
+      logger: () => scope.get(tokens.logger),
+    })
+    const answering = async (model: string, wanted: string) => {
+      const version = await resolve(model, wanted)
+      return /^\d+$/.test(wanted) ? version : switcher.answering(wanted, version)
+    }
 
     scope.provide(
       tokens.serving,
       (): Serving => ({
         async metadata(model, wanted = 'latest') {
-          const version = await resolve(model, wanted)
+          const version = await answering(model, wanted)
           const { signature } = await host.session(version)
           const all = (await registry().versions(model)).map((record) => String(record.version))
           return { version, versions: all, platform: 'onnx_onnxruntime', signature }
         },
         async infer(model, wanted = 'latest', inputs) {
           const called = performance.now()
-          const version = await resolve(model, wanted)
+          const version = await answering(model, wanted)
           for (;;) {
             const loading = host.session(version)
             const batcher = await loading
@@ -58,7 +76,7 @@ function nanoseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6)
 }
 
-async function load(scope: Scope, manifestDigest: string): Promise<Batcher> {
+async function load(scope: Scope, manifestDigest: string): Promise<{ batcher: Batcher; bytes: number }> {
   const chunks = scope.get(tokens.chunkStore)
   const runtime = scope.get(tokens.runtime)
   const manifest = readManifest(await chunks.get(manifestDigest))
@@ -73,5 +91,6 @@ async function load(scope: Scope, manifestDigest: string): Promise<Batcher> {
     at += chunk.byteLength
   }
   const { session, plan } = await loadFastest(runtime, bytes)
-  return new Batcher(session, { ...DEFAULT_BATCHING, parallel: plan.parallel })
+  const batcher = new Batcher(session, { ...DEFAULT_BATCHING, parallel: plan.parallel })
+  return { batcher, bytes: file.size }
 }

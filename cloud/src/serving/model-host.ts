@@ -3,16 +3,19 @@ import type { Batcher } from './batcher.js'
 
 export interface ModelHostOptions {
   readonly registry: () => Registry
-  /** Makes a session of a version's preferred variant. */
-  readonly load: (manifestDigest: string) => Promise<Batcher>
-  /** Versions kept loaded; the least recently used one is disposed of for another. */
+  /** Makes a session of a version's preferred variant; `bytes` is the size of its file. */
+  readonly load: (manifestDigest: string) => Promise<{ readonly batcher: Batcher; readonly bytes: number }>
+  /** Versions kept loaded, and the size of their files in all: the least recently used are disposed of for others. */
   readonly maxSessions: number
+  readonly maxBytes: number
 }
 
 interface Loaded {
   readonly model: string
   readonly session: Promise<Batcher>
   ready: boolean
+  /** Of its file, once it is loaded. */
+  bytes: number
 }
 
 /**
@@ -36,6 +39,11 @@ export class ModelHost {
     const loaded = this.#loaded.get(manifestDigest) ?? this.#start(model, manifestDigest)
     this.#put(manifestDigest, loaded)
     return loaded.session
+  }
+
+  /** Whether a version is loaded and its model not unloaded: it can be run without waiting. */
+  isReady({ model, manifestDigest }: VersionRecord): boolean {
+    return this.#loaded.get(manifestDigest)?.ready === true && !this.#unloaded.has(model)
   }
 
   /** Forgets a session that is disposed of, but not one that was loaded in its place since. */
@@ -85,11 +93,14 @@ export class ModelHost {
   }
 
   #start(model: string, manifestDigest: string): Loaded {
-    const session = this.#options.load(manifestDigest)
-    const loaded: Loaded = { model, session, ready: false }
-    session.then(
-      () => {
+    const loading = this.#options.load(manifestDigest)
+    const session = loading.then(({ batcher }) => batcher)
+    const loaded: Loaded = { model, session, ready: false, bytes: 0 }
+    loading.then(
+      ({ bytes }) => {
         loaded.ready = true
+        loaded.bytes = bytes
+        this.#evict()
         this.#failures.delete(manifestDigest)
       },
       (error: unknown) => {
@@ -103,10 +114,20 @@ export class ModelHost {
   #put(manifestDigest: string, loaded: Loaded): void {
     this.#loaded.delete(manifestDigest)
     this.#loaded.set(manifestDigest, loaded)
-    const [oldest] = this.#loaded
-    if (this.#loaded.size <= this.#options.maxSessions || !oldest) return
-    this.#loaded.delete(oldest[0])
-    void dispose(oldest[1])
+    this.#evict()
+  }
+
+  /** Frees the least recently used until what is loaded is within bounds; the last one stays whatever its size is. */
+  #evict(): void {
+    const { maxSessions, maxBytes } = this.#options
+    for (;;) {
+      const bytes = [...this.#loaded.values()].reduce((sum, loaded) => sum + loaded.bytes, 0)
+      const [oldest] = this.#loaded
+      const isWithin = this.#loaded.size <= maxSessions && bytes <= maxBytes
+      if (isWithin || this.#loaded.size <= 1 || oldest === undefined) return
+      this.#loaded.delete(oldest[0])
+      void dispose(oldest[1])
+    }
   }
 }
 

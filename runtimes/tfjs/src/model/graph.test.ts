@@ -63,7 +63,8 @@ describe('a Graph model', () => {
           outputs: {
             left: tensor('half:0', 'DT_INT32', -1, 2),
             right: { name: 'half:1', tensorShape: { dim: [{ size: '7' }] } },
-            both: tensor('both:0', 'DT_BOOL', -1, 2),
+            // As a converter wrote that was given one row.
+            both: tensor('both:0', 'DT_BOOL', 1, 2),
           },
         },
       },

@@ -14,13 +14,16 @@ type Answer = Readonly<Record<string, Tensor>>
 
 /**
  * The signature of a model, and the proof that its backend has what it needs: a model is run once on zeros, every free size
- * taken as 1, and a second time as 2 where the file does not tell its outputs. Types and sizes are what it answered: files
- * do not always tell the truth. Throws what the run throws, unless a size of 1 may be to blame; `MODEL_INVALID`.
+ * taken as 1, and a second time as 2 where the file does not tell its outputs, or says that they have one row whatever the
+ * inputs have. Types and sizes are what it answered: files do not always tell the truth. Throws what the run throws, unless a size of 1 may be to blame; `MODEL_INVALID`.
  */
 export async function describe(model: Model): Promise<Signature> {
   const { inputs } = model
   const one = await tried(model, 1)
-  const told = model.outputs.every((output) => one === undefined || fits(output.shape, one[output.name]))
+  const hasRows = inputs.some(({ shape }) => shape[0] === null)
+  const told = model.outputs.every(
+    ({ name, shape }) => one === undefined || (fits(shape, one[name]) && !(hasRows && shape?.[0] === 1)),
+  )
   const two = one !== undefined && !told ? await tried(model, 2) : undefined
   const issues: string[] = []
   const outputs = model.outputs.map((output): TensorSpec => {
@@ -71,7 +74,7 @@ function shapeOf(
   one: Tensor | undefined,
   two: Tensor | undefined,
 ): readonly (number | null)[] | undefined {
-  if (one === undefined || fits(shape, one)) return shape
+  if (one === undefined || (fits(shape, one) && (two === undefined || fits(shape, two)))) return shape
   if (two === undefined || two.shape.length !== one.shape.length) return undefined
   return one.shape.map((size, axis) => (size === two.shape[axis] ? size : null))
 }

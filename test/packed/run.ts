@@ -23,6 +23,7 @@ const CLOUD_ONLY = [
   'vitest',
   'csv-parse',
   'sharp',
+  '@tensorflow/tfjs-core',
 ]
 
 const dir = mkdtempSync(join(tmpdir(), 'tideway-packed-'))

@@ -176,7 +176,7 @@ export async function putTestVersion(
     chunks.push({ sha256: sha256Hex(part), size: part.byteLength })
     await chunkStore.put(sha256Hex(part), part)
   }
-  const [{ sha256: chunk = '' } = {}] = chunks
+  const chunk = chunks[0]!.sha256
   const ref = { sha256: sha256Hex(file), size: file.byteLength, chunks }
   const manifest: Manifest = {
     v: 1,

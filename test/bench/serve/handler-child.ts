@@ -1,5 +1,5 @@
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:http'
+import { createServer, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 
@@ -13,16 +13,17 @@ const session = await InferenceSession.create(await readFile(file), { intraOpNum
 const [input = ''] = session.inputNames
 const [output = ''] = session.outputNames
 
+async function answer(body: Buffer, response: ServerResponse): Promise<void> {
+  const numbers = new Float32Array(body.buffer, body.byteOffset, body.byteLength / 4)
+  const out = await session.run({ [input]: new Tensor('float32', numbers, shape) })
+  const { buffer, byteOffset, byteLength } = out[output]!.data as Float32Array
+  response.end(Buffer.from(buffer, byteOffset, byteLength))
+}
+
 const server = createServer((request, response) => {
   const parts: Buffer[] = []
   request.on('data', (part: Buffer) => parts.push(part))
-  request.on('end', async () => {
-    const body = Buffer.concat(parts)
-    const numbers = new Float32Array(body.buffer, body.byteOffset, body.byteLength / 4)
-    const out = await session.run({ [input]: new Tensor('float32', numbers, shape) })
-    const { buffer, byteOffset, byteLength } = out[output]?.data as Float32Array
-    response.end(Buffer.from(buffer, byteOffset, byteLength))
-  })
+  request.on('end', () => void answer(Buffer.concat(parts), response))
 })
 server.listen(0, '127.0.0.1', () => {
   console.log(JSON.stringify({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }))

@@ -17,8 +17,9 @@ for (const argument of process.argv.slice(2)) {
   await cloud.get(tokens.registry).register({ model, manifestDigest, aliases: ['latest'] })
 }
 console.log(JSON.stringify({ url: cloud.get(tokens.server).url }))
-process.once('SIGTERM', async () => {
+const stop = async (): Promise<void> => {
   await cloud.stop()
   await rm(dir, { recursive: true, force: true })
   process.exit(0)
-})
+}
+process.once('SIGTERM', () => void stop())

@@ -1,11 +1,11 @@
 import { ask } from '../../support/ask.js'
 import type { BenchCheck, BenchRow } from '../result.js'
 import type { FreshFigures, FreshTask } from './fresh-child.js'
-import { median, type Part } from './part.js'
+import { type Part, quantile } from './part.js'
 import type { Side } from './subjects.js'
 
 const CHILD = new URL('./fresh-child.js', import.meta.url)
-const PROCESSES = 6
+const PROCESSES = 8
 const MEGABYTE = 1e6
 /**
  * The GNU C library's allocator gives a large block back to the system at once, until one was freed: from then on it keeps
@@ -16,13 +16,13 @@ const IN_USE = { MALLOC_MMAP_THRESHOLD_: '131072' }
 
 type Measured = Readonly<Record<Side, readonly FreshFigures[]>>
 
-/** What a process that has just begun takes until its first answer: medians. */
+/** What a process that has just begun takes until its first answer: lower quartiles, as all that disturbs it makes it longer. */
 export const start: Part = async ({ runtimes, models, threads, progress }) => {
   const rows: BenchRow[] = []
   for (const runtime of runtimes)
     for (const model of models.filter(({ batch }) => batch === 1)) {
       const measured = await inProcesses({ runtime, model, threads }, {})
-      const [startMs, firstMs] = (['startMs', 'firstMs'] as const).map((figure) => medians(measured, figure))
+      const [startMs, firstMs] = (['startMs', 'firstMs'] as const).map((figure) => quantiles(measured, figure, 0.25))
       for (const side of ['ours', 'bare'] as const)
         rows.push({
           part: 'start',
@@ -44,7 +44,8 @@ export const memory: Part = async ({ runtimes, models, threads, progress }) => {
   const checks: BenchCheck[] = []
   for (const runtime of runtimes)
     for (const model of models.filter(({ batch }) => batch === 1)) {
-      const resident = medians(await inProcesses({ runtime, model, threads }, IN_USE), 'residentBytes')
+      const measured = await inProcesses({ runtime, model, threads }, IN_USE)
+      const resident = quantiles(measured, 'residentBytes', 0.5)
       const [ours, bare] = [resident.ours / MEGABYTE, resident.bare / MEGABYTE]
       rows.push({ part: 'memory', runtime, model: model.name, oursMegabytes: ours, bareMegabytes: bare })
       progress(`${runtime}, ${model.name}: ${ours.toFixed(1)} MB, bare ${bare.toFixed(1)}`)
@@ -62,10 +63,14 @@ async function inProcesses(task: Omit<FreshTask, 'side'>, env: Readonly<Record<s
   return figures
 }
 
-const medians = (measured: Measured, figure: keyof FreshFigures): Record<Side, number> => ({
-  ours: median(measured.ours.map((one) => one[figure])),
-  bare: median(measured.bare.map((one) => one[figure])),
-})
+function quantiles(measured: Measured, figure: keyof FreshFigures, at: number): Record<Side, number> {
+  const of = (side: Side): number =>
+    quantile(
+      measured[side].map((one) => one[figure]),
+      at,
+    )
+  return { ours: of('ours'), bare: of('bare') }
+}
 
 const text = (pair: Record<Side, number> | undefined): string =>
   `${pair?.ours.toFixed(2) ?? ''}, bare ${pair?.bare.toFixed(2) ?? ''}`

@@ -5,6 +5,7 @@ import type { Bench, BenchCheck, BenchResult } from './result.js'
 const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   train: async () => (await import('./train/index.js')).train,
   quantize: async () => (await import('./quantize/index.js')).quantize,
+  serve: async () => (await import('./serve/index.js')).serve,
   runtimes: async () => (await import('./runtimes/index.js')).runtimes,
   quickstart: async () => (await import('./quickstart.js')).quickstart,
   update: async () => (await import('./update.js')).update,

@@ -56,7 +56,7 @@ interface Waiting {
 
 /**
  * Puts the rows of requests that wait into one run of a model. Nothing waits where the model is idle: batches grow with the
- * load alone, out of what arrives during a run. Rows are counted, not requests. Results are split exactly; what a bad request
+ * load alone, out of what arrives during a run, or in the same turn of the event loop. Rows are counted, not requests. Results are split exactly; what a bad request
  * does to its batch it does to itself alone, since the others are run again without it.
  *
  * @example
@@ -70,6 +70,7 @@ export class Batcher {
   private running = 0
   private batches: boolean
   private timer: NodeJS.Timeout | undefined
+  private isDue = false
   private drained: (() => void) | undefined
   /** Of the last runs, in milliseconds a row: for how long a refused client is to wait. */
   private pace = 0
@@ -98,7 +99,7 @@ export class Batcher {
       const foundIdle = this.running === 0 && this.queue.length === 0
       this.queue.push({ inputs, rows: size, alike, since: performance.now(), foundIdle, resolve, reject })
       this.queuedRows += size
-      this.next()
+      this.soon()
     })
   }
 
@@ -111,6 +112,16 @@ export class Batcher {
   private busy(): Error {
     const retryAfterMs = Math.ceil(Math.max(1, this.queuedRows * this.pace))
     return cloudErrors.SERVING_BUSY({ queuedRows: this.queuedRows, retryAfterMs })
+  }
+
+  /** When what has arrived by now is read: requests that come in one turn of the event loop go together. */
+  private soon(): void {
+    if (this.isDue) return
+    this.isDue = true
+    setImmediate(() => {
+      this.isDue = false
+      this.next()
+    })
   }
 
   /** Starts as many runs as may be started. */
@@ -178,7 +189,7 @@ export class Batcher {
       else await this.apart(taken)
     } finally {
       this.running -= 1
-      this.next()
+      this.soon()
       if (this.running === 0 && this.queue.length === 0) this.drained?.()
     }
   }

@@ -24,11 +24,14 @@ const ROWS = 256
 const LARGER_BATCH = 32
 
 /** Each network in float and in int8, trained for a moment: what counts is how long a run takes. */
-export async function withModels<T>(work: (models: readonly BenchModel[]) => Promise<T>): Promise<T> {
+export async function withModels<T>(
+  work: (models: readonly BenchModel[]) => Promise<T>,
+  wanted: readonly string[] = NETWORKS,
+): Promise<T> {
   const folder = await mkdtemp(join(tmpdir(), 'tideway-runtimes-'))
   try {
     const models: BenchModel[] = []
-    for (const network of NETWORKS) {
+    for (const network of wanted) {
       const { network: config, rows } = networks[network] as BenchNetwork
       const { shape } = config.input
       const train = await digits(Math.min(ROWS, rows), shape, 1)

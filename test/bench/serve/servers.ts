@@ -11,6 +11,8 @@ const peers = fileURLToPath(new URL('../../../bench/serve/peers', import.meta.ur
 /** A server of its own process. */
 export interface Server {
   readonly url: string
+  /** Where ours is told to move on to another version. */
+  readonly control?: string | undefined
   readonly pid: number
   /** Ends it, and waits for that. */
   stop(): Promise<void>
@@ -35,9 +37,10 @@ async function lineOf(child: ChildProcess): Promise<string> {
   throw new Error(`a process ended before it said where it is: ${child.spawnargs.join(' ')}`)
 }
 
-function serverOf(child: ChildProcess, url: string): Server {
+function serverOf(child: ChildProcess, { url, control }: Pick<Server, 'url' | 'control'>): Server {
   return {
     url,
+    control,
     pid: child.pid as number,
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
@@ -50,9 +53,9 @@ function serverOf(child: ChildProcess, url: string): Server {
 /** One of our own children, which says its URL on a line. */
 export async function startChild(script: string, args: readonly string[], cores?: string): Promise<Server> {
   const child = start(onCores(cores, [process.execPath, here(script), ...args]))
-  const { url } = JSON.parse(await lineOf(child)) as { url: string }
+  const said = JSON.parse(await lineOf(child)) as Pick<Server, 'url' | 'control'>
   child.stdout?.resume()
-  return serverOf(child, url)
+  return serverOf(child, said)
 }
 
 /** What one of our own children says on its line, when it has ended. */
@@ -77,8 +80,8 @@ export async function startFastApi({ model, workers, threads }: FastApiOptions):
   for (;;) {
     if (child.exitCode !== null) throw new Error(`uvicorn ended with ${child.exitCode}`)
     const answered = await fetch(`${url}/json`, { method: 'GET' }).catch(() => undefined)
-    if (answered !== undefined) return serverOf(child, url)
-    await new Promise((resolve) => setTimeout(resolve, 20))
+    if (answered !== undefined) return serverOf(child, { url })
+    await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }
 

@@ -7,6 +7,7 @@ import { browserWasm, browserWebGpu } from './engines/browser.js'
 import type { GoldenEngine } from './engines/index.js'
 import { engines } from './engines/index.js'
 import { onnxNodeWebGpu, onnxWasm } from './engines/node.js'
+import { tfjsCpu, tfjsWasm } from './engines/tfjs.js'
 import { GOLDEN } from './models.js'
 import { enginesPage, listOf } from './page.js'
 import { runGolden } from './run.js'
@@ -20,22 +21,25 @@ afterAll(async () => {
   for (const clean of cleanups) await clean()
 })
 
-async function agree(...tried: readonly GoldenEngine[]): Promise<void> {
-  for (const { engine, models } of await runGolden({ models: SOME, engines: tried, onFinished }))
-    for (const name of SOME) expect(models.get(name), `${engine.name}, ${name}`).toMatchObject({ within: true })
+async function agree(models: readonly (keyof typeof GOLDEN)[], ...tried: readonly GoldenEngine[]): Promise<void> {
+  for (const { engine, models: found } of await runGolden({ models, engines: tried, onFinished }))
+    for (const name of models) expect(found.get(name), `${engine.name}, ${name}`).toMatchObject({ within: true })
 }
 
 describe('the golden set', () => {
-  it('is answered the same, within its tolerances, in WebAssembly', () => agree(onnxWasm))
+  it('is answered the same, within its tolerances, in WebAssembly', () => agree(SOME, onnxWasm))
+
+  it('is answered the same by TensorFlow.js, whose layers are its own', () =>
+    agree(['dense', 'conv', 'lstm'], tfjsWasm, tfjsCpu))
 })
 
 describeWithGpu('the golden set on WebGPU in Node', () => {
-  it('is answered the same, within its tolerances', () => agree(onnxNodeWebGpu))
+  it('is answered the same, within its tolerances', () => agree(SOME, onnxNodeWebGpu))
 })
 
 describeWithServer('chromium', 'the golden set in a browser', () => {
   it('is answered the same, within its tolerances, in WebAssembly and on WebGPU', () =>
-    agree(browserWasm, browserWebGpu))
+    agree(SOME, browserWasm, browserWebGpu))
 })
 
 describe('what engines are held to', () => {

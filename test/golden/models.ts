@@ -13,6 +13,10 @@ export interface GoldenModel {
   readonly arithmetic: Arithmetic
   readonly onnx: Uint8Array
   readonly inputs: Tensors
+  readonly outputName: string
+  /** What it was made of, for engines with a format of their own; `quantized`: the file has been made smaller since. */
+  readonly network: NetworkConfig
+  readonly quantized: boolean
 }
 
 const INPUT = 'x'
@@ -145,5 +149,13 @@ export async function goldenModel(name: keyof typeof GOLDEN): Promise<GoldenMode
   const made =
     recipe &&
     (await createQuantizer().quantize(onnx, { [INPUT]: inputs }, createOnnxNodeRuntime({ intraOpThreads: 1 }), recipe))
-  return { name, arithmetic: arithmeticOf(name), onnx: made?.onnx ?? onnx, inputs: { [INPUT]: rows(ROWS, 4) } }
+  return {
+    name,
+    arithmetic: arithmeticOf(name),
+    onnx: made?.onnx ?? onnx,
+    inputs: { [INPUT]: rows(ROWS, 4) },
+    outputName: OUTPUT,
+    network: config,
+    quantized: recipe !== undefined,
+  }
 }

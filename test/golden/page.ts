@@ -1,3 +1,4 @@
+import { version_core as tfjsVersion } from '@tensorflow/tfjs-core'
 import { env } from 'onnxruntime-node'
 import { TOLERANCES } from './compare.js'
 import { engines, reference } from './engines/index.js'
@@ -89,7 +90,9 @@ function brief(reason: string): string {
   const known = /requires f16 but the device does not support it/.test(reason)
   return known
     ? 'The device (here a driver that computes on the processor) has no float16.'
-    : `${reason.slice(0, 200)}…`
+    : reason.length > 200
+      ? `${reason.slice(0, 200)}…`
+      : reason
 }
 
 function here(outcomes: readonly EngineOutcome[]): string {
@@ -97,5 +100,8 @@ function here(outcomes: readonly EngineOutcome[]): string {
   const gpu = process.env['VK_DRIVER_FILES']?.includes('swiftshader')
     ? '; WebGPU on SwiftShader, which computes on the processor'
     : ''
-  return [`Here: ${process.platform} ${process.arch}, ONNX Runtime ${env.versions.common}${gpu}.`, ...missing].join(' ')
+  return [
+    `Here: ${process.platform} ${process.arch}, ONNX Runtime ${env.versions.common}, TensorFlow.js ${tfjsVersion}${gpu}.`,
+    ...missing,
+  ].join(' ')
 }

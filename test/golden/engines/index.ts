@@ -1,6 +1,7 @@
 import { browserWasm, browserWebGpu } from './browser.js'
 import type { GoldenEngine } from './engine.js'
 import { onnxNode, onnxNodeWebGpu, onnxWasm } from './node.js'
+import { tfjsCpu, tfjsWasm } from './tfjs.js'
 
 export type { Answer, GoldenEngine } from './engine.js'
 
@@ -8,4 +9,11 @@ export type { Answer, GoldenEngine } from './engine.js'
 export const reference = onnxNode
 
 /** Those that are held against it; one more is one more line. */
-export const engines: readonly GoldenEngine[] = [onnxWasm, onnxNodeWebGpu, browserWasm, browserWebGpu]
+export const engines: readonly GoldenEngine[] = [
+  onnxWasm,
+  onnxNodeWebGpu,
+  browserWasm,
+  browserWebGpu,
+  tfjsWasm,
+  tfjsCpu,
+]

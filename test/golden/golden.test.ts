@@ -7,7 +7,7 @@ import { browserWasm, browserWebGpu } from './engines/browser.js'
 import type { GoldenEngine } from './engines/index.js'
 import { engines } from './engines/index.js'
 import { onnxNodeWebGpu, onnxWasm } from './engines/node.js'
-import { tfjsCpu, tfjsWasm } from './engines/tfjs.js'
+import { tfjsCpu, tfjsWasm, tfjsWebGpu } from './engines/tfjs.js'
 import { GOLDEN } from './models.js'
 import { enginesPage, listOf } from './page.js'
 import { runGolden } from './run.js'
@@ -35,6 +35,8 @@ describe('the golden set', () => {
 
 describeWithGpu('the golden set on WebGPU in Node', () => {
   it('is answered the same, within its tolerances', () => agree(SOME, onnxNodeWebGpu))
+
+  it('is answered the same by TensorFlow.js', () => agree(['dense'], tfjsWebGpu))
 })
 
 describeWithServer('chromium', 'the golden set in a browser', () => {

@@ -1,7 +1,7 @@
 import { browserWasm, browserWebGpu } from './browser.js'
 import type { GoldenEngine } from './engine.js'
 import { onnxNode, onnxNodeWebGpu, onnxWasm } from './node.js'
-import { tfjsCpu, tfjsWasm } from './tfjs.js'
+import { tfjsCpu, tfjsWasm, tfjsWebGpu } from './tfjs.js'
 
 export type { Answer, GoldenEngine } from './engine.js'
 
@@ -15,5 +15,6 @@ export const engines: readonly GoldenEngine[] = [
   browserWasm,
   browserWebGpu,
   tfjsWasm,
+  tfjsWebGpu,
   tfjsCpu,
 ]

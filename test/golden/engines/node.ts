@@ -1,23 +1,10 @@
 import { createOnnxNodeRuntime, type OnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxWebRuntime, type OnnxWebRuntime } from '@tideway/runtime-onnx-web'
-import { ask, builtFile } from '../../support/ask.js'
-import { chooseVulkanDriver, hasVulkanDriver } from '../../support/vulkan-driver.js'
-import type { GoldenModel } from '../models.js'
-import type { Answer, Answered, GoldenEngine } from './engine.js'
-
-/** What the process of a provider is told, and what it answers. */
-export type ProviderTask = Pick<GoldenModel, 'onnx' | 'inputs'> & {
-  readonly provider: string
-  readonly fallback: string
-}
-export type ProviderAnswer = Answered | { readonly error: string }
-
-const CHILD = builtFile('golden/engines/provider-child.js')
-/** A driver that computes on the processor compiles for tens of seconds. */
-const MOST_MS = 180_000
+import type { Answer, GoldenEngine } from './engine.js'
+import { inProcess, whyNoGpu } from './in-process.js'
 
 /** Answers on a runtime in this process, on one thread: more of them may add in another order. */
-function inProcess(runtime: OnnxNodeRuntime | OnnxWebRuntime): Answer {
+function here(runtime: OnnxNodeRuntime | OnnxWebRuntime): Answer {
   return async ({ onnx, inputs }) => {
     const session = await runtime.load(onnx)
     try {
@@ -33,29 +20,22 @@ export const onnxNode: GoldenEngine = {
   name: 'onnx-node cpu',
   what: 'ONNX Runtime’s native build on the processor',
   on: 'cpu',
-  open: async () => inProcess(createOnnxNodeRuntime({ intraOpThreads: 1 })),
+  open: async () => here(createOnnxNodeRuntime({ intraOpThreads: 1 })),
 }
 
 export const onnxWasm: GoldenEngine = {
   name: 'onnx-web wasm',
   what: 'ONNX Runtime in WebAssembly, in Node',
   on: 'cpu',
-  open: async () => inProcess(createOnnxWebRuntime({ intraOpThreads: 1 })),
+  open: async () => here(createOnnxWebRuntime({ intraOpThreads: 1 })),
 }
 
-/** Each model in a process of its own, which a driver may end. */
 export const onnxNodeWebGpu: GoldenEngine = {
   name: 'onnx-node webgpu',
   what: 'its native WebGPU provider',
   on: 'gpu',
-  async open() {
-    chooseVulkanDriver()
-    if (!hasVulkanDriver()) return 'there is no Vulkan driver (apt-get install chromium libvulkan1)'
-    return async ({ onnx, inputs }) => {
-      const task: ProviderTask = { onnx, inputs, provider: 'webgpu', fallback: 'webgpu+cpu' }
-      const answer = await ask<ProviderAnswer>(CHILD, task, { mostMs: MOST_MS, quiet: true })
-      if ('error' in answer) throw new Error(answer.error)
-      return answer
-    }
-  },
+  open: async () =>
+    whyNoGpu() ??
+    (({ onnx, inputs }) =>
+      inProcess({ runtime: 'onnx-node', provider: 'webgpu', fallback: 'webgpu+cpu', bytes: onnx, inputs })),
 }

@@ -1,11 +1,25 @@
-import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import type { ProviderAnswer, ProviderTask } from './node.js'
+import type { Runtime, Session } from '@tideway/core'
+import type { ProviderAnswer, ProviderTask } from './in-process.js'
 
-async function answer({ onnx, inputs, provider, fallback }: ProviderTask): Promise<ProviderAnswer> {
+/** Packages are imported here, so that a process has the one runtime that it is asked for. */
+const RUNTIMES: Readonly<Record<ProviderTask['runtime'], (task: ProviderTask) => Promise<Runtime>>> = {
+  async 'onnx-node'({ provider, fallback }) {
+    const { createOnnxNodeRuntime } = await import('@tideway/runtime-onnx-node')
+    const step = fallback === undefined ? {} : { fallback: { to: [fallback], onFallback: () => undefined } }
+    return createOnnxNodeRuntime({ provider, ...step })
+  },
+  async tfjs({ provider }) {
+    const { createTfjsRuntime } = await import('@tideway/runtime-tfjs')
+    return createTfjsRuntime({ providers: [provider] })
+  },
+}
+
+async function answer(task: ProviderTask): Promise<ProviderAnswer> {
   try {
-    const to = { to: [fallback], onFallback: () => undefined }
-    const session = await createOnnxNodeRuntime({ provider, fallback: to }).load(onnx)
-    return { outputs: await session.run(inputs), provider: session.provider }
+    const session: Session & { readonly provider?: string } = await (await RUNTIMES[task.runtime](task)).load(
+      task.bytes,
+    )
+    return { outputs: await session.run(task.inputs), provider: session.provider ?? task.provider }
   } catch (error) {
     return { error: error instanceof Error ? error.message : String(error) }
   }

@@ -1,5 +1,12 @@
 import { defineErrors, entry } from '@tideway/core'
 
+/** A hostile file may be wrong a million times; the first ones tell it. */
+const MOST_LISTED = 20
+const list = (all: readonly string[]): string =>
+  [...all.slice(0, MOST_LISTED), ...(all.length > MOST_LISTED ? [`and ${all.length - MOST_LISTED} more`] : [])].join(
+    ', ',
+  )
+
 /** Errors of the ONNX format layer, the graph builder and differentiation. `MODEL_INVALID` is core's. */
 export const { entries, errors } = defineErrors({
   MODEL_EXTERNAL_DATA: entry<{ tensors: readonly string[] }>(
@@ -76,6 +83,11 @@ export const { entries, errors } = defineErrors({
     422,
     (d) => `no node of the model can be quantized: ${d.kept.slice(0, 8).join('; ') || 'it has none'}`,
     'Ship the float model, or change the layers named.',
+  ),
+  TFJS_EXPORT_UNSUPPORTED: entry<{ nodes: readonly string[] }>(
+    422,
+    (d) => `the model has parts that a TensorFlow.js Graph model has no form for: ${list(d.nodes)}`,
+    'Replace the layers named, or ship ONNX variants alone (leave `tfjs` out of the formats).',
   ),
   PRUNE_OPTIONS_INVALID: entry<{ issues: readonly string[] }>(
     400,

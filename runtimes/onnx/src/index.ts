@@ -97,3 +97,4 @@ export type { LayerReport } from './quantize/static/report.js'
 export { takeRounding, writeRounding } from './quantize/static/trained.js'
 
 export { labelOf, viewOf } from './quantize/view.js'
+export { tfjsGraphModel } from './tfjs/export.js'

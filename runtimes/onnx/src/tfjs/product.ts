@@ -1,0 +1,79 @@
+import type { Dim, Value } from '../build/value.js'
+import type { Emission, Rule, Rules } from './emission.js'
+import { attr, type Ref } from './graph-def.js'
+import { Refused } from './values.js'
+
+/** numpy's matmul: leading axes broadcast, a vector counts as a row or a column. */
+const matMul: Rule = (e) => {
+  const [a, b] = [e.in(0), e.in(1)]
+  const left = a.shape.length === 1 ? [1, ...a.shape] : a.shape
+  const right = b.shape.length === 1 ? [...b.shape, 1] : b.shape
+  const shaped = (value: Value, shape: readonly Dim[]): Ref => {
+    const ref = e.values.first(value)
+    return shape === value.shape ? ref : e.reshape(ref, shape)
+  }
+  const product = multiply(e, { ref: shaped(a, left), shape: left }, { ref: shaped(b, right), shape: right })
+  return a.shape.length === 1 || b.shape.length === 1 ? e.reshape(product, e.out.shape) : product
+}
+
+interface Matrices {
+  readonly ref: Ref
+  readonly shape: readonly Dim[]
+}
+
+function multiply(e: Emission, a: Matrices, b: Matrices): Ref {
+  const [rank, other] = [a.shape.length, b.shape.length]
+  if (rank === 2 && other === 2) return e.op('MatMul', [a.ref, b.ref])
+  const width = a.shape[rank - 1] as Dim
+  // Of rows alone there is one product for all matrices.
+  if (other === 2 && typeof width === 'number') {
+    const rows = e.op('Reshape', [a.ref, e.ints([-1, width])])
+    return e.reshape(e.op('MatMul', [rows, b.ref]), [...a.shape.slice(0, -1), b.shape[1] as Dim])
+  }
+  const both = Math.max(rank, other)
+  const [left, right] = [a, b].map(({ ref, shape }): Matrices => {
+    if (shape.length === both) return { ref, shape }
+    const next = [...Array<number>(both - shape.length).fill(1), ...shape]
+    return { ref: e.reshape(ref, next), shape: next }
+  }) as [Matrices, Matrices]
+  const [outer, inner] = [left.shape.slice(0, -2), right.shape.slice(0, -2)]
+  const isOne = (shape: readonly Dim[]) => shape.every((size) => size === 1)
+  const isEqual = outer.every((size, axis) => size === inner[axis])
+  // One matrix goes with all; else the engine would repeat the fewer as a whole, whatever axes are of size 1.
+  if (isEqual || isOne(outer) || isOne(inner)) return e.op('BatchMatMulV2', [left.ref, right.ref])
+  const batch = outer.map((size, axis) => (size === 1 ? (inner[axis] as Dim) : size))
+  const wide = ({ ref, shape }: Matrices): Ref => {
+    if (batch.every((size, axis) => size === shape[axis])) return ref
+    return e.op('BroadcastTo', [ref, e.ints(e.known([...batch, ...shape.slice(-2)], 'the shape of its matrices'))])
+  }
+  return e.op('BatchMatMulV2', [wide(left), wide(right)])
+}
+
+const gemm: Rule = (e) => {
+  const [alpha, beta] = [e.info.float('alpha', 1), e.info.float('beta', 1)]
+  const turns = {
+    transpose_a: attr.bool(e.info.int('transA', 0) === 1),
+    transpose_b: attr.bool(e.info.int('transB', 0) === 1),
+  }
+  const bias = beta === 0 ? undefined : e.maybe(2)
+  const isFused = bias !== undefined && alpha === 1 && beta === 1 && bias.shape.length === 1 && bias.shape[0] !== 1
+  const [a, b] = [e.first(0), e.first(1)]
+  if (isFused) {
+    const fused = { num_args: attr.int(1), fused_ops: attr.texts(['BiasAdd']), epsilon: attr.float(0) }
+    return e.op('_FusedMatMul', [a, b, e.values.first(bias)], { ...turns, ...fused })
+  }
+  const product = e.op('MatMul', [a, b], turns)
+  const scaled = alpha === 1 ? product : e.op('Mul', [product, e.number(alpha)])
+  if (bias === undefined) return scaled
+  const added = e.values.first(bias)
+  return e.op('AddV2', [scaled, beta === 1 ? added : e.op('Mul', [added, e.number(beta)])])
+}
+
+/** Matrix products. Einsum has no kernel on the wasm backend. */
+export const products: Rules = {
+  Einsum: () => {
+    throw new Refused('no kernel on the backend wasm; write it as MatMul')
+  },
+  Gemm: gemm,
+  MatMul: matMul,
+}

@@ -13,6 +13,16 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     'A device could not compare its own with them. Train with a lower learning rate, check the rows for values far from ' +
       'the others, or take another recipe where the quantized model alone does.',
   ),
+  TFJS_RUNTIME_MISSING: entry<{ reason: string }>(
+    501,
+    (d) => `the pipeline asks for a variant for TensorFlow.js, and this node has no runtime to try it: ${d.reason}`,
+    'Run `npm install @tideway/runtime-tfjs` where the trainer node is installed, or leave `tfjs` out of `formats`.',
+  ),
+  TFJS_ANSWERS_DIFFER: entry<{ engine: string; reason: string }>(
+    500,
+    (d) => `the model as written for TensorFlow.js does not answer as ${d.engine} does: ${d.reason}`,
+    'It was not registered. Leave `tfjs` out of `formats`, and report it with the layers of the network.',
+  ),
   DATA_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the data cannot be used: ${d.issues.join('; ')}`,

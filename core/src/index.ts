@@ -180,6 +180,7 @@ export {
 } from './pipeline/job.js'
 export {
   definePipeline,
+  type Format,
   type PipelineConfig,
   type PipelineRun,
   pipelineDefaults,

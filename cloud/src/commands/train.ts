@@ -13,6 +13,7 @@ import { type Command, InvalidArgumentError, Option } from 'commander'
 import { loadPipeline } from '../config/load.js'
 import { modelBytes } from '../config/model-file.js'
 import { cloudErrors } from '../errors.js'
+import type { Evaluation } from '../pipeline/evaluate.js'
 import type { PipelineResult } from '../pipeline/run.js'
 import { kilobytes, percent, print, short, table } from '../view/output.js'
 import { createJobView, PROGRESS_FORMS, type ProgressForm } from '../view/progress.js'
@@ -162,11 +163,14 @@ export async function latestParent(
 
 export function resultTable({ result }: { result: PipelineResult }): string {
   const { version, created, evaluation, bytes, variantDigests } = result
-  const rows = Object.entries(evaluation).map(([precision, measured]) => [
-    precision,
-    kilobytes(bytes[precision] ?? 0),
-    measured.accuracy === undefined ? (measured.meanSquaredError ?? 0).toPrecision(4) : percent(measured.accuracy),
-    short(variantDigests[precision]),
+  const measure = ({ accuracy, meanSquaredError = 0 }: Evaluation) =>
+    accuracy === undefined ? meanSquaredError.toPrecision(4) : percent(accuracy)
+  // The float model in another format was held against the same one in ONNX.
+  const rows = Object.keys(bytes).map((name) => [
+    name,
+    kilobytes(bytes[name] ?? 0),
+    measure(evaluation[name] ?? evaluation['fp32'] ?? {}),
+    short(variantDigests[name]),
   ])
   const what = created ? 'registered' : 'the same bytes as before:'
   return `${what} ${version.model}:${version.version} (${short(version.manifestDigest)})\n${table(

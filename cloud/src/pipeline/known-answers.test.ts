@@ -57,7 +57,7 @@ async function answersOf(recipe: Recipe | undefined, others: readonly OtherEngin
   const floatSession = await load(float)
   const stored = await storeKnownAnswers(artifacts, {
     variant: recipe ? await load(onnx) : floatSession,
-    onnx,
+    file: onnx,
     float: floatSession,
     part,
     engine: runtime.name,
@@ -149,7 +149,7 @@ describe('known answers that are not finite', () => {
     const session = await load(onnx)
     const answering = {
       variant: session,
-      onnx,
+      file: onnx,
       float: session,
       part: { ...part, inputs: { ...part.inputs, data } },
       engine: runtime.name,

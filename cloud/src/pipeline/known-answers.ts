@@ -28,7 +28,7 @@ export type KnownAnswers = BlobRef &
 export interface Answering {
   readonly variant: Session
   /** The variant's file, for other engines. */
-  readonly onnx: Uint8Array
+  readonly file: Uint8Array
   readonly float: Session
   readonly part: Part
   /** The engine that answers, by name. */
@@ -77,7 +77,7 @@ export async function storeKnownAnswers(artifacts: Artifacts, answering: Answeri
  * wrongly, left out.
  */
 async function differences(
-  { engine, others, onnx, onUnable }: Answering,
+  { engine, others, file, onUnable }: Answering,
   inputs: Tensors,
   outputs: Tensors,
   quantization: number,
@@ -85,7 +85,7 @@ async function differences(
   const found: Record<string, number> = { [engine]: 0 }
   for (const other of others) {
     try {
-      const answers = await other.run(onnx, inputs)
+      const answers = await other.run(file, inputs)
       const sizes = Object.entries(outputs).map(([name, output]) => {
         const size = largestDifference(output, answers[name]!)
         const most = UNABLE_FACTOR * Math.max(FLOAT_TOLERANCE * Math.max(1, largest(output)), quantization)

@@ -28,6 +28,7 @@ import { checkGates } from './gates.js'
 import { storeKnownAnswers } from './known-answers.js'
 import { type StoredReport, storeReport } from './report.js'
 import { type Part, type Parts, splitDataset } from './split.js'
+import { graphModel, type LoadTfjs, openTfjs, storeTfjsVariant, TFJS_VARIANT } from './tfjs.js'
 
 export type Stage = 'loading' | 'training' | 'quantizing' | 'evaluating' | 'publishing'
 
@@ -38,6 +39,8 @@ export interface Workshop {
   readonly runtime: Runtime
   /** Engines that devices may have, to say how closely their answers must agree. */
   readonly otherEngines?: readonly OtherEngine[]
+  /** For variants in the format `tfjs`; the package `@tideway/runtime-tfjs` when left out. */
+  readonly loadTfjs?: LoadTfjs
   readonly artifacts: Artifacts
   readonly onStage: (stage: Stage) => void
   readonly onProgress: (progress: TrainProgress) => void
@@ -52,8 +55,9 @@ export interface PipelineResult {
   readonly train: { rows: number; epochs: number; seconds: number; samplesPerSecond: number }
   /** By precision; of the rows held out for testing. */
   readonly evaluation: Readonly<Record<string, Evaluation>>
-  /** Model file sizes by precision. */
+  /** Model file sizes by precision, and of `tfjs-fp32` where there is such a variant. */
   readonly bytes: Readonly<Record<string, number>>
+  /** By the same names. */
   readonly variantDigests: Readonly<Record<string, string>>
   /** Blob of the trainer's last checkpoint. */
   readonly checkpoint: string
@@ -74,7 +78,8 @@ interface Made {
 
 /**
  * The one way from data to a registered version: load, split, train, quantize, evaluate, gate, publish. Throws
- * `GATE_FAILED` before anything is registered.
+ * `GATE_FAILED` before anything is registered; for a job with variants in the format `tfjs` `TFJS_RUNTIME_MISSING` and
+ * `TFJS_EXPORT_UNSUPPORTED` before it trains.
  */
 export async function runPipeline(
   job: { id: string; spec: JobSpec; resumeFrom?: Uint8Array },
@@ -83,9 +88,13 @@ export async function runPipeline(
   const { spec } = job
   workshop.onStage('loading')
   const parts = await loadParts(spec, workshop.artifacts)
+  const base = spec.base && (await workshop.artifacts.blob(spec.base.sha256))
+  const tfjs = spec.formats?.includes('tfjs')
+    ? await openTfjs(spec, { base, inputs: parts.train.inputs }, { runtime: workshop.runtime, load: workshop.loadTfjs })
+    : undefined
 
   workshop.onStage('training')
-  const trained = await train(job, parts, workshop)
+  const trained = await train(job, { parts, base }, workshop)
 
   workshop.onStage('quantizing')
   const float: Made = { precision: 'fp32', onnx: trained.onnx }
@@ -102,6 +111,9 @@ export async function runPipeline(
     const evaluations: Evaluation[] = []
     for (const session of sessions) evaluations.push(await evaluate(session, judgedBy(spec, parts.test)))
     checkGates(spec.gates, evaluations.at(-1)!, evaluations[0]!)
+    const graph = tfjs && (await graphModel(float.onnx, workshop.runtime))
+    const graphSession = graph && (await tfjs.load(graph))
+    if (graphSession !== undefined) sessions.push(graphSession)
 
     workshop.onStage('publishing')
     const { artifacts } = workshop
@@ -111,7 +123,7 @@ export async function runPipeline(
       const file = await artifacts.putFile(onnx, tensorRanges(readModel(onnx), onnx))
       const knownAnswers = await storeKnownAnswers(artifacts, {
         variant: sessions[i]!,
-        onnx,
+        file: onnx,
         float: floatSession,
         part: parts.validation,
         engine: workshop.runtime.name,
@@ -122,6 +134,17 @@ export async function runPipeline(
       const form = { precision, ...(scheme && { scheme }), requires: [...requires] }
       variants.push({ id: `onnx-${precision}`, format: 'onnx', ...form, files, knownAnswers })
     }
+    if (graph !== undefined && graphSession !== undefined)
+      variants.push(
+        await storeTfjsVariant({
+          artifacts,
+          file: graph,
+          session: graphSession,
+          float: floatSession,
+          engine: workshop.runtime.name,
+          part: parts.validation,
+        }),
+      )
     const small = made[0]!
     const report =
       small === float
@@ -167,8 +190,8 @@ export async function runPipeline(
         samplesPerSecond: trained.samplesPerSecond,
       },
       evaluation: Object.fromEntries(made.map(({ precision }, i) => [precision, evaluations[i]!])),
-      bytes: Object.fromEntries(made.map(({ precision, onnx }) => [precision, onnx.byteLength])),
-      variantDigests: Object.fromEntries(variants.map(({ precision, files }) => [precision, files[0]!.sha256])),
+      bytes: ofFiles(variants, ({ size }) => size),
+      variantDigests: ofFiles(variants, ({ sha256 }) => sha256),
       checkpoint: checkpoint.sha256,
       curves: curves.sha256,
       ...(report && { report }),
@@ -186,10 +209,13 @@ async function loadParts(spec: JobSpec, artifacts: Artifacts): Promise<Parts> {
   return splitDataset({ inputs: data!.inputs!, targets: data!.targets!, scale: spec.data.scale }, spec.split)
 }
 
-async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Parts, workshop: Workshop) {
+async function train(
+  job: { spec: JobSpec; resumeFrom?: Uint8Array },
+  { parts, base }: { parts: Parts; base: Uint8Array | undefined },
+  workshop: Workshop,
+) {
   const { spec } = job
   const initializeFrom = spec.from && !job.resumeFrom ? await workshop.artifacts.blob(spec.from.checkpoint) : undefined
-  const base = spec.base && (await workshop.artifacts.blob(spec.base.sha256))
   const teacher = spec.distillation && (await workshop.artifacts.blob(spec.distillation.sha256))
   return workshop.trainer.fit(spec, {
     train: parts.train,
@@ -202,6 +228,12 @@ async function train(job: { spec: JobSpec; resumeFrom?: Uint8Array }, parts: Par
     ...(job.resumeFrom && { resumeFrom: job.resumeFrom }),
     ...(initializeFrom && { initializeFrom }),
   })
+}
+
+/** Of each variant's model file, by the names that a result has for variants. */
+function ofFiles<T>(variants: readonly Variant[], take: (file: Variant['files'][number]) => T): Record<string, T> {
+  const nameOf = ({ id, precision }: Variant) => (id === TFJS_VARIANT ? id : precision)
+  return Object.fromEntries(variants.map((variant) => [nameOf(variant), take(variant.files[0]!)]))
 }
 
 /** What outputs are held against: for a reconstruction the rows themselves, whatever the targets are. */

@@ -60,6 +60,15 @@ export const jobSpecSchema = z
     precision: z.enum(['fp32', 'fp16', 'int8', 'int4']),
     /** How the trained model is made smaller; `precision`'s own scheme when left out. */
     recipe: recipeSchema.optional(),
+    /**
+     * Formats that a version has variants in; ONNX alone when left out. `tfjs`: the float model as a Graph model of
+     * TensorFlow.js, too, behind the ONNX variants.
+     */
+    formats: z
+      .array(z.enum(['onnx', 'tfjs']))
+      .refine((formats) => formats.includes('onnx'), 'has to have onnx, which is what is trained and quantized')
+      .refine((formats) => new Set(formats).size === formats.length, 'names a format twice')
+      .optional(),
     /** Aliases pointed at the version when its gates hold. */
     aliases: z.array(idSchema),
     /** Start from another version's weights. */

@@ -83,3 +83,17 @@ it('takes a teacher by its blob, and what is to be rounded while training', () =
     /quantizationAware\.epochs: .*distillation\.weight: /,
   )
 })
+
+it('has variants in ONNX alone, or in TensorFlow.js too, and never without ONNX', () => {
+  expect(resolvePipeline(pipeline, { dataset, data })).not.toHaveProperty('formats')
+  expect(resolvePipeline({ ...pipeline, formats: ['onnx'] }, { dataset, data })).not.toHaveProperty('formats')
+  expect(resolvePipeline({ ...pipeline, formats: ['onnx', 'tfjs'] }, { dataset, data }).formats).toEqual([
+    'onnx',
+    'tfjs',
+  ])
+  const resolved = (formats: readonly string[]) => () =>
+    resolvePipeline({ ...pipeline, formats: formats as never }, { dataset, data })
+  expect(resolved(['tfjs'])).toThrow(/formats: has to have onnx/)
+  expect(resolved(['onnx', 'tfjs', 'onnx'])).toThrow(/formats: names a format twice/)
+  expect(resolved(['onnx', 'tflite'])).toThrow(/formats\.1/)
+})

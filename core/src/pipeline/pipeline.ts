@@ -41,8 +41,16 @@ export interface PipelineConfig {
   readonly precision?: JobSpec['precision']
   /** How the trained model is made smaller: a scheme's name, or one with settings. It implies the precision. */
   readonly recipe?: Scheme | Recipe
+  /**
+   * What devices may run a version as: `['onnx']` when left out. With `tfjs` in it a version also has the float model as a
+   * Graph model of TensorFlow.js, for devices that have that engine and no ONNX Runtime.
+   */
+  readonly formats?: readonly Format[]
   readonly aliases?: readonly string[]
 }
+
+/** A format of variants. */
+export type Format = NonNullable<JobSpec['formats']>[number]
 
 export const pipelineDefaults = Object.freeze({
   loss: 'softmaxCrossEntropy',
@@ -53,6 +61,7 @@ export const pipelineDefaults = Object.freeze({
   split: Object.freeze({ train: 0.7, validation: 0.1, test: 0.2, by: 'shuffle' }),
   gates: Object.freeze({ maxAccuracyLoss: 0.01, maxExplainedLoss: 0.01 }),
   precision: 'int8',
+  formats: Object.freeze(['onnx']),
   aliases: Object.freeze(['latest']),
 } as const)
 
@@ -82,6 +91,7 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
   const seed = run.seed ?? config.seed ?? pipelineDefaults.seed
   const rows = dataset.inputs.shape[0] ?? 0
   const split = { ...pipelineDefaults.split, ...config.split }
+  const formats = config.formats ?? pipelineDefaults.formats
   const recipe = typeof config.recipe === 'string' ? { scheme: config.recipe } : config.recipe
   const count = (part: number) => (part < 1 ? Math.floor(part * rows) : part)
   const empty = (['train', 'validation', 'test'] as const).filter((part) => count(split[part]) < 1)
@@ -121,6 +131,8 @@ export function resolvePipeline(config: PipelineConfig, run: PipelineRun): JobSp
       gates: { ...pipelineDefaults.gates, ...config.gates },
       precision: config.precision ?? (recipe ? precisionOf[recipe.scheme] : pipelineDefaults.precision),
       recipe,
+      // Nodes of versions that know ONNX alone take such a job, too.
+      ...(formats.join() !== pipelineDefaults.formats.join() && { formats: [...formats] }),
       aliases: [...(config.aliases ?? pipelineDefaults.aliases)],
       from: run.from,
     },

@@ -3,7 +3,7 @@ import type { BuiltNode } from '../build/graph-builder.js'
 import type { Dim, Value } from '../build/value.js'
 import { type Attrs, attr, type Ref } from './graph-def.js'
 import type { Stored, TfType } from './tensor.js'
-import { type Form, Refused, type Values } from './values.js'
+import { type Form, Refused, toLast, type Values } from './values.js'
 
 /** One ONNX node on its way into a GraphDef: what it takes, and the means to add TensorFlow's operators. */
 export class Emission {
@@ -138,6 +138,9 @@ export class Emission {
     return { first: compute(...inputs.map((value) => this.values.first(value))) }
   }
 }
+
+/** The number of an axis where the channels come last. */
+export const inLast = (axis: number, rank: number): number => toLast(rank).indexOf(axis)
 
 /** How a node is written: its outputs, in order; a Ref is one as ONNX has it. */
 export type Rule = (e: Emission) => Ref | Form | readonly (Ref | Form)[]

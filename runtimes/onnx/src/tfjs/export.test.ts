@@ -10,7 +10,8 @@ import { writeModel } from '../format/write.js'
 import { tfjsGraphModel } from './export.js'
 
 const onnx = createOnnxNodeRuntime()
-const tfjs = createTfjsRuntime({ providers: ['cpu'] })
+/** The backend that has the fewest kernels. */
+const tfjs = createTfjsRuntime({ providers: ['wasm'] })
 
 /** An operator on x [batch, 3] and y [3]; what is not float32 is made so, as outputs are float32, int32 or bool. */
 function fileOf(call: (typeof CALLS)[string]): Uint8Array {

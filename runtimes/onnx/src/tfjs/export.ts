@@ -16,12 +16,14 @@ import { products } from './product.js'
 import { recurrence } from './recurrent.js'
 import { reductions } from './reduce.js'
 import { resizing } from './resize.js'
+import { cuts } from './slice.js'
 import { type TfType, tfType } from './tensor.js'
 import { Refused, Values } from './values.js'
 
 /** How ONNX's operators are written with TensorFlow's. To add one: its rule in the group that it belongs to. */
 const RULES: Rules = {
   ...convolutions,
+  ...cuts,
   ...elementwise,
   ...gathers,
   ...layouts,

@@ -1,6 +1,6 @@
-import type { Emission, Rule, Rules } from './emission.js'
+import { type Emission, inLast, type Rule, type Rules } from './emission.js'
 import { attr, type Ref } from './graph-def.js'
-import { Refused, toLast } from './values.js'
+import { Refused } from './values.js'
 
 const KEEP = { keep_dims: attr.bool(true) }
 
@@ -61,7 +61,7 @@ const softmax =
     const rank = e.in(0).shape.length
     const axis = e.axis(e.info.int('axis', -1))
     const isLast = e.values.isLast(e.in(0))
-    const at = isLast ? toLast(rank).indexOf(axis) : axis
+    const at = isLast ? inLast(axis, rank) : axis
     const x = isLast ? e.last(0) : e.first(0)
     const y = !isLog && at === rank - 1 ? e.op('Softmax', [x]) : along(e, x, at, isLog)
     return isLast ? { last: y } : { first: y }

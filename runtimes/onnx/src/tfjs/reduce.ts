@@ -1,6 +1,6 @@
-import type { Emission, Rule, Rules } from './emission.js'
+import { type Emission, inLast, type Rule, type Rules } from './emission.js'
 import { type Attrs, attr, type Ref } from './graph-def.js'
-import { type Form, Refused, toLast } from './values.js'
+import { type Form, Refused } from './values.js'
 
 /** The axes that a node reduces: an attribute, or an input; all where none are named. */
 function axesOf(e: Emission): number[] {
@@ -22,7 +22,7 @@ const reducing =
     const isSpatial = axes.length === rank - 2 && !axes.includes(0) && !axes.includes(1)
     if (!e.values.isLast(e.in(0)) || !(isKept || isSpatial))
       return { first: compute(e, e.first(0), e.ints(axes), attrs) }
-    const ref = compute(e, e.last(0), e.ints(axes.map((axis) => toLast(rank).indexOf(axis))), attrs)
+    const ref = compute(e, e.last(0), e.ints(axes.map((axis) => inLast(axis, rank))), attrs)
     return isKept ? { last: ref } : { first: ref }
   }
 

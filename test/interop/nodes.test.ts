@@ -13,9 +13,11 @@ import {
   readTensor,
   setInitializer,
   signatureOf,
+  tfjsGraphModel,
   toTensor,
   writeModel,
 } from '@tideway/onnx'
+import { createTfjsRuntime } from '@tideway/runtime-tfjs'
 import { chooseBackend, onBackend } from '@tideway/runtime-tfjs/backends'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -41,7 +43,7 @@ const cases: Case[] = []
 let notRun: string | undefined
 /** What was left out, by reason: told at the end. */
 const leftOut = new Map<string, string[]>()
-const counts = { readAndWritten: 0, imported: 0, tfjs: 0 }
+const counts = { readAndWritten: 0, imported: 0, tfjs: 0, graphs: 0 }
 
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tideway-nodes-'))
@@ -61,7 +63,7 @@ afterAll(async () => {
   const reasons = [...leftOut].map(([reason, names]) => `  ${reason} (${names.length}): ${names.join(', ')}`)
   console.info(
     [
-      `${cases.length} cases; read and written: ${counts.readAndWritten}; imported: ${counts.imported}; of these on TensorFlow.js: ${counts.tfjs}; left out:`,
+      `${cases.length} cases; read and written: ${counts.readAndWritten}; imported: ${counts.imported}; of these on TensorFlow.js: ${counts.tfjs}, as a Graph model: ${counts.graphs}; left out:`,
       ...reasons,
     ].join('\n'),
   )
@@ -105,7 +107,7 @@ function near(ours: Outputs, theirs: Outputs): boolean {
   })
 }
 
-async function check({ name, inputs }: Case): Promise<void> {
+async function check({ name, inputs }: Case, operator: string): Promise<void> {
   const bytes = await readFile(join(dir, name, 'model.onnx'))
   if (inputs < 0) return leave('inputs that are no tensors', name)
   const model = readModel(bytes)
@@ -159,6 +161,30 @@ async function check({ name, inputs }: Case): Promise<void> {
   }
   expect(near(ours, theirs), `${name} on TensorFlow.js`).toBe(true)
   counts.tfjs++
+  let graph: Uint8Array
+  try {
+    graph = tfjsGraphModel(WEIGHED.has(operator) ? withWeights(copy, feeds) : copy)
+  } catch (error) {
+    if (codeOf(error) !== 'TFJS_EXPORT_UNSUPPORTED') throw error
+    const { nodes } = (error as { data: { nodes: readonly string[] } }).data
+    return leave(`Graph model: ${nodes[0]?.replace(/^[^(]* \(/, '(')}`, name)
+  }
+  expect(near(await onGraphModel(graph, feeds), theirs), `${name} as a Graph model`).toBe(true)
+  counts.graphs++
+}
+
+/** As devices load it. */
+async function onGraphModel(graph: Uint8Array, feeds: Readonly<Record<string, Tensor>>): Promise<Outputs> {
+  const session = await createTfjsRuntime({ providers: ['cpu'] }).load(graph)
+  const given = Object.entries(feeds).map(([name, { type, dims, data }]) => [name, { dtype: type, shape: dims, data }])
+  const outputs = await session.run(Object.fromEntries(given) as Parameters<typeof session.run>[0])
+  await session.dispose()
+  return Object.fromEntries(
+    Object.entries(outputs).map(([name, { dtype, shape, data }]) => [
+      name,
+      { type: dtype, dims: shape, data } as unknown as Tensor,
+    ]),
+  )
 }
 
 /** As the trainer on TensorFlow.js computes them. */
@@ -179,6 +205,21 @@ async function onTfjs(onnx: Uint8Array, feeds: Readonly<Record<string, Tensor>>)
     return [name, { type: tensor.dtype, dims: tensor.shape, data } as unknown as Tensor] as const
   })
   return Object.fromEntries(await Promise.all(read))
+}
+
+/** Operators whose weights a Graph model has stored; cases feed them. */
+const WEIGHED: ReadonlySet<string> = new Set(['BatchNormalization', 'Conv', 'ConvTranspose', 'GRU', 'LSTM'])
+
+/** The model with every input but the first stored in it. */
+function withWeights(onnx: Uint8Array, feeds: Record<string, Tensor>): Uint8Array {
+  const model = readModel(onnx)
+  const graph = graphOf(model)
+  for (const { name = '' } of graph.input.splice(1)) {
+    const { type, dims, data } = feeds[name] as Tensor
+    setInitializer(graph, name, { dtype: type, shape: dims, data } as Parameters<typeof setInitializer>[2])
+    delete feeds[name]
+  }
+  return writeModel(model)
 }
 
 /** The model with the axes, sizes and pads that a case feeds stored in it, as exporters write them. */
@@ -213,7 +254,7 @@ describe("ONNX's own backend tests keep their results through reading and writin
       if (notRun !== undefined) context.skip(notRun)
       const own = cases.filter(({ operators }) => operators[0] === operator || operators.includes(operator))
       if (own.length === 0) return leave('onnx has no case of it', operator)
-      for (const item of own.filter(({ operators }) => operators[0] === operator)) await check(item)
+      for (const item of own.filter(({ operators }) => operators[0] === operator)) await check(item, operator)
     })
   }
 })

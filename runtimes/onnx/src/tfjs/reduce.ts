@@ -28,6 +28,14 @@ const reducing =
 
 const plain = (op: string): Rule => reducing((e, x, axes, attrs) => e.op(op, [x, axes], attrs))
 
+/** Of no elements it is what every number is beyond, and no backend says so. */
+const extreme =
+  (op: string): Rule =>
+  (e) => {
+    if (axesOf(e).some((axis) => e.in(0).shape[axis] === 0)) throw new Refused('it is of no elements')
+    return plain(op)(e)
+  }
+
 /** log Σ exp x, moved by the largest x so that no power overflows. */
 const logSumExp: Rule = reducing((e, x, axes, attrs) => {
   const most = e.op('Max', [x, axes], { keep_dims: attr.bool(true) })
@@ -74,9 +82,9 @@ export const reductions: Rules = {
   ReduceL1: reducing((e, x, axes, attrs) => e.op('Sum', [e.op('Abs', [x]), axes], attrs)),
   ReduceL2: reducing((e, x, axes, attrs) => e.op('Sqrt', [e.op('Sum', [e.op('Square', [x]), axes], attrs)])),
   ReduceLogSumExp: logSumExp,
-  ReduceMax: plain('Max'),
+  ReduceMax: extreme('Max'),
   ReduceMean: plain('Mean'),
-  ReduceMin: plain('Min'),
+  ReduceMin: extreme('Min'),
   ReduceProd: plain('Prod'),
   ReduceSum: plain('Sum'),
   ReduceSumSquare: reducing((e, x, axes, attrs) => e.op('Sum', [e.op('Square', [x]), axes], attrs)),

@@ -22,6 +22,63 @@ function fileOf(call: (typeof CALLS)[string]): Uint8Array {
   return writeModel(g.build())
 }
 
+/** Ways to call an operator that its call above does not take. */
+const MORE: typeof CALLS = {
+  'Gemm with weights to be turned and a bias': (g, x, y) => {
+    const w = g.constant(floats('float32', [1, 2, 3, 4, 5, 6, 7, 8, 9], [3, 3]))
+    return [
+      g.op('Gemm', [x, w, g.constant(floats('float32', [1, -2, 3], [3]))], { transB: 1n }),
+      g.op('Gemm', [g.op('Transpose', [x]), w, y], { transA: 1n, transB: 1n, alpha: 0.5, beta: 2 }),
+    ]
+  },
+  'MatMul of matrices that broadcast along several axes': (g, x) => {
+    const numbers = (shape: readonly number[]) =>
+      g.constant(
+        floats(
+          'float32',
+          Array.from({ length: 24 }, (_, at) => Math.cos(at)),
+          shape,
+        ),
+      )
+    const rows = g.op('Unsqueeze', [x, g.constant(int64s([1, 2, 3]))])
+    return [
+      g.op('MatMul', [numbers([2, 1, 4, 3]), numbers([2, 2, 3, 2])]),
+      g.op('MatMul', [numbers([2, 4, 3]), numbers([4, 2, 3, 1])]),
+      // The batch is not known: [batch, 1, 1, 1, 3] with [2, 4, 3, 1].
+      g.op('MatMul', [rows, numbers([2, 4, 3, 1])]),
+    ]
+  },
+  'Conv over an image whose padding and strides differ by axis': (g, x) => {
+    const image = g.op('Expand', [
+      g.op('Unsqueeze', [g.op('Unsqueeze', [x, g.constant(int64s([1]))]), g.constant(int64s([3]))]),
+      g.constant(int64s([1, 2, 3, 5])),
+    ])
+    const weights = (...shape: number[]) =>
+      g.constant(
+        floats(
+          'float32',
+          Array.from({ length: shape.reduce((a, b) => a * b) }, (_, at) => Math.cos(at * 3)),
+          shape,
+        ),
+      )
+    return [
+      g.op('Conv', [image, weights(3, 2, 2, 3)], { pads: [1n, 0n, 0n, 2n], strides: [1n, 2n] }),
+      g.op('Conv', [image, weights(4, 1, 2, 2)], { group: 2n, pads: [1n, 1n, 0n, 0n], dilations: [1n, 2n] }),
+      g.op('Conv', [image, weights(2, 1, 2, 2)], { group: 2n, strides: [2n, 1n] }),
+      g.op('Conv', [image, weights(2, 2, 2, 2)], { strides: [1n, 2n], dilations: [2n, 3n] }),
+      g.op('ConvTranspose', [image, weights(2, 2, 3, 2)], { group: 2n, strides: [2n, 3n], pads: [1n, 0n, 0n, 1n] }),
+      g.op('AveragePool', [image], {
+        kernel_shape: [2n, 3n],
+        strides: [2n, 2n],
+        pads: [1n, 1n, 0n, 1n],
+        ceil_mode: 1n,
+      }),
+      g.op('AveragePool', [image], { kernel_shape: [3n, 2n], auto_pad: 'SAME_LOWER', count_include_pad: 1n }),
+      g.op('MaxPool', [image], { kernel_shape: [2n, 2n], pads: [0n, 1n, 1n, 0n], strides: [1n, 2n] }),
+    ]
+  },
+}
+
 /** Operators that cannot be written, and why. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
   Cast: /it gives float64/,
@@ -48,10 +105,10 @@ const feeds = (rows: number): Record<string, Tensor> => ({
 
 describe('an operator in a Graph model', () => {
   // A mask of dropout is of training.
-  it.each(Object.keys(CALLS).filter((name) => name !== 'Dropout'))(
+  it.each(Object.keys({ ...CALLS, ...MORE }).filter((name) => name !== 'Dropout'))(
     '%s computes what ONNX Runtime does, or is refused',
     async (name) => {
-      const file = fileOf(CALLS[name] as (typeof CALLS)[string])
+      const file = fileOf({ ...CALLS, ...MORE }[name] as (typeof CALLS)[string])
       const reason = REFUSED[name]
       if (reason !== undefined) {
         expect(() => tfjsGraphModel(file)).toThrow(expect.objectContaining({ code: 'TFJS_EXPORT_UNSUPPORTED' }))

@@ -20,8 +20,8 @@ const reshape: Rule = (e) => {
   const { shape } = e.out
   if (shape.filter((size) => typeof size === 'string').length < 2) return e.reshape(e.first(0), shape)
   const given = e.node.opType === 'Reshape' ? e.maybe(1) : undefined
-  // A size of 0 stands for the input's.
-  if (given === undefined || e.values.constant(given)?.data.includes(0) !== false) return e.reshape(e.first(0), shape)
+  // A size of 0 stands for the input's; one that is computed shows when the model is loaded.
+  if (given === undefined || e.values.constant(given)?.data.includes(0)) return e.reshape(e.first(0), shape)
   return e.op('Reshape', [e.first(0), e.values.first(given)])
 }
 

@@ -1,6 +1,7 @@
 import type { Dim, Value } from '../build/value.js'
 import type { Emission, Rule, Rules } from './emission.js'
 import { attr, type Ref } from './graph-def.js'
+import { permuted } from './tensor.js'
 import { Refused } from './values.js'
 
 /** numpy's matmul: leading axes broadcast, a vector counts as a row or a column. */
@@ -37,32 +38,33 @@ function multiply(e: Emission, a: Matrices, b: Matrices): Ref {
     return { ref: e.reshape(ref, next), shape: next }
   }) as [Matrices, Matrices]
   const [outer, inner] = [left.shape.slice(0, -2), right.shape.slice(0, -2)]
-  const isOne = (shape: readonly Dim[]) => shape.every((size) => size === 1)
-  const isEqual = outer.every((size, axis) => size === inner[axis])
-  // One matrix goes with all; else the engine would repeat the fewer as a whole, whatever axes are of size 1.
-  if (isEqual || isOne(outer) || isOne(inner)) return e.op('BatchMatMulV2', [left.ref, right.ref])
-  const batch = outer.map((size, axis) => (size === 1 ? (inner[axis] as Dim) : size))
-  const wide = ({ ref, shape }: Matrices): Ref => {
-    if (batch.every((size, axis) => size === shape[axis])) return ref
-    return e.op('BroadcastTo', [ref, e.ints(e.known([...batch, ...shape.slice(-2)], 'the shape of its matrices'))])
+  // The engine repeats the fewer matrices as a whole: right where only leading axes differ, of which one side has one.
+  const differing = outer.findLastIndex((size, axis) => size !== inner[axis]) + 1
+  const isOne = (shape: readonly Dim[]) => shape.slice(0, differing).every((size) => size === 1)
+  if (differing <= 1 || isOne(outer) || isOne(inner)) return e.op('BatchMatMulV2', [left.ref, right.ref])
+  const wide = ({ ref }: Matrices, own: readonly Dim[], other: readonly Dim[]): Ref => {
+    const times = own.map((size, axis) => (axis > 0 && size === 1 ? (other[axis] as Dim) : 1))
+    if (isOne(times)) return ref
+    return e.op('Tile', [ref, e.ints(e.known([...times, 1, 1], 'how often its matrices are repeated,'))])
   }
-  return e.op('BatchMatMulV2', [wide(left), wide(right)])
+  return e.op('BatchMatMulV2', [wide(left, outer, inner), wide(right, inner, outer)])
 }
 
+/** Weights are turned here. Fused with a bias, a product with turned factors is wrong on the wasm backend (4.22). */
 const gemm: Rule = (e) => {
   const [alpha, beta] = [e.info.float('alpha', 1), e.info.float('beta', 1)]
-  const turns = {
-    transpose_a: attr.bool(e.info.int('transA', 0) === 1),
-    transpose_b: attr.bool(e.info.int('transB', 0) === 1),
-  }
+  const isTurned = (name: string) => e.info.int(name, 0) === 1
+  const weights = isTurned('transB') ? e.constant(1) : undefined
+  const b = weights === undefined ? e.first(1) : e.stored(permuted(weights, [1, 0]), 'weights')
+  const turns = [isTurned('transA'), isTurned('transB') && weights === undefined] as const
+  const factors = [e.first(0), b]
   const bias = beta === 0 ? undefined : e.maybe(2)
-  const isFused = bias !== undefined && alpha === 1 && beta === 1 && bias.shape.length === 1 && bias.shape[0] !== 1
-  const [a, b] = [e.first(0), e.first(1)]
-  if (isFused) {
+  const isVector = bias !== undefined && bias.shape.length === 1 && bias.shape[0] === e.out.shape[1]
+  if (isVector && alpha === 1 && beta === 1 && !turns.includes(true)) {
     const fused = { num_args: attr.int(1), fused_ops: attr.texts(['BiasAdd']), epsilon: attr.float(0) }
-    return e.op('_FusedMatMul', [a, b, e.values.first(bias)], { ...turns, ...fused })
+    return e.op('_FusedMatMul', [...factors, e.values.first(bias)], fused)
   }
-  const product = e.op('MatMul', [a, b], turns)
+  const product = e.op('MatMul', factors, { transpose_a: attr.bool(turns[0]), transpose_b: attr.bool(turns[1]) })
   const scaled = alpha === 1 ? product : e.op('Mul', [product, e.number(alpha)])
   if (bias === undefined) return scaled
   const added = e.values.first(bias)

@@ -1,6 +1,6 @@
 import { transposedWindow } from '../build/infer-spatial.js'
 import type { Emission, Rule, Rules } from './emission.js'
-import { type Attrs, attr, type Ref } from './graph-def.js'
+import { type Attrs, attr, type Ref, WITH_BIAS } from './graph-def.js'
 import { elements, partOf, permuted, type Stored, spread } from './tensor.js'
 import { Refused } from './values.js'
 import { byAxis, filled, imageGiven, imageOf, isSame, NHWC, pair, type Windows, windowsOf } from './windows.js'
@@ -42,8 +42,6 @@ const attrsOf = ({ strides, dilations }: Windows): Attrs => ({
   strides: byAxis(strides),
   dilations: byAxis(dilations),
 })
-
-const WITH_BIAS: Attrs = { num_args: attr.int(1), fused_ops: attr.texts(['BiasAdd']) }
 
 function dense(e: Emission, { image, kernel, window, bias }: Convolution): Ref {
   const [top, left] = window.begin

@@ -10,6 +10,12 @@ const unary =
   (e) =>
     e.alike([e.in(0)], (x) => e.op(op, [x]))
 
+/** In the convolution or product before it, where that can be. */
+const activation =
+  (op: string): Rule =>
+  (e) =>
+    e.values.activated(e.in(0), op) ?? e.alike([e.in(0)], (x) => e.op(op, [x]))
+
 const computed =
   (compute: (e: Emission, x: Ref) => Ref): Rule =>
   (e) =>
@@ -53,9 +59,7 @@ const clip: Rule = (e) => {
   const numbers = [least, most].map((value) => value && e.values.constant(value)?.data[0])
   const [from, to] = numbers
   if (e.in(0).dtype === 'float32' && from !== undefined && to !== undefined)
-    return from === 0 && to === 6
-      ? e.alike([e.in(0)], (x) => e.op('Relu6', [x]))
-      : e.alike([e.in(0)], (x) => clipped(e, x, from, to))
+    return from === 0 && to === 6 ? activation('Relu6')(e) : e.alike([e.in(0)], (x) => clipped(e, x, from, to))
   const bounds = [least, most].filter((value): value is Value => value !== undefined)
   return e.alike([e.in(0), ...bounds], (x, ...refs) => {
     const above = least === undefined ? x : e.op('Maximum', [x, refs[0] as Ref])
@@ -98,7 +102,7 @@ const same = (...names: string[]): Rules => Object.fromEntries(names.map((name) 
 /** Elementwise operators (https://onnx.ai/onnx/operators/), each of the shape that its inputs broadcast to. */
 export const elementwise: Rules = {
   ...same('Abs', 'Acos', 'Acosh', 'Asin', 'Asinh', 'Atan', 'Atanh', 'Ceil', 'Cos', 'Cosh', 'Erf', 'Exp', 'Floor'),
-  ...same('Identity', 'Log', 'Neg', 'Reciprocal', 'Relu', 'Round', 'Sigmoid', 'Sign', 'Sin', 'Sinh', 'Softplus'),
+  ...same('Identity', 'Log', 'Neg', 'Reciprocal', 'Round', 'Sigmoid', 'Sign', 'Sin', 'Sinh', 'Softplus'),
   ...same('Sqrt', 'Tan', 'Tanh'),
   Add: binary('AddV2'),
   And: binary('LogicalAnd'),
@@ -139,6 +143,7 @@ export const elementwise: Rules = {
     )
   },
   PRelu: binary('Prelu'),
+  Relu: activation('Relu'),
   Selu: computed((e, x) => {
     const alpha = e.info.float('alpha', 1.67326319217681884765625)
     return times(e, exponential(e, x, alpha), e.info.float('gamma', 1.05070102214813232421875))

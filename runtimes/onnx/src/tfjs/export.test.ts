@@ -4,7 +4,7 @@ import { createTfjsRuntime } from '@tideway/runtime-tfjs'
 import { describe, expect, it } from 'vitest'
 import { CALLS } from '../build/calls/index.fixture.js'
 import { GraphBuilder } from '../build/graph-builder.js'
-import { floats, int64s } from '../build/value.js'
+import { floats, int64s, type Value } from '../build/value.js'
 import { graphOf, makeNode } from '../format/node.js'
 import { writeModel } from '../format/write.js'
 import { tfjsGraphModel } from './export.js'
@@ -46,6 +46,19 @@ const MORE: typeof CALLS = {
       g.op('MatMul', [numbers([2, 4, 3]), numbers([4, 2, 3, 1])]),
       // The batch is not known: [batch, 1, 1, 1, 3] with [2, 4, 3, 1].
       g.op('MatMul', [rows, numbers([2, 4, 3, 1])]),
+    ]
+  },
+  'Relu of what others take too': (g, x) => {
+    const weights = g.constant(floats('float32', [1, -2, 0.5, 3, 1, -1, 2, 1, 0], [3, 3, 1, 1]))
+    const image = g.op('Unsqueeze', [x, g.constant(int64s([2, 3]))])
+    const conv = () =>
+      g.op('Conv', [image, weights, g.constant(floats('float32', [0.5, -1, 0.25], [3]))], {}, { name: g.fresh('conv') })
+    const turned = (value: Value) => g.op('Transpose', [value], { perm: [0n, 2n, 3n, 1n] }, { name: g.fresh('turned') })
+    const [alone, both, aside] = [conv(), conv(), conv()]
+    return [
+      g.op('Relu', [turned(alone)]),
+      g.op('Add', [g.op('Relu', [both]), both]),
+      g.op('Add', [g.op('Relu', [turned(aside)]), g.op('Exp', [turned(aside)])]),
     ]
   },
   'Conv over an image whose padding and strides differ by axis': (g, x) => {

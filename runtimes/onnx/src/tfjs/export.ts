@@ -50,7 +50,8 @@ const RULES: Rules = {
 export function tfjsGraphModel(onnx: Uint8Array): Uint8Array<ArrayBuffer> {
   const { builder, inputs, outputs } = built(onnx)
   const graph = new GraphDef()
-  const values = new Values(builder, graph)
+  const nodes = neededNodes(builder, [...outputs.values()])
+  const values = new Values(builder, graph, usesOf(nodes, [...outputs.values()]))
   const problems: string[] = []
   const typed = (kind: string, name: string, value: Value): TfType => {
     const dtype = value.dtype === 'int64' ? undefined : tfType(value.dtype)
@@ -66,7 +67,7 @@ export function tfjsGraphModel(onnx: Uint8Array): Uint8Array<ArrayBuffer> {
     return { name: value.name, ref, dtype, shape }
   })
   const skipped = new Set<string>()
-  for (const node of neededNodes(builder, [...outputs.values()])) write(node, builder, values, problems, skipped)
+  for (const node of nodes) write(node, builder, values, problems, skipped)
   const given = [...outputs].flatMap(([name, value]): Endpoint[] => {
     const dtype = typed('output', name, value)
     if (problems.length > 0) return []
@@ -109,6 +110,13 @@ function neededNodes(builder: GraphBuilder, outputs: readonly Value[]): BuiltNod
       return true
     })
     .toReversed()
+}
+
+function usesOf(nodes: readonly BuiltNode[], outputs: readonly Value[]): Map<string, number> {
+  const uses = new Map<string, number>()
+  for (const value of [...nodes.flatMap(({ inputs }) => inputs), ...outputs])
+    if (value !== undefined) uses.set(value.name, (uses.get(value.name) ?? 0) + 1)
+  return uses
 }
 
 /** Writes one node; what cannot be written is a problem, and so is not what takes its outputs. */

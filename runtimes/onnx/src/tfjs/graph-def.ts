@@ -25,6 +25,10 @@ const DATA_TYPES: Readonly<Record<TfType, string>> = { float32: 'DT_FLOAT', int3
 
 const shapeOf = (sizes: readonly (number | null)[]) => ({ dim: sizes.map((size) => ({ size: String(size ?? -1) })) })
 
+/** Operators that add a bias, and take an activation too. */
+const FUSED: ReadonlySet<string> = new Set(['_FusedConv2D', '_FusedMatMul', 'FusedDepthwiseConv2dNative'])
+export const WITH_BIAS: Attrs = { num_args: attr.int(1), fused_ops: attr.texts(['BiasAdd']) }
+
 interface NodeDef {
   readonly name: string
   readonly op: string
@@ -74,6 +78,14 @@ export class GraphDef {
 
   op(op: string, wanted: string, inputs: readonly Ref[], attrs: Attrs = {}): Ref {
     return this.add(op, wanted, inputs, attrs)
+  }
+
+  /** Makes an activation part of the node that gives a tensor, where that can have one: then the tensor is activated. */
+  fuse(ref: Ref, activation: string): boolean {
+    const node = this.nodes.get(ref)
+    if (node === undefined || !FUSED.has(node.op) || node.attr['fused_ops'] !== WITH_BIAS['fused_ops']) return false
+    this.nodes.set(ref, { ...node, attr: { ...node.attr, fused_ops: attr.texts(['BiasAdd', activation]) } })
+    return true
   }
 
   /** The model.json with its weights inside as a data URL; nodes that no output needs are left out. Throws `TOO_LARGE`. */

@@ -1,6 +1,6 @@
 import type { Dim, Value } from '../build/value.js'
 import type { Emission, Rule, Rules } from './emission.js'
-import { attr, type Ref } from './graph-def.js'
+import { attr, type Ref, WITH_BIAS } from './graph-def.js'
 import { permuted } from './tensor.js'
 import { Refused } from './values.js'
 
@@ -60,10 +60,8 @@ const gemm: Rule = (e) => {
   const factors = [e.first(0), b]
   const bias = beta === 0 ? undefined : e.maybe(2)
   const isVector = bias !== undefined && bias.shape.length === 1 && bias.shape[0] === e.out.shape[1]
-  if (isVector && alpha === 1 && beta === 1 && !turns.includes(true)) {
-    const fused = { num_args: attr.int(1), fused_ops: attr.texts(['BiasAdd']), epsilon: attr.float(0) }
-    return e.op('_FusedMatMul', [...factors, e.values.first(bias)], fused)
-  }
+  if (isVector && alpha === 1 && beta === 1 && !turns.includes(true))
+    return e.op('_FusedMatMul', [...factors, e.values.first(bias)], WITH_BIAS)
   const product = e.op('MatMul', factors, { transpose_a: attr.bool(turns[0]), transpose_b: attr.bool(turns[1]) })
   const scaled = alpha === 1 ? product : e.op('Mul', [product, e.number(alpha)])
   if (bias === undefined) return scaled

@@ -6,8 +6,11 @@ import { type Form, Refused } from './values.js'
 function axesOf(e: Emission): number[] {
   const rank = e.in(0).shape.length
   const given = e.info.ints('axes') ?? e.numbers(1)
-  if (given === undefined || given.length === 0) return Array.from({ length: rank }, (_, axis) => axis)
-  return given.map((axis) => e.axis(axis))
+  const isAll = given === undefined || given.length === 0
+  const axes = isAll ? Array.from({ length: rank }, (_, axis) => axis) : given.map((axis) => e.axis(axis))
+  // Backends differ in what that is, or leave it open.
+  if (axes.some((axis) => e.in(0).shape[axis] === 0)) throw new Refused('it is of no elements')
+  return axes
 }
 
 /** Of an image with its channels last, what is left stays so, or is of the batch and the channels alone. */
@@ -27,14 +30,6 @@ const reducing =
   }
 
 const plain = (op: string): Rule => reducing((e, x, axes, attrs) => e.op(op, [x, axes], attrs))
-
-/** Of no elements it is what every number is beyond, and no backend says so. */
-const extreme =
-  (op: string): Rule =>
-  (e) => {
-    if (axesOf(e).some((axis) => e.in(0).shape[axis] === 0)) throw new Refused('it is of no elements')
-    return plain(op)(e)
-  }
 
 /** log Σ exp x, moved by the largest x so that no power overflows. */
 const logSumExp: Rule = reducing((e, x, axes, attrs) => {
@@ -82,9 +77,9 @@ export const reductions: Rules = {
   ReduceL1: reducing((e, x, axes, attrs) => e.op('Sum', [e.op('Abs', [x]), axes], attrs)),
   ReduceL2: reducing((e, x, axes, attrs) => e.op('Sqrt', [e.op('Sum', [e.op('Square', [x]), axes], attrs)])),
   ReduceLogSumExp: logSumExp,
-  ReduceMax: extreme('Max'),
+  ReduceMax: plain('Max'),
   ReduceMean: plain('Mean'),
-  ReduceMin: extreme('Min'),
+  ReduceMin: plain('Min'),
   ReduceProd: plain('Prod'),
   ReduceSum: plain('Sum'),
   ReduceSumSquare: reducing((e, x, axes, attrs) => e.op('Sum', [e.op('Square', [x]), axes], attrs)),

@@ -26,15 +26,21 @@ export const toFirst = (rank: number): number[] => [0, rank - 1, ...count(rank).
  * image there and back.
  */
 export class Values {
+  /** The values that a tensor stands for: an image and the same with its channels said to lie elsewhere. */
+  private readonly owners = new Map<Ref, readonly string[]>()
   private readonly forms = new Map<string, { first?: Ref; last?: Ref }>()
 
   constructor(
     private readonly builder: GraphBuilder,
     readonly graph: GraphDef,
+    /** How often each value is taken, by its name. */
+    private readonly uses: ReadonlyMap<string, number>,
   ) {}
 
   set(value: Value, form: Form): void {
     this.forms.set(value.name, { ...form })
+    for (const ref of [form.first, form.last])
+      if (ref !== undefined) this.owners.set(ref, [...(this.owners.get(ref) ?? []), value.name])
   }
 
   /** The tensor of a value that is stored in the model. */
@@ -51,6 +57,14 @@ export class Values {
   isLast(value: Value): boolean {
     const form = this.forms.get(value.name)
     return form?.last !== undefined && form.first === undefined
+  }
+
+  /** The value activated by the node that gives it, where the node can and nothing else takes what it gives. */
+  activated(value: Value, activation: string): Form | undefined {
+    const form = this.forms.get(value.name)
+    const ref = form?.first === undefined ? form?.last : form.last === undefined ? form.first : undefined
+    if (ref === undefined || !this.owners.get(ref)?.every((name) => this.uses.get(name) === 1)) return undefined
+    return this.graph.fuse(ref, activation) ? form : undefined
   }
 
   /** As ONNX has it. */

@@ -38,6 +38,7 @@ export interface FineTuneCommand extends ClientOptions {
   readonly scale?: number
   readonly precision: JobSpec['precision']
   readonly recipe?: Scheme
+  readonly tfjs?: boolean
   readonly progress?: ProgressForm
   readonly curves?: string
   readonly report?: readonly string[]
@@ -63,6 +64,7 @@ export function addFinetune(program: Command): void {
     .option('--curves <file>', CURVES_HELP)
     .option('--report <file...>', REPORT_HELP)
     .addOption(new Option('--recipe <scheme>', 'how it gets there, in place of --precision').choices(SCHEMES))
+    .option('--tfjs', 'a variant for devices with TensorFlow.js, too')
     .addOption(new Option('--progress <form>', 'how progress is shown on standard error').choices(PROGRESS_FORMS))
     .addHelpText(
       'after',
@@ -126,7 +128,7 @@ export async function pipelineOf(
     )
   if (issues.length > 0) throw cloudErrors.DATA_INVALID({ issues })
   const base: BaseModel = { model: bytes, ...whole }
-  const { epochs, batchSize, seed, precision, recipe, optimizer: type, learningRate } = options
+  const { epochs, batchSize, seed, precision, recipe, tfjs, optimizer: type, learningRate } = options
   return {
     notes: network.notes,
     pipeline: {
@@ -140,6 +142,7 @@ export async function pipelineOf(
           : 'meanSquaredError',
       optimizer: { type, learningRate },
       ...(recipe ? { recipe } : { precision }),
+      ...(tfjs && { formats: ['onnx', 'tfjs'] }),
       ...(epochs !== undefined && { epochs }),
       ...(batchSize !== undefined && { batchSize }),
       ...(seed !== undefined && { seed }),

@@ -23,7 +23,7 @@ export interface Ran {
 
 /**
  * Runs a pipeline with the real trainer, quantizer and runtime; what it makes is kept in memory, but for blobs that it
- * `refuses`. Parts of the workshop may be others.
+ * `refuses`. A base model is given by its bytes. Parts of the workshop may be others.
  */
 export async function ranPipeline(
   pipeline: PipelineConfig,
@@ -44,7 +44,12 @@ export async function ranPipeline(
   }
   const dataset: Dataset = await pipeline.data({})
   const data = await keep(encodeTensors({ data: { inputs: dataset.inputs, targets: dataset.targets } }))
-  const spec = resolvePipeline(pipeline, { dataset, data: { sha256: data.sha256, size: data.size } })
+  const base = pipeline.base && (await keep(pipeline.base.model as Uint8Array))
+  const spec = resolvePipeline(pipeline, {
+    dataset,
+    data: { sha256: data.sha256, size: data.size },
+    ...(base && { base: { sha256: base.sha256, size: base.size } }),
+  })
   const result = await runPipeline(
     { id: 'job', spec },
     {

@@ -92,6 +92,16 @@ describe('a pipeline with the format tfjs', () => {
     expect(tfjsOf(manifest).knownAnswers.toleranceCause?.engines['onnx-node']).toBeLessThan(1e-5)
   })
 
+  it('makes one of a base model, too, that is trained further', async () => {
+    const { formats, network: _, ...rest } = pipeline
+    const first = await ranPipeline({ ...pipeline, formats: ['onnx'], epochs: 1, precision: 'fp32', gates: {} })
+    const base = { model: first.file('fp32'), head: { classes: 2 } }
+    const { manifest, result } = await ranPipeline({ ...rest, base, formats })
+    expect(manifest.variants.map(({ id }) => id)).toEqual(['onnx-int8', 'onnx-fp32', 'tfjs-fp32'])
+    expect(result.evaluation['fp32']?.accuracy).toBeGreaterThan(0.95)
+    expect(tfjsOf(manifest).knownAnswers.toleranceCause?.engines['onnx-node']).toBeLessThan(1e-5)
+  })
+
   it('makes no such variant where it is not asked for', async () => {
     const { formats: _, ...plain } = pipeline
     const { manifest } = await ranPipeline({ ...plain, epochs: 1, precision: 'fp32', gates: {} })

@@ -1,5 +1,5 @@
 export { FAKE_QUANTIZE } from './build/fake-quantize.js'
-export { type BuiltNode, GraphBuilder, OPSET, type OpOptions } from './build/graph-builder.js'
+export { type BuiltNode, GraphBuilder, type GraphOptions, OPSET, type OpOptions } from './build/graph-builder.js'
 export { type ResizeMode, resizeWeights } from './build/interpolate.js'
 export { LEARNED_QUANTIZE } from './build/learned-quantize.js'
 export { roundName, type Unrolling, unroll } from './build/unroll.js'

@@ -35,6 +35,11 @@ export interface GraphOptions {
    * which run only there and on processors of this block size; left out: standard operators only.
    */
   readonly block?: number | undefined
+  /**
+   * Operators that the engine has no kernel for: `LogSoftmax`, `MaxUnpool`, `OneHot`, `Sign`, and `Conv3D`, a Conv in
+   * groups over three axes, can be written in others.
+   */
+  readonly without?: ReadonlySet<string> | undefined
 }
 
 export interface OpOptions {
@@ -70,6 +75,8 @@ export class GraphBuilder {
 
   /** Channels in a block of ONNX Runtime's operators on blocks; undefined where only standard operators are written. */
   readonly block: number | undefined
+  /** Operators that are not written. */
+  readonly without: ReadonlySet<string>
   /** Images whose channels lie in blocks already, by the name of the same image in standard order. */
   readonly inBlocks = new Map<string, Value>()
   private readonly prefix: string
@@ -79,6 +86,7 @@ export class GraphBuilder {
     options: GraphOptions = {},
   ) {
     this.block = options.block
+    this.without = options.without ?? new Set()
     this.prefix = options.prefix ?? ''
   }
 
@@ -210,7 +218,7 @@ export class GraphBuilder {
 
   /** An empty graph, for the body of a loop in this one: names in it differ from those around it. */
   nested(name: string): GraphBuilder {
-    return new GraphBuilder(name, { prefix: `${name}.` })
+    return new GraphBuilder(name, { prefix: `${name}.`, without: this.without })
   }
 
   /** A name that nothing in this graph has. */

@@ -71,7 +71,8 @@ const overBatches: Lowering = (g, node, name) => {
   const group = node.int('group', 1)
   const [batch, , ...image] = x.shape
   const sizes = image.map(Number)
-  if (typeof batch !== 'number' || batch < FEW || x.dtype !== 'float32' || image.length > 2) return undefined
+  if (g.without.has('Conv3D') || typeof batch !== 'number' || batch < FEW || x.dtype !== 'float32' || image.length > 2)
+    return undefined
   if (group === 1 || filters !== group || each !== 1 || !sizes.every(Number.isInteger) || !isNarrow(sizes))
     return undefined
   const { kernel, strides, dilations, begin, end } = windowOf(node, kernelOf(node), image)

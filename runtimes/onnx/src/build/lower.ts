@@ -1,4 +1,5 @@
 import type { Attributes } from '../format/node.js'
+import { ELEMENT_TYPE } from '../format/types.js'
 import type { NodeContext } from './context.js'
 import { FAKE_QUANTIZE, lowerFakeQuantize } from './fake-quantize.js'
 import type { GraphBuilder } from './graph-builder.js'
@@ -57,7 +58,7 @@ const crossEntropy: Lowering = (g, node, name) => {
   const skip = ignored === undefined ? undefined : g.op('Equal', [labels, whole(g, labels, Number(ignored))])
   const safe = skip === undefined ? labels : g.op('Where', [skip, whole(g, labels, 0), labels])
   const index = g.op('Unsqueeze', [safe, int64(g, 1)])
-  const logs = g.op('LogSoftmax', [scores], { axis: 1n })
+  const logs = logSoftmax(g, scores, 1)
   const picked = g.op('GatherElements', [logs, index], { axis: 1n })
   const weights = classWeights(g, node, safe, skip)
   const total = (value: Value): Value => g.op('ReduceSum', [value], { keepdims: 0n })
@@ -73,6 +74,40 @@ const crossEntropy: Lowering = (g, node, name) => {
   if (reduction === 'none') return [each({ name }), logs, index, weights]
   if (reduction === 'sum') return [g.op('ReduceSum', [each()], { keepdims: 0n }, { name }), logs, index, weights]
   return [g.op('Div', [total(each()), total(weights)], {}, { name }), logs, index, weights]
+}
+
+/** log softmax(x) along an axis, stable as the operator is: the largest is subtracted first. */
+function logSoftmax(g: GraphBuilder, x: Value, axis: number, name?: string): Value {
+  const named = name === undefined ? {} : { name }
+  if (!g.without.has('LogSoftmax')) return g.op('LogSoftmax', [x], { axis: BigInt(axis) }, named)
+  const less = g.op('Sub', [x, g.op('ReduceMax', [x], { axes: [BigInt(axis)], keepdims: 1n })])
+  const sum = g.op('ReduceSum', [g.op('Exp', [less]), int64(g, axis)], { keepdims: 1n })
+  return g.op('Sub', [less, g.op('Log', [sum])], {}, named)
+}
+
+const lowerLogSoftmax: Lowering = (g, node, name) =>
+  g.without.has('LogSoftmax') ? [logSoftmax(g, node.in(0), node.int('axis', -1), name)] : undefined
+
+/** Places along a new axis, compared to each index. */
+const lowerOneHot: Lowering = (g, node, name) => {
+  const [indices, values] = [node.in(0), node.constant(2)]
+  const [depth] = node.constantInts(1) ?? []
+  const plain = node.int('axis', -1) === -1 && values?.dtype === 'float32' && depth !== undefined
+  if (!g.without.has('OneHot') || !plain || indices.dtype !== 'int32') return undefined
+  const places = g.constant({ dtype: 'int32', shape: [depth], data: Int32Array.from({ length: depth }, (_, at) => at) })
+  const hot = g.op('Equal', [g.op('Unsqueeze', [indices, int64(g, -1)]), places])
+  const [off, on] = Array.from(values.data as Float32Array, (value) => g.constant(floats('float32', [value])))
+  return [g.op('Where', [hot, on, off], {}, { name })]
+}
+
+/** (x > 0) - (x < 0). */
+const lowerSign: Lowering = (g, node, name) => {
+  const x = node.in(0)
+  if (!g.without.has('Sign') || !isFloat(x.dtype)) return undefined
+  const [above, below] = ['Greater', 'Less'].map((compare) =>
+    g.op('Cast', [g.op(compare, [x, scalar(g, x, 0)])], { to: BigInt(ELEMENT_TYPE[x.dtype]) }),
+  )
+  return [g.op('Sub', [above, below], {}, { name })]
 }
 
 const whole = (g: Writer, like: Value, value: number): Value =>
@@ -98,11 +133,14 @@ export const LOWER: Readonly<Record<string, Lowering>> = {
   Gelu: gelu,
   GRU: lowerRecurrent,
   HardSigmoid: lowerElements,
+  LogSoftmax: lowerLogSoftmax,
   LSTM: lowerRecurrent,
   MaxPool: lowerMaxPool,
   Mul: lowerElements,
+  OneHot: lowerOneHot,
   Relu: lowerElements,
   RNN: lowerRecurrent,
+  Sign: lowerSign,
   SoftmaxCrossEntropyLoss: crossEntropy,
   Transpose: lowerTranspose,
   [FAKE_QUANTIZE]: lowerFakeQuantize,

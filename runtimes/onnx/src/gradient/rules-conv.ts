@@ -64,6 +64,7 @@ function byImage(c: GradientContext, window: Window, group: number): Value {
 function slid(c: GradientContext, weights: Value, { kernel, dilations, begin, end }: Window, group: number): Value {
   const [filters, each] = weights.shape
   const narrow =
+    !c.g.without.has('Conv3D') &&
     c.dy.shape[0] !== 0 &&
     each === 1 &&
     filters === group &&

@@ -37,7 +37,7 @@ const gather: GradientRule = (c) => {
   const dy = axis === 0 ? c.dy : c.op('Transpose', [c.dy], { perm: order.map(BigInt) })
   const front = [axis, ...range(0, axis), ...range(axis + 1, rank)]
   const sizes = axis === 0 ? c.shapeOf(x) : reordered(c, x, front)
-  const where = c.op('Unsqueeze', [int64(c, at), c.int64s([-1])])
+  const where = int64(c, c.op('Unsqueeze', [at, c.int64s([-1])]))
   const sum = c.op('ScatterND', [c.op('Expand', [c.scalar(0), sizes]), where, dy], { reduction: 'add' })
   return [axis === 0 ? sum : c.op('Transpose', [sum], { perm: back.map(BigInt) })]
 }

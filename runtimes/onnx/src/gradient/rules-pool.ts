@@ -22,13 +22,14 @@ function isApart({ kernel, strides, dilations }: Window, sizes: readonly number[
  * Indices. Where windows lie apart, MaxUnpool puts each gradient to its index: a third of the time of masks, also where
  * the indices are computed for it (they are the node's second output where it has one). Else each place of the kernel
  * takes what the places before it left; so, too, where images lie in blocks of channels and windows tile them, which
- * takes two thirds of that. MaxUnpool is for float32 in ONNX Runtime.
+ * takes two thirds of that. MaxUnpool is for float32 in ONNX Runtime, and not on every provider.
  */
 const maxPool = one((c) => {
   const window = poolWindow(c)
   const blocked = blockedMaxPool(c, window)
   if (blocked !== undefined) return blocked
-  if (c.dy.dtype === 'float32' && isApart(window, known(c, c.in(0).shape.slice(2)), known(c, c.y.shape.slice(2)))) {
+  const unpools = c.dy.dtype === 'float32' && !c.g.without.has('MaxUnpool')
+  if (unpools && isApart(window, known(c, c.in(0).shape.slice(2)), known(c, c.y.shape.slice(2)))) {
     const { attributes, outputs } = c.node
     const indices = outputs[1] ?? (c.g.ops('MaxPool', [c.in(0)], attributes, { outputs: 2 })[1] as Value)
     const shape = { kernel_shape: window.kernel.map(BigInt), strides: window.strides.map(BigInt) }

@@ -17,6 +17,8 @@ export interface StepOptions {
   readonly scale?: Value | undefined
   /** How many batches' gradients each gradient is the sum of (see `accumulateGradients`); the step is that of their mean. */
   readonly summed?: number
+  /** Takes what is computed in float64, where the step's own engine has none (see `inDouble`). */
+  readonly scalars?: GraphBuilder | undefined
 }
 
 /** To write another optimizer, add its rule here and its walk to optimize.test.ts. */
@@ -50,10 +52,10 @@ export function optimizerStep(
   learningRate: Value,
   stepNumber: Value,
   all: readonly StepInputs[],
-  { scale, summed = 1 }: StepOptions = {},
+  { scale, summed = 1, scalars }: StepOptions = {},
 ): StepOutputs[] {
   const ops = new Ops(g)
-  const one = ruleOf(step).prepare(ops, step, { learningRate, stepNumber, scale, summed })
+  const one = ruleOf(step).prepare(ops, step, { learningRate, stepNumber, scale, summed, apart: scalars })
   const { averageMomentum } = step
   return all.map((inputs) => {
     const outputs = one(inputs)

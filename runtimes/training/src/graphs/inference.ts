@@ -1,5 +1,5 @@
 import type { TrainJob } from '@tideway/core'
-import { GraphBuilder, graphOf, type Value, writeModel } from '@tideway/onnx'
+import { GraphBuilder, type GraphOptions, graphOf, type Value, writeModel } from '@tideway/onnx'
 import type { ForwardContext, Trainable } from '../trainable.js'
 import { addCorrect, addLoss } from './loss.js'
 import { CORRECT, LOSS, nextOf, type RowsType } from './names.js'
@@ -24,21 +24,25 @@ function using(network: Trainable, give: Give): ForwardContext {
 }
 
 /** Loss and, for classes, the number of rows whose most likely class is right; for any number of rows. */
-export function evaluationGraph(job: Pick<TrainJob, 'loss'>, network: Trainable, rowsType: RowsType): Uint8Array {
-  const g = new GraphBuilder('evaluation')
+export function evaluationGraph(
+  { loss: config, without }: Pick<TrainJob, 'loss'> & GraphOptions,
+  network: Trainable,
+  rowsType: RowsType,
+): Uint8Array {
+  const g = new GraphBuilder('evaluation', { without })
   const context = using(network, (name, shape) => g.input(name, 'float32', shape))
   const rows = rowsInput(g, rowsType, [null, ...network.input.shape])
   const forward = network.forward(g, rows, context, 'prediction')
-  const { loss, targets } = addLoss(g, { loss: job.loss, network, softTargets: false }, rows, forward, null)
+  const { loss, targets } = addLoss(g, { loss: config, network, softTargets: false }, rows, forward, null)
   g.output(LOSS, loss)
-  const correct = addCorrect(g, job.loss, forward, targets, CORRECT)
+  const correct = addCorrect(g, config, forward, targets, CORRECT)
   if (correct !== undefined) g.output(CORRECT, correct)
   return writeModel(g.build())
 }
 
 /** What a batch's statistics are, of those that a network has estimated; for any number of rows. */
-export function estimationGraph(network: Trainable, rowsType: RowsType): Uint8Array {
-  const g = new GraphBuilder('estimation')
+export function estimationGraph(network: Trainable, rowsType: RowsType, { without }: GraphOptions = {}): Uint8Array {
+  const g = new GraphBuilder('estimation', { without })
   const used = using(network, (name, shape) => g.input(name, 'float32', shape))
   const wanted = new Set(network.estimated)
   const update = (name: string, value: Value): void => {

@@ -1,5 +1,5 @@
 import { type LossConfig, resolveLoss } from '@tideway/core'
-import { type GraphBuilder, lossOf, softmaxCrossEntropySoft, type Value } from '@tideway/onnx'
+import { floats, type GraphBuilder, lossOf, softmaxCrossEntropySoft, type Value } from '@tideway/onnx'
 import type { Forward, Trainable } from '../trainable.js'
 import { FEED } from './names.js'
 
@@ -51,7 +51,28 @@ export function addCorrect(
   name: string,
 ): Value | undefined {
   if (resolveLoss(config).type !== 'softmaxCrossEntropy') return undefined
-  const guess = g.op('Cast', [g.op('ArgMax', [logits], { axis: 1n, keepdims: 0n })], { to: 6n })
-  const right = g.op('Cast', [g.op('Equal', [guess, targets])], { to: 1n })
+  const right = g.op('Cast', [g.without.has('ArgMax') ? isFirst(g, logits, targets) : isGuessed(g, logits, targets)], {
+    to: 1n,
+  })
   return g.op('ReduceSum', [right], { keepdims: 0n }, { name })
+}
+
+const isGuessed = (g: GraphBuilder, logits: Value, targets: Value): Value =>
+  g.op('Equal', [g.op('Cast', [g.op('ArgMax', [logits], { axis: 1n, keepdims: 0n })], { to: 6n }), targets])
+
+/** The same, with places as float32: the first of the largest is the least place where the largest is. */
+function isFirst(g: GraphBuilder, logits: Value, targets: Value): Value {
+  const classes = Number(logits.shape[1])
+  const shape = [classes, ...logits.shape.slice(2).map(() => 1)]
+  const places = g.constant(
+    floats(
+      'float32',
+      Array.from({ length: classes }, (_, at) => at),
+      shape,
+    ),
+  )
+  const largest = g.op('Equal', [logits, g.op('ReduceMax', [logits], { axes: [1n], keepdims: 1n })])
+  const held = g.op('Where', [largest, places, g.constant(floats('float32', [classes]))])
+  const guess = g.op('ReduceMin', [held], { axes: [1n], keepdims: 0n })
+  return g.op('Equal', [guess, g.op('Cast', [targets], { to: 1n })])
 }

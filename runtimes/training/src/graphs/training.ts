@@ -34,6 +34,8 @@ export interface StepOrder {
   readonly teacher?: Teacher | undefined
   /** Channels in a block of the engine's convolutions on blocks; left out: standard operators only. */
   readonly block?: number | undefined
+  /** Operators that the engine has no kernel for (see `GraphOptions`), and `float64`. */
+  readonly without?: ReadonlySet<string> | undefined
 }
 
 /** A batch's place in a step: batches before it whose gradients it takes, and whether the step is taken behind it. */
@@ -51,6 +53,8 @@ export interface StepPart {
 /** The graph of one batch, and what it takes and gives. */
 export interface TrainingStep {
   readonly model: Model
+  /** What an engine without float64 has to be fed beside: of the learning rate and the step's number, under the inputs' names. */
+  readonly scalars?: Model
   /** Tensors that it takes and changes: input name to output name. */
   readonly carried: ReadonlyMap<string, string>
   /** Slots whose gradients it gives as factors. */
@@ -71,7 +75,8 @@ export interface TrainingStep {
 export function trainingGraph(order: StepOrder, { rows: batch, before, last, apart = false }: StepPart): TrainingStep {
   const { network, layout, optimizer } = order
   const { slots, states } = layout
-  const g = new GraphBuilder('training_step', { block: order.block })
+  const g = new GraphBuilder('training_step', { block: order.block, without: order.without })
+  const scalars = order.without?.has('float64') ? new GraphBuilder('step_scalars') : undefined
   const wholes = slots.map(({ name, shape }) => g.input(name, 'float32', shape))
   const parts = slots.map((slot, at) => unpack(g, slot, wholes[at] as Value))
   const trained = slots.flatMap(({ members }, at) =>
@@ -112,7 +117,7 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last, apa
     }))
     const rate = g.input(FEED.learningRate, 'float32', [])
     const number = g.input(FEED.step, 'int64', [])
-    const options = { scale: left, summed: before + 1 }
+    const options = { scale: left, summed: before + 1, scalars }
     for (const next of optimizerStep(g, optimizer.step, rate, number, all, options)) {
       g.output(next.parameter.name, next.parameter)
       for (const state of Object.values(next.state)) g.output(state.name, state)
@@ -137,8 +142,10 @@ export function trainingGraph(order: StepOrder, { rows: batch, before, last, apa
       g.output(factorOf(name, 'right'), right)
     }
   }
+  const apartScalars = scalars?.build()
   return {
     model: g.build(),
+    ...(apartScalars?.graph?.output.length && { scalars: apartScalars }),
     carried: new Map(changed.map((name) => [name, nextOf(name)])),
     factored: new Set(factored.keys()),
     scaled: scale !== undefined,

@@ -58,7 +58,7 @@ export const denseRules: LayerRules<'dense' | 'activation' | 'dropout' | 'embedd
       return [{ part: 'embeddings', kerasShape: shape, shape, initializer, decays: true, regularizer }]
     },
     forward: (c) => {
-      const places = c.op('places', 'Cast', [c.last().value], { to: 7n })
+      const places = c.op('places', 'Cast', [c.last().value], { to: c.g.without.has('int64') ? 6n : 7n })
       return c.step('embedded', 'last', 'Gather', [c.parameter('embeddings'), places], { axis: 0n })
     },
   },

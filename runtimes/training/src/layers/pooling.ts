@@ -11,7 +11,7 @@ const pool = (opType: 'MaxPool' | 'AveragePool'): LayerRule<Extract<LayerType, P
   forward: (c) => {
     const { value, shape } = c.first()
     // The gradient of a maximum takes the indices: the second output costs less than finding them again.
-    const outputs = c.training && opType === 'MaxPool' ? 2 : 1
+    const outputs = c.training && opType === 'MaxPool' && !c.g.without.has('MaxUnpool') ? 2 : 1
     return c.step('pooled', 'first', opType, [value], windowAttributes(windowsOf(c.layer), shape), outputs)
   },
 })

@@ -1,5 +1,5 @@
 import type { Value } from '../../build/value.js'
-import { decaying, nextName, type Ops, type OptimizerRule, type StepScalars, scaled } from './rule.js'
+import { decaying, inDouble, nextName, type Ops, type OptimizerRule, type StepScalars, scaled } from './rule.js'
 
 /** Adam (Kingma and Ba 2015, arXiv:1412.6980, algorithm 1). */
 export interface AdamStep {
@@ -24,7 +24,7 @@ export const adam: OptimizerRule<AdamStep | AdamWStep> = {
 
   prepare(ops, step, scalars) {
     const { beta1, beta2 } = step
-    const { rate, epsilon } = adamScalars(ops, step, scalars)
+    const { rate, epsilon } = inDouble(ops, scalars, (on, of) => adamScalars(on, step, of))
     const decayed = decaying(ops, step.type === 'adamw' ? step.weightDecay : 0, scalars)
     return (inputs) => {
       const { name, state } = inputs

@@ -28,6 +28,7 @@ export interface StepScalars {
   readonly scale: Value | undefined
   /** How many batches' gradients the gradient is the sum of. */
   readonly summed: number
+  readonly apart?: GraphBuilder | undefined
 }
 
 /**
@@ -75,4 +76,24 @@ export function decaying(ops: Ops, weightDecay: number, { learningRate }: StepSc
   if (weightDecay === 0) return ({ parameter }) => parameter
   const factor = ops.sub(ops.scalar(1), ops.mul(learningRate, ops.scalar(weightDecay)))
   return ({ parameter, decays }) => (decays ? ops.mul(parameter, factor) : parameter)
+}
+
+/**
+ * Scalars that need float64: in the graph of the step, or in the one apart, from inputs of the same names. That one is run
+ * before the step, whose inputs its outputs are.
+ */
+export function inDouble<Name extends string>(
+  ops: Ops,
+  scalars: StepScalars,
+  compute: (ops: Ops, scalars: StepScalars) => Readonly<Record<Name, Value>>,
+): Readonly<Record<Name, Value>> {
+  const { apart, learningRate, stepNumber } = scalars
+  if (apart === undefined) return compute(ops, scalars)
+  const own = ({ name, dtype }: Value): Value => apart.value(name) ?? apart.input(name, dtype, [])
+  const made = compute(new Ops(apart), { ...scalars, learningRate: own(learningRate), stepNumber: own(stepNumber) })
+  const given = Object.entries<Value>(made).map(([name, value]) => {
+    apart.output(`scalar_${name}`, value)
+    return [name, ops.g.input(`scalar_${name}`, value.dtype, [])]
+  })
+  return Object.fromEntries(given) as Record<Name, Value>
 }

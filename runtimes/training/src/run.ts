@@ -144,7 +144,7 @@ class Run {
   private readonly job: TrainJob
   private readonly network: Trainable
   private readonly context: TrainContext
-  private readonly start: Pick<Checkpoint, 'epoch' | 'step' | 'history'>
+  private readonly start: Pick<Checkpoint, 'epoch' | 'step' | 'history'> & Partial<Pick<Checkpoint, 'environment'>>
   private readonly rate: ReturnType<typeof learningRateOf>
   private readonly weights: TrainedWeights
   private readonly progress: Progress
@@ -161,7 +161,8 @@ class Run {
     this.network = network
     this.context = context
     this.rate = learningRateOf(job.optimizer.learningRate)
-    this.start = { epoch: resumed?.epoch ?? 0, step: resumed?.step ?? 0, history: resumed?.history ?? [] }
+    const { epoch = 0, step = 0, history = [], environment } = resumed ?? {}
+    this.start = { epoch, step, history, ...(environment && { environment }) }
     this.best = resumed?.best
     this.weights = engine.weights
     const place = phase.place ?? { epochs: job.epochs, before: { epochs: 0, steps: 0 } }
@@ -209,7 +210,7 @@ class Run {
       seconds: this.progress.seconds,
       samplesPerSecond: this.progress.samplesPerSecond,
       environment: this.engine.environment,
-      notes: this.phase.notes,
+      notes: [...this.phase.notes, ...movedNotes(this.start.environment, this.engine.environment)],
     }
   }
 
@@ -281,6 +282,14 @@ class Run {
     })
     return { bytes, stored: Object.fromEntries(stored) }
   }
+}
+
+/** A run may go on anywhere, but its bits are those of one place. */
+function movedNotes(before: Checkpoint['environment'] = {}, now: Checkpoint['environment']): string[] {
+  const moved = Object.entries(before).filter(([name, value]) => now[name] !== value)
+  if (moved.length === 0) return []
+  const each = moved.map(([name, value]) => `${name} was ${value} and is ${now[name] ?? 'none'}`)
+  return [`went on from a checkpoint of elsewhere (${each.join(', ')}): close to a run in one place, not the same bits`]
 }
 
 const rowsOf = ({ train }: TrainContext): number => train.inputs.shape[0] ?? 0

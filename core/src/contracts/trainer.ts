@@ -80,6 +80,8 @@ export interface TrainContext {
   /** Start from another run's weights (its checkpoint); optimizer state and epoch start afresh. */
   readonly initializeFrom?: Uint8Array
   readonly threads?: number
+  /** The execution provider, one of the trainer's `flags.providers` or `auto`; the trainer's own default when left out. */
+  readonly provider?: string
 }
 
 export interface TrainedModel {

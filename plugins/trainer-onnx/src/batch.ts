@@ -3,7 +3,7 @@ import { elements, FEED, type Feeder } from '@tideway/training'
 import { Tensor } from 'onnxruntime-node'
 
 type Numbers = Float32Array | Uint8Array | Int32Array
-type Feeds = Readonly<Record<string, Tensor>>
+export type Feeds = Readonly<Record<string, Tensor>>
 
 const ARRAYS = { float32: Float32Array, uint8: Uint8Array, int32: Int32Array } as const
 
@@ -62,4 +62,9 @@ function feedsOf(rows: number, inputs: RowSpec, from: Numbers, targets: RowSpec,
   const tensor = ({ dtype, shape }: RowSpec, data: Numbers): Tensor =>
     new Tensor(dtype as 'float32', data as Float32Array, [rows, ...shape])
   return { [FEED.rows]: tensor(inputs, from), [FEED.targets]: tensor(targets, wanted) }
+}
+
+/** An input that no node uses is not the session's: SGD takes no step number. One not declared would be refused. */
+export function only(names: ReadonlySet<string>, feeds: Feeds): Feeds {
+  return Object.fromEntries(Object.entries(feeds).filter(([name]) => names.has(name)))
 }

@@ -1,12 +1,7 @@
-import { createRequire } from 'node:module'
-import type { TrainData } from '@tideway/core'
 import { roundName, unroll, writeModel } from '@tideway/onnx'
 import {
-  CORRECT,
   type EngineOrder,
   elements,
-  estimationGraph,
-  evaluationGraph,
   FEED,
   type Feeder,
   factorOf,
@@ -14,7 +9,6 @@ import {
   LOSS,
   type Mask,
   nextOf,
-  type RowsType,
   release,
   SCALE,
   type StepOrder,
@@ -25,16 +19,11 @@ import {
   trainingGraph,
 } from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
-import { Batch, rowsOf, someRows } from './batch.js'
+import { Batch, type Feeds, only } from './batch.js'
+import { environmentOf } from './environment.js'
+import { Evaluator } from './evaluator.js'
 import { pieceOf, Updater, type UpdateStep } from './updater.js'
 import { Weights } from './weights.js'
-
-/** Rows evaluated at once. */
-const EVALUATION_ROWS = 1024
-/** Rows that statistics are estimated on, and how many of them at once at least: as many as a batch holds take no more room. */
-const ESTIMATION = { rows: 2048, atOnce: 64 } as const
-
-type Feeds = Readonly<Record<string, Tensor>>
 
 /** One batch of a run, with what it is fed: made once, filled anew for every run. */
 interface Round {
@@ -78,8 +67,7 @@ export const isSmall = (multiplications: number): boolean => multiplications < S
 export class Engine implements TrainEngine {
   private readonly sessions: InferenceSession[] = []
   private readonly steppers = new Map<string, Stepper>()
-  private evaluation: InferenceSession | undefined
-  private estimation: InferenceSession | undefined
+  private readonly evaluator: Evaluator
   /** Takes the optimizer's steps of a large network; a smaller one's are in its training graph. */
   private readonly updater: Updater | undefined
   private readonly feeder: Feeder
@@ -95,12 +83,13 @@ export class Engine implements TrainEngine {
     const piece = options.piece ?? pieceOf(layout)
     if (piece !== undefined)
       this.updater = new Updater({ layout, optimizer, weights, piece, session: (model) => this.session(model, true) })
+    this.evaluator = new Evaluator({ ...options, session: (model) => this.session(model) })
     // What a step costs does not depend on how its batch is made.
     const { multiplications } = this.graph({ rows: batchSize, before: 0, last: true }, false)
     const together = isSmall(multiplications) && optimizer.accumulate === 1 && this.updater === undefined
     this.feeder = options.feeder(together ? STEPS_A_RUN : 1)
     this.threads = options.threads(multiplications)
-    this.environment = environmentOf(this.threads, options.block)
+    this.environment = environmentOf('cpu', this.threads, options.block)
   }
 
   /** Steps of an epoch. */
@@ -138,67 +127,12 @@ export class Engine implements TrainEngine {
     weights.dropGradients()
   }
 
-  /** Mean loss over all rows, and for classes the share of rows that are right, with these parameters and statistics. */
-  async evaluate(
-    data: TrainData,
-    tensors: Readonly<Record<string, Float32Array>>,
-  ): Promise<{ readonly loss: number; readonly accuracy?: number }> {
-    const { loss: config, network } = this.options
-    this.evaluation ??= await this.session(evaluationGraph({ loss: config }, network, data.inputs.dtype as RowsType))
-    const names = new Set(this.evaluation.inputNames)
-    const given = this.given(names, tensors)
-    const total = data.inputs.shape[0] ?? 0
-    let loss = 0
-    let correct: number | undefined
-    for (let begin = 0; begin < total; begin += EVALUATION_ROWS) {
-      const rows = Math.min(EVALUATION_ROWS, total - begin)
-      const out = await this.evaluation.run({ ...given, ...only(names, rowsOf(data, begin, rows)) })
-      loss += Number(out[LOSS]?.data[0]) * rows
-      const right = out[CORRECT]
-      if (right !== undefined) correct = (correct ?? 0) + Number(right.data[0])
-    }
-    return { loss: loss / total, ...(correct === undefined ? {} : { accuracy: correct / total }) }
+  evaluate(...args: Parameters<TrainEngine['evaluate']>): ReturnType<TrainEngine['evaluate']> {
+    return this.evaluator.evaluate(...args)
   }
 
-  /** The statistics that a network has estimated, with these parameters and other statistics, of rows as they are. */
-  async estimate(
-    data: TrainData,
-    tensors: Readonly<Record<string, Float32Array>>,
-  ): Promise<ReadonlyMap<string, Float32Array>> {
-    const { network, batchSize } = this.options
-    const means = new Map<string, Float32Array>()
-    if (network.estimated === undefined || network.estimated.length === 0) return means
-    this.estimation ??= await this.session(estimationGraph(network, data.inputs.dtype as RowsType))
-    const { estimation } = this
-    const names = new Set(estimation.inputNames)
-    const given = this.given(names, tensors)
-    const some = someRows(data, ESTIMATION.rows)
-    const total = some.inputs.shape[0] ?? 0
-    // Of all the same size, or nearly: a few rows that are left over have no variance to speak of.
-    const runs = Math.max(1, Math.floor(total / Math.max(batchSize, ESTIMATION.atOnce)))
-    for (let run = 0; run < runs; run++) {
-      const begin = Math.floor((run * total) / runs)
-      const rows = Math.floor(((run + 1) * total) / runs) - begin
-      const out = await estimation.run({ ...given, ...only(names, rowsOf(some, begin, rows)) })
-      for (const name of network.estimated) {
-        const seen = out[nextOf(name)]?.data as Float32Array
-        const before = means.get(name)
-        means.set(
-          name,
-          seen.map((value, at) => (before?.[at] ?? 0) + (value * rows) / total),
-        )
-      }
-    }
-    return means
-  }
-
-  /** Parameters and statistics that a session takes. */
-  private given(names: ReadonlySet<string>, tensors: Readonly<Record<string, Float32Array>>): Feeds {
-    const { network } = this.options
-    const shapes = [...network.parameters, ...network.statistics].filter(({ name }) => names.has(name))
-    return Object.fromEntries(
-      shapes.map(({ name, shape }) => [name, new Tensor('float32', tensors[name] as Float32Array, shape)]),
-    )
+  estimate(...args: Parameters<TrainEngine['estimate']>): ReturnType<TrainEngine['estimate']> {
+    return this.evaluator.estimate(...args)
   }
 
   /** Frees native memory; the engine is done. */
@@ -309,11 +243,6 @@ export class Engine implements TrainEngine {
   }
 }
 
-/** An input that no node uses is not the session's: SGD takes no step number. One not declared would be refused. */
-function only(names: ReadonlySet<string>, feeds: Feeds): Feeds {
-  return Object.fromEntries(Object.entries(feeds).filter(([name]) => names.has(name)))
-}
-
 /** The tensors of every round, under the names that they have in it. */
 function merged(rounds: readonly Round[], tensorsOf: (round: Round) => Feeds): Feeds {
   return Object.fromEntries(
@@ -324,18 +253,4 @@ function merged(rounds: readonly Round[], tensorsOf: (round: Round) => Feeds): F
       ]),
     ),
   )
-}
-
-/** What bit-identity depends on. */
-function environmentOf(threads: number, block: number | undefined): Record<string, string | number> {
-  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string }
-  return {
-    engine: 'onnxruntime-node',
-    version,
-    provider: 'cpu',
-    threads,
-    platform: `${process.platform}-${process.arch}`,
-    // Convolutions on blocks of channels sum in another order.
-    ...(block !== undefined && { channelBlock: block }),
-  }
 }

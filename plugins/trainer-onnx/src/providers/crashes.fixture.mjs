@@ -1,0 +1,2 @@
+// A driver that ends the process.
+process.abort()

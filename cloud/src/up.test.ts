@@ -132,3 +132,12 @@ describe('a trainer without the role api', () => {
 it('a folder of chunks without a PostgreSQL server is refused: the embedded store has its own', async () => {
   await expect(cloudWith({ postgres: { chunksDir: dir } })).rejects.toMatchObject({ code: 'PLUGIN_OPTIONS_INVALID' })
 })
+
+describe('providers for training', () => {
+  it('reach the trainer, and one that is none is named before anything starts', async () => {
+    const bad = cloudWith({ trainer: { providers: ['cpu', 'gpu'] } })
+    await expect(bad).rejects.toThrow(/providers\.1: gpu is none of cpu, .*webgpu/)
+    const cloud = await cloudWith({ trainer: { providers: ['webgpu', 'cpu'] } })
+    expect(cloud.get(tokens.trainer).name).toBe('onnx')
+  })
+})

@@ -45,7 +45,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     ...(isTrainerOnly ? [] : [store(config)]),
     ...link(config),
     onnxNodeRuntime(),
-    onnxTrainer(),
+    onnxTrainer({ providers: [...config.trainer.providers] }),
     ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
     ...when('controller', controller()),
     ...when('api', serving(), jobs(), serverHttp(config.http)),

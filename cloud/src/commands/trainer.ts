@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import type { TrainerOptions } from '../trainer/run.js'
+import { PROVIDERS_HELP, parseNames } from './providers.js'
 
 export function addTrainer(program: Command): void {
   program
@@ -16,6 +17,7 @@ export function addTrainer(program: Command): void {
       30,
     )
     .option('--checkpoint-every <seconds>', 'least time between two checkpoints', parseSeconds(0, 86_400), 2)
+    .option('--provider <names>', PROVIDERS_HELP, parseNames)
     .option('--json', 'say that it is ready as one JSON line')
     .addHelpText('after', '\nExample:\n  $ tideway trainer --nats nats://10.0.0.5:4222 --cloud http://10.0.0.5:4400')
     .action(async (options: TrainerOptions) => {

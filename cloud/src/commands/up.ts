@@ -6,6 +6,7 @@ import { readCloudProcess, removeCloudProcess, writeCloudProcess } from '../conf
 import { cloudErrors } from '../errors.js'
 import { print } from '../view/output.js'
 import { readyLines } from '../view/ready.js'
+import { PROVIDERS_HELP, parseNames } from './providers.js'
 
 interface UpOptions {
   /** `false`: by --no-config. */
@@ -20,6 +21,7 @@ interface UpOptions {
   readonly postgres?: string
   readonly chunksDir?: string
   readonly cloud?: string
+  readonly provider?: readonly string[]
   readonly json?: boolean
 }
 
@@ -39,6 +41,7 @@ export function addUp(program: Command): void {
     .option('--postgres <url>', 'use a PostgreSQL server instead of the embedded PGlite')
     .option('--chunks-dir <dir>', 'with --postgres: folder of chunks that its processes share (default: in --dir)')
     .option('--cloud <url>', 'cloud that a trainer works for where the role api is not in this process')
+    .option('--provider <names>', PROVIDERS_HELP, parseNames)
     .option('--json', 'say that it is ready as one JSON line')
     .addHelpText(
       'after',
@@ -65,6 +68,7 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
     mqtt: options.mqtt === undefined ? undefined : { url: options.mqtt },
     postgres: { url: options.postgres, chunksDir: options.chunksDir },
     cloud: options.cloud === undefined ? undefined : { url: options.cloud },
+    trainer: { providers: options.provider },
   }
   return resolveConfig(file, checkConfig(given, 'the command line'))
 }

@@ -2,7 +2,7 @@ import { hostname } from 'node:os'
 import { createClient } from '@tideway/client'
 import { createQuantizer } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import { createOnnxTrainer } from '@tideway/trainer-onnx'
+import { createOnnxTrainer, inOrder } from '@tideway/trainer-onnx'
 import { connectJobQueue } from '@tideway/transport-nats'
 import { createLogger } from '../config/logger.js'
 import { print } from '../view/output.js'
@@ -16,6 +16,8 @@ export interface TrainerOptions {
   /** Seconds. */
   readonly ackWait: number
   readonly checkpointEvery: number
+  /** Execution providers in the order in which they are tried; left out: the CPU. */
+  readonly provider?: readonly string[]
   readonly json?: boolean
 }
 
@@ -23,6 +25,11 @@ export interface TrainerOptions {
 export async function runTrainer(options: TrainerOptions): Promise<void> {
   const apiKey = process.env.TIDEWAY_API_KEY
   const logger = createLogger('tideway-trainer')
+  const trainer = createOnnxTrainer(
+    inOrder(options.provider ?? ['cpu'], ({ from, to, error }) =>
+      logger.warn('training provider not used', { provider: from, next: to, reason: error.message }),
+    ),
+  )
   const ackWaitMs = options.ackWait * 1_000
   const queue = await connectJobQueue({ url: options.nats, ackWaitMs, logger })
   const name = options.name ?? `${hostname()}-${process.pid}`
@@ -30,7 +37,7 @@ export async function runTrainer(options: TrainerOptions): Promise<void> {
     name,
     queue,
     client: createClient({ url: options.cloud, ...(apiKey !== undefined && { apiKey }) }),
-    trainer: createOnnxTrainer(),
+    trainer,
     quantizer: createQuantizer(),
     runtime: createOnnxNodeRuntime(),
     logger,

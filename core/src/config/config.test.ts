@@ -46,6 +46,7 @@ describe('a configuration', () => {
       postgres: { url: 'postgres://a/b', chunksDir: 'c' },
       cloud: { url: 'http://c' },
       drift: { alarmRate: 0.01 },
+      trainer: { providers: ['webgpu', 'cpu'] },
       plugins: [webhook()],
     }
     expect(issuesIn(full)).toEqual([])

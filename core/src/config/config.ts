@@ -23,6 +23,8 @@ export interface CloudConfig {
   readonly cloud?: { readonly url: string }
   /** Alarm rate per device and version that the drift monitor holds. */
   readonly drift?: { readonly alarmRate?: number }
+  /** Execution providers for training, in the order in which they are tried: `['webgpu', 'cpu']`, `['auto']`. */
+  readonly trainer?: { readonly providers?: readonly string[] }
   /** One that says that it `provides` what a part of ours does replaces that part; the others are added. */
   readonly plugins?: readonly PluginUse[]
 }
@@ -39,6 +41,7 @@ export interface ResolvedCloudConfig {
   readonly chunksDir: string | undefined
   readonly cloudUrl: string | undefined
   readonly drift: { readonly alarmRate: number }
+  readonly trainer: { readonly providers: readonly string[] }
   readonly plugins: readonly PluginUse[]
 }
 
@@ -48,6 +51,7 @@ export const configDefaults = Object.freeze({
   http: Object.freeze({ host: '127.0.0.1', port: 4400, apiKeys: Object.freeze([]) as readonly string[] }),
   broker: Object.freeze({ host: '127.0.0.1', port: 1884 }),
   drift: Object.freeze({ alarmRate: 0.001 }),
+  trainer: Object.freeze({ providers: Object.freeze(['cpu']) as readonly string[] }),
 })
 
 /**
@@ -83,6 +87,7 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
     chunksDir: pick((c) => c.postgres?.chunksDir),
     cloudUrl: pick((c) => c.cloud?.url),
     drift: Object.freeze({ alarmRate: pick((c) => c.drift?.alarmRate) ?? configDefaults.drift.alarmRate }),
+    trainer: Object.freeze({ providers: pick((c) => c.trainer?.providers) ?? configDefaults.trainer.providers }),
     plugins: Object.freeze(configs.flatMap((c) => c.plugins ?? [])),
   })
 }

@@ -28,6 +28,7 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
     postgres: z.strictObject({ url: text.optional(), chunksDir: text.optional() }).optional(),
     cloud: z.strictObject({ url: z.url({ protocol: /^https?$/ }) }).optional(),
     drift: z.strictObject({ alarmRate: z.number().positive().max(0.5).optional() }).optional(),
+    trainer: z.strictObject({ providers: z.array(text).min(1).readonly().optional() }).optional(),
     plugins: z.array(pluginUse).readonly().optional(),
   })
   .refine(({ nats, mqtt }) => nats === undefined || mqtt === undefined, {

@@ -33,7 +33,7 @@ export const PROBES: readonly Probe[] = [
     ...NATIVE,
     id: 'onnx-node-webgpu',
     provider: 'webgpu',
-    trains: false,
+    trains: true,
     get: 'a GPU with its driver; on Linux Vulkan, too (apt-get install libvulkan1)',
   },
   {

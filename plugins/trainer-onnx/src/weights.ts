@@ -1,14 +1,14 @@
 import type { ResolvedOptimizer } from '@tideway/core'
-import { ACCUMULATED, AVERAGE, averageScale } from '@tideway/onnx'
+import { ACCUMULATED } from '@tideway/onnx'
 import {
   elements,
   type InitialTensors,
+  LaidOutWeights,
   type Layout,
   nextOf,
   release,
   stateOf,
   type Trainable,
-  type TrainedWeights,
 } from '@tideway/training'
 import { Tensor } from 'onnxruntime-node'
 
@@ -18,23 +18,14 @@ type Feeds = Record<string, Tensor>
  * Parameters, optimizer state and statistics: a step reads one buffer and writes another, made when it is first
  * written, then they swap. ONNX Runtime reads and writes the arrays in place, so no parameter is copied by JavaScript.
  */
-export class Weights implements TrainedWeights {
+export class Weights extends LaidOutWeights {
   private readonly sets: readonly [Feeds, Feeds] = [{}, {}]
   private readonly shapes: ReadonlyMap<string, readonly number[]>
   private readonly sides = new Map<string, 0 | 1>()
-  private readonly frozen: Readonly<Record<string, { readonly shape: readonly number[]; readonly data: Float32Array }>>
 
-  constructor(
-    network: Trainable,
-    private readonly layout: Layout,
-    private readonly optimizer: Pick<ResolvedOptimizer, 'step'>,
-    { parameters, state, statistics }: InitialTensors,
-  ) {
-    this.frozen = Object.fromEntries(
-      network.parameters
-        .filter(({ trainable }) => !trainable)
-        .map(({ name, shape }) => [name, { shape, data: parameters[name] ?? new Float32Array(elements(shape)) }]),
-    )
+  constructor(network: Trainable, layout: Layout, optimizer: Pick<ResolvedOptimizer, 'step'>, initial: InitialTensors) {
+    super(network, layout, optimizer, initial)
+    const { parameters, state, statistics } = initial
     const states = ['', ...layout.states, ACCUMULATED]
     this.shapes = new Map([
       ...layout.slots.flatMap(({ name, shape }) => states.map((state) => [stateOf(name, state), shape] as const)),
@@ -86,63 +77,9 @@ export class Weights implements TrainedWeights {
     return (this.tensor(name, this.side(name)) as Tensor).data as Float32Array
   }
 
-  set(statistic: string, values: Float32Array): void {
-    this.values(statistic).set(values)
-  }
-
   /** Makes what was written current. */
   swap(changed: Iterable<string>): void {
     for (const name of changed) this.sides.set(name, this.side(name) === 0 ? 1 : 0)
-  }
-
-  frozenValues(name: string): Float32Array {
-    return this.frozen[name]?.data ?? new Float32Array(0)
-  }
-
-  /** The average of each trained parameter after so many steps, where it is kept: new arrays. */
-  averages(steps: number): Record<string, Float32Array> {
-    const { averageMomentum } = this.optimizer.step
-    if (averageMomentum === undefined || steps === 0) return {}
-    const scale = averageScale(averageMomentum, steps)
-    return Object.fromEntries(
-      this.views([AVERAGE]).map(([name, view]) => [
-        name.slice(0, -AVERAGE.length - 1),
-        view.map((value) => value * scale),
-      ]),
-    )
-  }
-
-  /**
-   * The parameters that are shipped after so many steps, the frozen ones too, and the statistics: copies of those that a
-   * step writes. Where an average of the weights is kept, it stands in their place.
-   */
-  shipped(steps: number): Record<string, Float32Array> {
-    const averages = this.averages(steps)
-    const now = Object.entries({ ...this.parameters(), ...this.statistics() })
-    return Object.fromEntries(
-      now.map(([name, values]) => [name, averages[name] ?? (this.isFrozen(name) ? values : values.slice())]),
-    )
-  }
-
-  /** Whether no step writes a parameter. */
-  isFrozen(name: string): boolean {
-    return name in this.frozen
-  }
-
-  /** The current parameters, and the frozen ones: views, which the next step changes. */
-  parameters(): Record<string, Float32Array> {
-    const kept = Object.entries(this.frozen).map(([name, { data }]): [string, Float32Array] => [name, data])
-    return Object.fromEntries([...this.views(['']), ...kept])
-  }
-
-  /** The current optimizer state, by `<parameter>_<state>`: views, which the next step changes. */
-  state(): Record<string, Float32Array> {
-    return Object.fromEntries(this.views(this.layout.states))
-  }
-
-  /** The current statistics: views, which the next step changes. */
-  statistics(): Record<string, Float32Array> {
-    return Object.fromEntries(this.layout.statistics.map(({ name }) => [name, this.values(name)]))
   }
 
   private side(name: string): 0 | 1 {
@@ -164,20 +101,5 @@ export class Weights implements TrainedWeights {
     if (shape === undefined) return undefined
     this.sets[side][name] ??= new Tensor('float32', new Float32Array(elements(shape)), shape)
     return this.sets[side][name]
-  }
-
-  /** Views of each trained parameter, or of its state by that name, in the current set. */
-  private views(states: readonly string[]): [name: string, view: Float32Array][] {
-    return states.flatMap((state) =>
-      this.layout.slots.flatMap(({ name, members }) => {
-        const whole = this.values(stateOf(name, state))
-        let at = 0
-        return members.map((member): [string, Float32Array] => {
-          const begin = at
-          at += elements(member.shape)
-          return [stateOf(member.name, state), whole.subarray(begin, at)]
-        })
-      }),
-    )
   }
 }

@@ -35,7 +35,7 @@ export function createTfjsTrainer({ backends = BACKEND_NAMES, threads }: TfjsTra
       checkTrainable(job)
       checkData(job, network, context.train, context.validation)
       const teacher = teacherOf(job, context.teacher, network)
-      const choice = await chooseBackend(backends, context.threads ?? threads)
+      const choice = await chooseBackend(orderOf(context.provider) ?? backends, context.threads ?? threads)
       const on = <T>(task: () => T): Promise<T> => onBackend(choice.engine, task)
       const environment = environmentOf(choice)
       const phase = { job, network, notes: [...notes, noteOn(choice)], context }
@@ -44,6 +44,12 @@ export function createTfjsTrainer({ backends = BACKEND_NAMES, threads }: TfjsTra
       )
     },
   }
+}
+
+/** What a job's context asks for; `auto` is every backend in its turn. */
+function orderOf(provider: string | undefined): readonly string[] | undefined {
+  if (provider === undefined) return undefined
+  return provider === 'auto' ? BACKEND_NAMES : [provider]
 }
 
 function checkTrainable({ quantizationAware }: TrainJob): void {

@@ -44,7 +44,7 @@ export {
   type TrainedWeights,
 } from './run.js'
 export { learningRateOf } from './schedule.js'
-export { SlotWeights } from './slot-weights.js'
+export { LaidOutWeights, SlotWeights } from './slot-weights.js'
 export type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable } from './trainable.js'
 export { checkData, trainableIn } from './validate.js'
 export { type ParameterPlace, type StepOptions, type WrittenStep, writeTrainingStep } from './written-step.js'

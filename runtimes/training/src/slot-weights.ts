@@ -5,53 +5,33 @@ import { elements, type Layout } from './layout.js'
 import type { Arrays, InitialTensors, TrainedWeights } from './run.js'
 import type { Trainable } from './trainable.js'
 
-/** The weights of a run as arrays, one for each slot, each state of it and each statistic, by the names they have in graphs. */
-export class SlotWeights implements TrainedWeights {
-  private readonly arrays: Map<string, Float32Array>
-  private readonly frozen: Map<string, Float32Array>
+/** The weights of a run by the parameters of its network, wherever the tensors lie that they are laid out in. */
+export abstract class LaidOutWeights implements TrainedWeights {
+  private readonly frozen: ReadonlyMap<string, Float32Array>
 
   constructor(
     network: Pick<Trainable, 'parameters'>,
-    private readonly layout: Layout,
+    protected readonly layout: Layout,
     private readonly optimizer: Pick<ResolvedOptimizer, 'step'>,
-    { parameters, state, statistics }: InitialTensors,
+    { parameters }: Pick<InitialTensors, 'parameters'>,
   ) {
-    const states = ['', ...layout.states]
-    this.arrays = new Map([
-      ...layout.slots.flatMap(({ name, shape }) =>
-        states.map((each) => [stateOf(name, each), new Float32Array(elements(shape))] as const),
-      ),
-      ...layout.statistics.map(({ name, shape }) => [name, new Float32Array(elements(shape))] as const),
-    ])
     this.frozen = new Map(
       network.parameters.flatMap(({ name, shape, trainable }) =>
         trainable ? [] : [[name, parameters[name] ?? new Float32Array(elements(shape))] as const],
       ),
     )
-    for (const [name, view] of this.views(states)) view.set(parameters[name] ?? state[name] ?? [])
-    for (const { name } of layout.statistics) this.set(name, statistics[name] ?? new Float32Array(0))
   }
 
-  /** The shape of every array, by name. */
-  shapes(): [name: string, shape: readonly number[]][] {
-    const states = ['', ...this.layout.states]
-    return [
-      ...this.layout.slots.flatMap(({ name, shape }) =>
-        states.map((each): [string, readonly number[]] => [stateOf(name, each), shape]),
-      ),
-      ...this.layout.statistics.map(({ name, shape }): [string, readonly number[]] => [name, shape]),
-    ]
-  }
+  /** The current values of a slot, of its state or of a statistic; no copy. */
+  abstract values(name: string): Float32Array
 
-  /** The values of a slot, of its state or of a statistic; no copy. */
-  values(name: string): Float32Array {
-    return this.arrays.get(name) ?? new Float32Array(0)
-  }
+  abstract drop(): void
 
   set(name: string, values: Float32Array): void {
     this.values(name).set(values)
   }
 
+  /** Of a parameter that no step writes. */
   frozenValues(name: string): Float32Array {
     return this.frozen.get(name) ?? new Float32Array(0)
   }
@@ -92,12 +72,8 @@ export class SlotWeights implements TrainedWeights {
     )
   }
 
-  drop(): void {
-    this.arrays.clear()
-  }
-
   /** Views of each trained parameter, or of its state by that name. */
-  private views(states: readonly string[]): [name: string, view: Float32Array][] {
+  protected views(states: readonly string[]): [name: string, view: Float32Array][] {
     return states.flatMap((state) =>
       this.layout.slots.flatMap(({ name, members }) => {
         const whole = this.values(stateOf(name, state))
@@ -109,5 +85,42 @@ export class SlotWeights implements TrainedWeights {
         })
       }),
     )
+  }
+}
+
+/** Weights as arrays, one for each slot, each state of it and each statistic, by the names they have in graphs. */
+export class SlotWeights extends LaidOutWeights {
+  private readonly arrays: Map<string, Float32Array>
+
+  constructor(
+    network: Pick<Trainable, 'parameters'>,
+    layout: Layout,
+    optimizer: Pick<ResolvedOptimizer, 'step'>,
+    initial: InitialTensors,
+  ) {
+    super(network, layout, optimizer, initial)
+    const { parameters, state, statistics } = initial
+    this.arrays = new Map(this.shapes().map(([name, shape]) => [name, new Float32Array(elements(shape))]))
+    for (const [name, view] of this.views(['', ...layout.states])) view.set(parameters[name] ?? state[name] ?? [])
+    for (const { name } of layout.statistics) this.set(name, statistics[name] ?? new Float32Array(0))
+  }
+
+  /** The shape of every array, by name. */
+  shapes(): [name: string, shape: readonly number[]][] {
+    const states = ['', ...this.layout.states]
+    return [
+      ...this.layout.slots.flatMap(({ name, shape }) =>
+        states.map((each): [string, readonly number[]] => [stateOf(name, each), shape]),
+      ),
+      ...this.layout.statistics.map(({ name, shape }): [string, readonly number[]] => [name, shape]),
+    ]
+  }
+
+  values(name: string): Float32Array {
+    return this.arrays.get(name) ?? new Float32Array(0)
+  }
+
+  drop(): void {
+    this.arrays.clear()
   }
 }

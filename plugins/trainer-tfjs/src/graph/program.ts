@@ -13,7 +13,7 @@ const MAX_HOST = 4096
 export class Program {
   private readonly graph: Graph
   private readonly constants = new Map<string, Held>()
-  /** The nodes behind which a value is not needed any more, by its name. */
+  /** Those of graphs inside of nodes (loops). */
   private readonly bodies = new Map<Graph, ReadonlyMap<string, Held>>()
 
   /** Throws `TFJS_GRAPH_UNSUPPORTED` naming every operator that has no kernel here. */

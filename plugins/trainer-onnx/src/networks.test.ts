@@ -1,8 +1,8 @@
 import { type LayerConfig, layers, type NetworkConfig } from '@tideway/core'
 import { describe, expect, it } from 'vitest'
-import { dsCnn, resnet8 } from '../../../../runtimes/training/src/layers/networks.fixture.js'
-import { count, numbers } from '../../../../runtimes/training/src/layers/run.fixture.js'
-import { createOnnxTrainer } from '../trainer.js'
+import { dsCnn, resnet8 } from '../../../runtimes/training/src/layers/networks.fixture.js'
+import { count, numbers } from '../../../runtimes/training/src/layers/run.fixture.js'
+import { createOnnxTrainer } from './trainer.js'
 
 const CLASSES = 10
 const series = (...all: LayerConfig[]): NetworkConfig => ({

@@ -9,7 +9,7 @@ import {
 import { trainableOf } from '@tideway/training'
 import { InferenceSession, Tensor } from 'onnxruntime-node'
 import { describe, expect, it } from 'vitest'
-import { createOnnxTrainer } from '../trainer.js'
+import { createOnnxTrainer } from './trainer.js'
 
 const NONE = Number.NaN
 const schema: ColumnsConfig = {

@@ -84,7 +84,10 @@ export class ProviderEngine implements TrainEngine {
     const sessions = await ProviderSessions.start(options.provider, options.threads)
     const engine = new ProviderEngine(options, sessions)
     try {
-      await engine.stepper({ rows: options.batchSize, before: 0, last: options.optimizer.accumulate === 1 }, true)
+      const { accumulate } = options.optimizer
+      const parts = accumulate === 1 ? [0] : [0, accumulate - 1]
+      for (const before of parts)
+        await engine.stepper({ rows: options.batchSize, before, last: before === accumulate - 1 }, true)
       await engine.evaluator.prepare(options.rowsType)
       return engine
     } catch (error) {

@@ -48,6 +48,28 @@ const MORE: typeof CALLS = {
       g.op('MatMul', [rows, numbers([2, 4, 3, 1])]),
     ]
   },
+  'Einsum of attention, of a dense layer with several axes, and of three operands': (g, x, y) => {
+    const wave = (...shape: number[]) => {
+      const count = shape.reduce((a, b) => a * b)
+      return g.constant(
+        floats(
+          'float32',
+          Array.from({ length: count }, (_, at) => Math.sin(at * 5)),
+          shape,
+        ),
+      )
+    }
+    const rows = g.op('Einsum', [x, wave(3, 2, 4)], { equation: 'bi,ihd->bhd' })
+    const steps = g.op('Einsum', [rows, wave(5)], { equation: 'bhd,t->bthd' })
+    const scores = g.op('Einsum', [steps, steps], { equation: 'bqhd,bkhd->bhqk' })
+    return [
+      scores,
+      g.op('Einsum', [scores, steps], { equation: 'bhqk,bkhd->bqhd' }),
+      g.op('Einsum', [steps, wave(2, 4, 6), wave(6)], { equation: '...hd,hde,e->...e' }),
+      g.op('Einsum', [x, y, wave(3)], { equation: 'bi,i,j->jb' }),
+      g.op('Einsum', [steps], { equation: 'abcd->dba' }),
+    ]
+  },
   'Relu of what others take too': (g, x) => {
     const weights = g.constant(floats('float32', [1, -2, 0.5, 3, 1, -1, 2, 1, 0], [3, 3, 1, 1]))
     const image = g.op('Unsqueeze', [x, g.constant(int64s([2, 3]))])
@@ -95,7 +117,6 @@ const MORE: typeof CALLS = {
 /** Operators that cannot be written, and why. */
 const REFUSED: Readonly<Record<string, RegExp>> = {
   Cast: /it gives float64/,
-  Einsum: /no kernel on the backend wasm/,
   MaxPool: /its second output, indices/,
   Scan: /control flow/,
   // Of a batch that is not known.
@@ -139,7 +160,9 @@ describe('an operator in a Graph model', () => {
           // Single precision, and an error function by approximation (1.5e-7).
           for (const [at, value] of (data as Float32Array).entries())
             if (Number.isFinite(value))
-              expect(Math.abs((got[at] as number) - value)).toBeLessThan(1e-4 * Math.max(1, Math.abs(value)))
+              expect(Math.abs((got[at] as number) - value), `${output}[${at}]`).toBeLessThan(
+                1e-4 * Math.max(1, Math.abs(value)),
+              )
             else expect(got[at], `${output}[${at}]`).toBe(value)
         }
       }
@@ -175,6 +198,15 @@ describe('a model that cannot be a Graph model', () => {
           ],
         },
       }),
+    )
+  })
+
+  it('is refused with the reason that a node gives', () => {
+    const g = new GraphBuilder('diagonal')
+    const x = g.input('x', 'float32', [3, 3])
+    g.output('y', g.op('Einsum', [x], { equation: 'ii->i' }, { name: 'trace' }))
+    expect(() => tfjsGraphModel(writeModel(g.build()))).toThrow(
+      expect.objectContaining({ ...codes, data: { nodes: ['"trace" (Einsum: the diagonal of ii)'] } }),
     )
   })
 

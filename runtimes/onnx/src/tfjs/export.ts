@@ -37,8 +37,8 @@ const RULES: Rules = {
 
 /**
  * A float ONNX model as a Graph model of TensorFlow.js: one model.json with its weights inside (a GraphDef in JSON, as
- * tfjs-converter 4 reads it), which `@tideway/runtime-tfjs` and TensorFlow.js itself load. Inputs and outputs have the
- * ONNX model's names, types and shapes, the free sizes included. Images go through it channels last.
+ * tfjs-converter 4 reads it), which `@tideway/runtime-tfjs` loads. Inputs and outputs have the ONNX model's names, types
+ * and shapes, the free sizes included. Images go through it channels last. The same model gives the same bytes.
  *
  * Throws `TFJS_EXPORT_UNSUPPORTED` naming every node without a form (quantized ones, loops, types and sizes that
  * TensorFlow.js does not have); what `importModel` and `emit` throw for a file that is not valid; `TOO_LARGE`.

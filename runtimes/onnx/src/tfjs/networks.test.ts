@@ -85,6 +85,7 @@ describe('a Graph model of a network', () => {
     const file = fileOf(network)
     const exported = tfjsGraphModel(await cleanUpModel(file, onnx))
     await compared(file, exported, network, [1, 5])
+    expect(tfjsGraphModel(await cleanUpModel(file, onnx))).toEqual(exported)
     const { modelTopology } = JSON.parse(new TextDecoder().decode(exported)) as {
       modelTopology: { node: { op: string }[] }
     }

@@ -1,8 +1,8 @@
 import type { Dim, Value } from '../build/value.js'
+import { einsum } from './einsum.js'
 import type { Emission, Rule, Rules } from './emission.js'
 import { attr, type Ref, WITH_BIAS } from './graph-def.js'
 import { permuted } from './tensor.js'
-import { Refused } from './values.js'
 
 /** numpy's matmul: leading axes broadcast, a vector counts as a row or a column. */
 const matMul: Rule = (e) => {
@@ -69,11 +69,9 @@ const gemm: Rule = (e) => {
   return e.op('AddV2', [scaled, beta === 1 ? added : e.op('Mul', [added, e.number(beta)])])
 }
 
-/** Matrix products. Einsum has no kernel on the wasm backend. */
+/** Matrix products. */
 export const products: Rules = {
-  Einsum: () => {
-    throw new Refused('no kernel on the backend wasm; write it as MatMul')
-  },
+  Einsum: einsum,
   Gemm: gemm,
   MatMul: matMul,
 }

@@ -1,7 +1,9 @@
 import { decodeTensors, type Manifest, type PipelineConfig, type Session, type Tensor } from '@tideway/core'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createTfjsRuntime } from '@tideway/runtime-tfjs'
 import { createTfjsTrainer } from '@tideway/trainer-tfjs'
 import { describe, expect, it } from 'vitest'
+import { MapCloud, startEdge, temporary, untilActive } from '../../../edge/src/edge.fixture.js'
 import { ranPipeline } from './pipeline.fixture.js'
 import { loadTfjs } from './tfjs.js'
 
@@ -80,6 +82,30 @@ describe('a pipeline with the format tfjs', () => {
     const answers = decodeTensors(blobs.get(knownAnswers.sha256)!) as Record<string, Record<string, Tensor>>
     expect(answers['outputs']!['y']!.shape).toEqual([8, 2])
     expect(await offBy(session, answers)).toBeLessThan(knownAnswers.tolerance)
+    await session.dispose()
+  })
+
+  it('makes a version that a device with TensorFlow.js alone installs, and answers as the float model does', async () => {
+    const { result, manifest, blobs, file } = await ranPipeline({ ...pipeline, epochs: 2, gates: {} })
+    const cloud = new MapCloud()
+    for (const [sha256, bytes] of blobs) cloud.chunks.set(sha256, bytes)
+    const edge = await startEdge(cloud, await temporary(), { runtime: createTfjsRuntime({ providers: ['wasm'] }) })
+    const { manifestDigest } = result.version
+    cloud.deploy(1, { halves: { version: 1, manifestDigest } })
+    await untilActive(edge, manifestDigest, 'halves')
+    expect(edge.status().models['halves']).toMatchObject({ status: 'active', variant: 'tfjs-fp32' })
+    // Nothing of the other variants was sent.
+    expect(cloud.fetched).not.toContain(manifest.variants[0]!.files[0]!.sha256)
+
+    const image: Tensor = {
+      dtype: 'float32',
+      shape: [1, SIDE, SIDE, 1],
+      data: new Float32Array(36).map((_, at) => at / 36),
+    }
+    const { y } = await edge.model('halves').infer({ image })
+    const session = await createOnnxNodeRuntime().load(file('fp32'))
+    const { y: expected } = await session.run({ image })
+    for (const [at, value] of (expected!.data as Float32Array).entries()) expect(y!.data[at]).toBeCloseTo(value, 5)
     await session.dispose()
   })
 

@@ -7,15 +7,12 @@ import { decoded, decoderOf } from './encoding.js'
 import type { AppEnv } from './route.js'
 
 /**
- * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type.
+ * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type. Where
+ * none will be taken (`at` undefined), a body that came in one part stays where it came.
  * Read from Node's request itself, since the adapter's `arrayBuffer()` copies all of it once more. Throws as `readBody`,
  * `CONTENT_ENCODING_UNSUPPORTED`, and as `decoded`.
  */
-export async function readAligned(
-  c: Context<AppEnv>,
-  limits: BodyLimits,
-  at: number,
-): Promise<Uint8Array<ArrayBuffer>> {
+export async function readAligned(c: Context<AppEnv>, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
   const decoder = decoderOf(c.req.header('content-encoding'))
   const declared = Number(c.req.header('content-length') ?? 0)
   if (declared > limits.maxBytes)
@@ -23,7 +20,8 @@ export async function readAligned(
   // In a process without a listener (app.request) there is only the web stream, and no `env` at all.
   const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
   const parts = incoming ? await partsOf(incoming, limits) : await streamed(c, limits)
-  return joinAligned(decoder ? [await decoded(decoder, parts, limits)] : parts, at)
+  const whole = decoder ? [await decoded(decoder, parts, limits)] : parts
+  return at === undefined && whole.length === 1 ? (whole[0] as Uint8Array) : joinAligned(whole, at ?? 0)
 }
 
 async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {

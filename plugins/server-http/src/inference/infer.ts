@@ -23,7 +23,7 @@ export function inferHandler({ services, limits }: Deps, statistics: Statistics)
     const serving = need(services, 'serving')
     const headerBytes = headerBytesOf(c.req.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType((name) => c.req.header(name))
-    const bytes = await readAligned(c, body, headerBytes ?? 0)
+    const bytes = await readAligned(c, body, headerBytes)
     return answer(c, await run(serving, target, statistics, bytes, headerBytes))
   }
 }

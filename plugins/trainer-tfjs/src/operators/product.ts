@@ -1,21 +1,6 @@
 import * as tf from '@tensorflow/tfjs-core'
 import { type Kernel, type Kernels, toRank } from '../graph/node.js'
 
-/** The shape in which data was the right factor of a product, by the data itself (tensors that are reshaped share it). */
-const factors = new WeakMap<object, string>()
-
-/**
- * A right factor as the WebAssembly backend can take it: TensorFlow.js 4.22 keeps a packed copy by the data alone, so that
- * the same data in a second shape is read, and memory written, out of bounds. Then the factor is copied first.
- */
-function rightFactor(b: tf.Tensor): tf.Tensor {
-  if (tf.getBackend() !== 'wasm') return b
-  const shape = b.shape.join()
-  const known = factors.get(b.dataId)
-  if (known === undefined) factors.set(b.dataId, shape)
-  return known === undefined || known === shape ? b : tf.mul(b, 1)
-}
-
 /** numpy's matmul: leading axes broadcast, a vector counts as a row or a column. */
 export function matMul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   const left = a.rank === 1 ? tf.expandDims(a, 0) : a
@@ -32,7 +17,7 @@ export function matMul(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
 function multiply(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
   if (b.rank === 2 && a.rank > 2) {
     const rows = a.size / (a.shape.at(-1) as number)
-    const flat = tf.matMul(tf.reshape(a, [rows, a.shape.at(-1) as number]), rightFactor(b))
+    const flat = tf.matMul(tf.reshape(a, [rows, a.shape.at(-1) as number]), b)
     return tf.reshape(flat, [...a.shape.slice(0, -1), b.shape[1] as number])
   }
   const rank = Math.max(a.rank, b.rank)
@@ -43,14 +28,14 @@ function multiply(a: tf.Tensor, b: tf.Tensor): tf.Tensor {
     const isWide = batch.every((size, axis) => size === x.shape[axis])
     return isWide ? x : tf.broadcastTo(x, [...batch, ...x.shape.slice(-2)])
   }
-  return tf.matMul(wide(left), rightFactor(wide(right)))
+  return tf.matMul(wide(left), wide(right))
 }
 
 const gemm: Kernel = (c) => {
   const [alpha, beta] = [c.float('alpha', 1), c.float('beta', 1)]
   const product = tf.matMul(
     c.in(0) as tf.Tensor2D,
-    rightFactor(c.in(1)) as tf.Tensor2D,
+    c.in(1) as tf.Tensor2D,
     c.int('transA', 0) === 1,
     c.int('transB', 0) === 1,
   )

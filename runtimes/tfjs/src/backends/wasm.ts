@@ -2,6 +2,7 @@ import { createRequire } from 'node:module'
 import { dirname, sep } from 'node:path'
 import type { Backend } from './backend.js'
 import { initialize, isInitialized } from './initialize.js'
+import { guardFactors } from './wasm-factors.js'
 
 const PACKAGE = '@tensorflow/tfjs-backend-wasm'
 const require = createRequire(import.meta.url)
@@ -19,6 +20,7 @@ export const wasm: Backend = {
     // Else a bundle looks for the .wasm files beside itself. Refused once the backend is there.
     if (!isInitialized('wasm')) setWasmPaths(`${dirname(require.resolve(PACKAGE))}${sep}`)
     await initialize('wasm')
+    guardFactors()
     return {}
   },
 }

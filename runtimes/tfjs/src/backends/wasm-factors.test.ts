@@ -1,7 +1,7 @@
 import * as tf from '@tensorflow/tfjs-core'
-import { chooseBackend, onBackend } from '@tideway/runtime-tfjs/backends'
 import { expect, it } from 'vitest'
-import { matMul } from './product.js'
+import { chooseBackend } from './choose.js'
+import { onBackend } from './exclusive.js'
 
 it.each(['cpu', 'wasm'])('multiplies by the same numbers in one shape and in another, on %s', async (backend) => {
   const { engine } = await chooseBackend([backend])
@@ -11,8 +11,8 @@ it.each(['cpu', 'wasm'])('multiplies by the same numbers in one shape and in ano
         Float32Array.from({ length: 12 }, (_, at) => at),
         [2, 6],
       )
-      const [wide, narrow] = [matMul(tf.ones([1, 2]), b), matMul(tf.ones([1, 3]), tf.reshape(b, [3, 4]))]
-      return [wide, narrow, matMul(tf.ones([1, 2]), b)].map((product) => [...product.dataSync()])
+      const [wide, narrow] = [tf.matMul(tf.ones([1, 2]), b), tf.matMul(tf.ones([1, 3]), tf.reshape(b, [3, 4]))]
+      return [wide, narrow, tf.matMul(tf.ones([1, 2]), b)].map((product) => [...product.dataSync()])
     }),
   )
   expect(products).toEqual([

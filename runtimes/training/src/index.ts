@@ -10,6 +10,14 @@ export {
 } from './checkpoint.js'
 export { addTeacher, teacherOf } from './distill/teacher.js'
 export { earlyStopping } from './early-stopping.js'
+export type {
+  Arrays,
+  EngineOrder,
+  InitialTensors,
+  TrainEngine,
+  TrainedBatch,
+  TrainedWeights,
+} from './engine.js'
 export { entries as trainingErrorEntries, errors as trainingErrors } from './errors.js'
 export type { Mask } from './graphs/context.js'
 export { estimationGraph, evaluationGraph, inferenceModel } from './graphs/inference.js'
@@ -33,16 +41,7 @@ export { type Place, Progress } from './progress.js'
 /** What makes a run reproducible elsewhere: the order of rows and the initial weights, as functions of the seed. */
 export { shuffled as shuffledRows, words } from './random.js'
 export { release } from './release.js'
-export {
-  type Arrays,
-  type EngineOrder,
-  fitPhase,
-  type InitialTensors,
-  type Phase,
-  type TrainEngine,
-  type TrainedBatch,
-  type TrainedWeights,
-} from './run.js'
+export { fitPhase, type Phase } from './run.js'
 export { learningRateOf } from './schedule.js'
 export { LaidOutWeights, SlotWeights } from './slot-weights.js'
 export type { Forward, ForwardContext, ParameterSpec, StatisticSpec, Trainable } from './trainable.js'

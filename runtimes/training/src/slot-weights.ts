@@ -1,8 +1,8 @@
 import type { ResolvedOptimizer } from '@tideway/core'
 import { AVERAGE, averageScale } from '@tideway/onnx'
+import type { Arrays, InitialTensors, TrainedWeights } from './engine.js'
 import { stateOf } from './graphs/names.js'
 import { elements, type Layout } from './layout.js'
-import type { Arrays, InitialTensors, TrainedWeights } from './run.js'
 import type { Trainable } from './trainable.js'
 
 /** The weights of a run by the parameters of its network, wherever the tensors lie that they are laid out in. */

@@ -1,6 +1,7 @@
 import { totalmem } from 'node:os'
 import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, tokens } from '@tideway/core'
 import { Batcher, DEFAULT_BATCHING } from '../serving/batcher.js'
+import { answersRowsAlone } from '../serving/independent.js'
 import { ModelHost } from '../serving/model-host.js'
 import { Switcher } from '../serving/switcher.js'
 import { loadFastest } from '../serving/threads.js'
@@ -91,6 +92,7 @@ async function load(scope: Scope, manifestDigest: string): Promise<{ batcher: Ba
     at += chunk.byteLength
   }
   const { session, plan } = await loadFastest(runtime, bytes)
-  const batcher = new Batcher(session, { ...DEFAULT_BATCHING, parallel: plan.parallel })
+  const together = await answersRowsAlone(session)
+  const batcher = new Batcher(session, { ...DEFAULT_BATCHING, parallel: plan.parallel, together })
   return { batcher, bytes: file.size }
 }

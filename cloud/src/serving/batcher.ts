@@ -14,9 +14,17 @@ export interface BatchOptions {
   readonly maxQueuedRows: number
   /** Runs at once. */
   readonly parallel: number
+  /** Whether rows may go together where the signature allows it; see `answersRowsAlone`. */
+  readonly together: boolean
 }
 
-export const DEFAULT_BATCHING: BatchOptions = { maxRows: 32, maxDelayMs: 0, maxQueuedRows: 4096, parallel: 1 }
+export const DEFAULT_BATCHING: BatchOptions = {
+  maxRows: 32,
+  maxDelayMs: 0,
+  maxQueuedRows: 4096,
+  parallel: 1,
+  together: true,
+}
 
 /**
  * Why a batch was closed: nothing else waited (`free`), no more rows fit (`full`), the first had waited long enough
@@ -56,8 +64,9 @@ interface Waiting {
 
 /**
  * Puts the rows of requests that wait into one run of a model. Nothing waits where the model is idle: batches grow with the
- * load alone, out of what arrives during a run, or in the same turn of the event loop. Rows are counted, not requests. Results are split exactly; what a bad request
- * does to its batch it does to itself alone, since the others are run again without it.
+ * load alone, out of what arrives during a run, or in the same turn of the event loop. Rows are counted, not requests.
+ * Results are split exactly; what a bad request does to its batch it does to itself alone, since the others are run again
+ * without it.
  *
  * @example
  * const batcher = new Batcher(session, DEFAULT_BATCHING)
@@ -72,6 +81,7 @@ export class Batcher {
   private timer: NodeJS.Timeout | undefined
   private isDue = false
   private drained: (() => void) | undefined
+  private disposal: Promise<void> | undefined
   /** Of the last runs, in milliseconds a row: for how long a refused client is to wait. */
   private pace = 0
 
@@ -80,7 +90,7 @@ export class Batcher {
     private readonly options: BatchOptions = DEFAULT_BATCHING,
     private readonly onBatch: (batch: Batch) => void = () => undefined,
   ) {
-    this.batches = takesBatches(session.signature)
+    this.batches = options.together && takesBatches(session.signature)
     this.check = inputCheck(session.signature)
   }
 
@@ -104,9 +114,13 @@ export class Batcher {
   }
 
   /** Ends what waits and what runs, then frees the session. */
-  async dispose(): Promise<void> {
-    if (this.queue.length > 0 || this.running > 0) await new Promise<void>((resolve) => (this.drained = resolve))
-    await this.session.dispose()
+  dispose(): Promise<void> {
+    const isDone = this.queue.length === 0 && this.running === 0
+    this.disposal ??= new Promise<void>((resolve) => {
+      this.drained = resolve
+      if (isDone) resolve()
+    }).then(() => this.session.dispose())
+    return this.disposal
   }
 
   private busy(): Error {

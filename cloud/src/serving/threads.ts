@@ -19,9 +19,10 @@ export interface ThreadPlan {
 const TRIAL_MS = 50
 
 /**
- * Loads a model with the plan under which it answers the most requests a second, found by running it: a small network is
- * faster with many runs of one thread each (on two cores ResNet-8 by 1.9), a large one with all threads in one run. The
- * runs go before the first request, so they warm it up, too. A model that does not take zeros is not measured.
+ * Loads a model with the plan under which it answers the most requests a second, found by running it: more threads inside
+ * of an operator help a large network and hold up a small one. Runs at once help where a runtime has threads of its own for
+ * them; ONNX Runtime's binding for Node runs on the thread that calls it. The runs go before the first request, so they
+ * warm it up, too. A model that does not take zeros is not measured.
  */
 export async function loadFastest(
   runtime: Pick<Runtime, 'load'>,

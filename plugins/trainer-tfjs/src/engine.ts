@@ -60,6 +60,7 @@ export class TfjsEngine implements TrainEngine {
   private readonly steppers = new Map<string, Stepper>()
   private evaluation: Program | undefined
   private held: Tensors = {}
+  private pending: Pending[] = []
 
   private constructor(private readonly options: TfjsEngineOptions) {
     const { network, layout, optimizer, initial, environment, feeder } = options
@@ -88,7 +89,6 @@ export class TfjsEngine implements TrainEngine {
     const { optimizer, on } = this.options
     let step = first
     let batches = 0
-    let pending: Pending[] = []
     for await (const { rows, fill } of this.feeder.epoch(epoch)) {
       const before = batches % optimizer.accumulate
       batches += 1
@@ -99,13 +99,11 @@ export class TfjsEngine implements TrainEngine {
         const stepper = this.stepper({ rows, before: last ? before : Math.min(before, 1), last })
         return this.run(stepper, { ...this.batch(rows, fill), ...this.numbers(stepper, at, before, rate(at)) })
       })
-      pending.push({ loss, rows, step })
+      this.pending.push({ loss, rows, step })
       if (last) step += 1
-      if (pending.length < LOSSES_AT_ONCE) continue
-      yield* await read(pending)
-      pending = []
+      if (this.pending.length === LOSSES_AT_ONCE) yield* await this.read()
     }
-    yield* await read(pending)
+    yield* await this.read()
     await this.download()
   }
 
@@ -149,6 +147,8 @@ export class TfjsEngine implements TrainEngine {
     await this.feeder.close()
     for (const { program } of this.steppers.values()) program.dispose()
     this.evaluation?.dispose()
+    // Of a run that was stopped.
+    for (const { loss } of this.pending.splice(0)) loss.dispose()
     tf.dispose(this.held)
     this.steppers.clear()
     this.held = {}
@@ -223,19 +223,20 @@ export class TfjsEngine implements TrainEngine {
     }
   }
 
-  /** Those tensors that a program takes; the others are disposed, unless they are still `needed`. */
+  /** Reads losses, and lets timers and signals have their turn: some backends compute without ever waiting. */
+  private async read(): Promise<TrainedBatch[]> {
+    await new Promise((resolve) => setImmediate(resolve))
+    const pending = this.pending.splice(0)
+    const losses = await Promise.all(pending.map(({ loss }) => take(loss)))
+    return pending.map(({ rows, step }, at) => ({ loss: losses[at] as number, rows, step }))
+  }
+
+  /** Those tensors that a program takes; the others are disposed, where they are this call's to dispose. */
   private only({ inputs }: Program, tensors: Tensors, disposes = true): Tensors {
     const entries = Object.entries(tensors)
     if (disposes) for (const [name, tensor] of entries) if (!inputs.has(name)) tensor.dispose()
     return Object.fromEntries(entries.filter(([name]) => inputs.has(name)))
   }
-}
-
-/** Reads losses, and lets timers and signals have their turn: some backends compute without ever waiting. */
-async function read(pending: readonly Pending[]): Promise<TrainedBatch[]> {
-  await new Promise((resolve) => setImmediate(resolve))
-  const losses = await Promise.all(pending.map(({ loss }) => take(loss)))
-  return pending.map(({ rows, step }, at) => ({ loss: losses[at] as number, rows, step }))
 }
 
 async function take(scalar: tf.Tensor | undefined): Promise<number> {

@@ -10,9 +10,20 @@ describe('training on TensorFlow.js', () => {
   const train = cornersData(100, 1)
   const trainer = createTfjsTrainer({ backends: ['cpu'] })
 
-  it('leaves nothing on the backend', async () => {
+  it('leaves nothing on the backend, also where it is stopped', async () => {
     const before = tf.memory().numTensors
     await trainer.fit({ ...cornersJob, epochs: 2 }, { train, validation: train })
+    expect(tf.memory().numTensors).toBe(before)
+    const controller = new AbortController()
+    const stopped = trainer.fit(
+      { ...cornersJob, epochs: 3 },
+      {
+        train,
+        signal: controller.signal,
+        onCheckpoint: async (_, epoch) => void (epoch === 2 && setImmediate(() => controller.abort())),
+      },
+    )
+    await expect(stopped).rejects.toMatchObject({ code: 'TRAIN_ABORTED' })
     expect(tf.memory().numTensors).toBe(before)
   })
 })

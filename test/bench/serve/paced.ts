@@ -17,6 +17,7 @@ export async function p99At({ url, headers, body, connections, seconds }: Load, 
       asked.once('error', reject)
       asked.once('response', (response) => {
         response.resume()
+        if (response.statusCode !== 200) reject(new Error(`a request was answered with ${response.statusCode}`))
         response.once('end', () => {
           latencies.push(performance.now() - due)
           resolve()

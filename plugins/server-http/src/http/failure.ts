@@ -15,7 +15,7 @@ export function answerError(thrown: unknown, c: Context, logger: Logger): Respon
   // what still arrives can reach the sender before this answer. The adapter drains it for 500 ms, then closes.
   if (error.code === 'RANGE_NOT_SATISFIABLE') c.header('Content-Range', `bytes */${String(error.data.size)}`)
   // RFC 9110, 10.2.3: whole seconds.
-  const { retryAfterMs } = error.data as { retryAfterMs?: unknown }
+  const { retryAfterMs } = (error.data ?? {}) as { retryAfterMs?: unknown }
   if (typeof retryAfterMs === 'number') c.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))))
   if (error.code === 'METHOD_NOT_ALLOWED') c.header('Allow', String(error.data.allow))
   const body = c.req.path.startsWith('/v2')

@@ -13,6 +13,7 @@ export type {
   Broker,
   Controller,
   Deployment,
+  InferContext,
   InferTiming,
   Jobs,
   ReportIntake,

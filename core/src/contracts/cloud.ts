@@ -50,6 +50,18 @@ export interface ServedVersion {
   readonly reason: string
 }
 
+/** What is known of an inference request beside its inputs. */
+export interface InferContext {
+  /** In logs and traces, and by which the outcome of an A/B test is reported. */
+  readonly requestId?: string
+  /** Requests with the same key are answered by the same version while a traffic policy stands. */
+  readonly stickyKey?: string
+  /** On the clock of `performance.now()`, in milliseconds: whose run has not begun by then is not run. */
+  readonly deadlineMs?: number
+  /** Fires when nobody waits for the answer any more. */
+  readonly signal?: AbortSignal
+}
+
 /** Online inference in the cloud. */
 export interface Serving {
   /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_UNLOADED`. Without a version: the alias `latest`. */
@@ -62,6 +74,7 @@ export interface Serving {
     model: string,
     version: string | undefined,
     inputs: Tensors,
+    context?: InferContext,
   ): Promise<{ version: VersionRecord; outputs: Tensors; timing?: InferTiming }>
   /** Every version of every model, loaded or not. */
   index?(): Promise<readonly ServedVersion[]>

@@ -2,10 +2,13 @@ import { OpenAPIHono } from '@hono/zod-openapi'
 import { HOST_VERSION, silentLogger } from '@tideway/core'
 import type { Hono } from 'hono'
 import { errors } from './errors.js'
-import { access } from './http/access.js'
+import { access, admission } from './http/access.js'
 import { answerError } from './http/failure.js'
 import type { AppEnv, Deps } from './http/route.js'
+import { type Direct, directInference } from './inference/direct.js'
+import { createInfer } from './inference/infer.js'
 import { inferenceRoutes } from './inference/routes.js'
+import { Statistics } from './inference/statistics.js'
 import { limitsSchema, type ServerLimits } from './options.js'
 import { blobRoutes } from './routes/blobs.js'
 import { chunkRoutes } from './routes/chunks.js'
@@ -24,6 +27,13 @@ export interface AppOptions {
   readonly stopping?: AbortSignal
 }
 
+/** The HTTP face: all routes, and a shorter way for those that are asked the most. */
+export interface Face {
+  readonly app: Hono<AppEnv>
+  /** Ahead of `app`, straight on Node's request: whether it answers. */
+  readonly direct: Direct
+}
+
 /**
  * The whole HTTP face over these services, without a listener. Routes whose service is absent answer `ROLE_NOT_HERE`.
  *
@@ -32,12 +42,20 @@ export interface AppOptions {
  * const response = await app.request('http://localhost/v1/models')
  */
 export function createApp(services: Services, options: AppOptions = {}): Hono<AppEnv> {
+  return createFace(services, options).app
+}
+
+export function createFace(services: Services, options: AppOptions = {}): Face {
   const app = new OpenAPIHono<AppEnv>()
   const { apiKeys = [], stopping = new AbortController().signal } = options
   const limits = limitsSchema.parse(options.limits ?? {})
   const deps: Deps = { app, services, limits, stopping, secured: apiKeys.length > 0 }
+  const logger = services.logger ?? silentLogger
+  const admit = admission(apiKeys)
+  const statistics = new Statistics()
+  const infer = createInfer(deps, statistics)
 
-  app.onError((error, c) => answerError(error, c, services.logger ?? silentLogger))
+  app.onError((error, c) => answerError(error, c, logger))
   app.notFound((c) => {
     throw errors.ROUTE_NOT_FOUND({ method: c.req.method, path: c.req.path.slice(0, 200) })
   })
@@ -46,7 +64,7 @@ export function createApp(services: Services, options: AppOptions = {}): Hono<Ap
     // What is in flight is finished, and its connection not used again.
     if (stopping.aborted) c.header('Connection', 'close')
   })
-  app.use(access(apiKeys))
+  app.use(access(admit))
 
   healthRoutes(deps)
   modelRoutes(deps)
@@ -56,13 +74,16 @@ export function createApp(services: Services, options: AppOptions = {}): Hono<Ap
   rolloutRoutes(deps)
   jobRoutes(deps)
   runRoutes(deps)
-  inferenceRoutes(deps)
+  inferenceRoutes(deps, statistics, infer)
+  documentRoute(app)
+  return { app, direct: directInference({ infer, admit, logger, stopping }) }
+}
 
+function documentRoute(app: OpenAPIHono<AppEnv>): void {
   const info = { title: 'Tideway', version: HOST_VERSION, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } }
   let document: object | undefined
   app.get('/openapi.json', (c) => {
     document ??= app.getOpenAPI31Document({ openapi: '3.1.0', info })
     return c.json(document)
   })
-  return app
 }

@@ -1,13 +1,11 @@
 import { once } from 'node:events'
-import type { Server as NodeServer } from 'node:http'
+import { createServer, type Server as NodeServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { serve } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
 import { errors as core } from '@tideway/core'
-import type { Hono } from 'hono'
-import { createApp } from './app.js'
+import { createFace, type Face } from './app.js'
 import { errors } from './errors.js'
 import { isLoopback } from './http/access.js'
-import type { AppEnv } from './http/route.js'
 import type { ServerHttpOptions } from './options.js'
 import type { Services } from './services.js'
 
@@ -26,8 +24,8 @@ export function checkAddress({ host, apiKeys }: ServerHttpOptions): void {
 export async function listen(services: Services, options: ServerHttpOptions): Promise<Listener> {
   checkAddress(options)
   const stopping = new AbortController()
-  const app = createApp(services, { ...options, stopping: stopping.signal })
-  const server = await bind(app, options)
+  const face = createFace(services, { ...options, stopping: stopping.signal })
+  const server = await bind(face, options)
   server.on('request', (_, response) => {
     // A connection that becomes idle while stopping has nothing more to wait for.
     response.on('close', () => stopping.signal.aborted && setImmediate(() => server.closeIdleConnections()))
@@ -47,17 +45,17 @@ export async function listen(services: Services, options: ServerHttpOptions): Pr
   }
 }
 
-async function bind(app: Hono<AppEnv>, { host, port, limits }: ServerHttpOptions): Promise<NodeServer> {
-  const server = serve({
-    fetch: app.fetch,
-    hostname: host,
-    port,
-    serverOptions: {
-      headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
-      keepAliveTimeout: limits.keepAliveTimeoutMs,
-    },
-  }) as NodeServer
+async function bind({ app, direct }: Face, { host, port, limits }: ServerHttpOptions): Promise<NodeServer> {
+  const adapter = getRequestListener(app.fetch, { hostname: host })
+  const server = createServer({
+    headersTimeout: limits.headersTimeoutMs,
+    requestTimeout: limits.requestTimeoutMs,
+    keepAliveTimeout: limits.keepAliveTimeoutMs,
+  })
+  server.on('request', (incoming, outgoing) => {
+    if (!direct(incoming, outgoing)) void adapter(incoming, outgoing)
+  })
+  server.listen(port, host)
   try {
     await once(server, 'listening')
   } catch (cause) {

@@ -10,33 +10,50 @@ export function isLoopback(host: string): boolean {
   return LOOPBACK.test(host)
 }
 
+/** What is asked before a request is taken. */
+export interface Knock {
+  readonly path: string
+  /** The name that the request is addressed to, without a port. */
+  readonly hostname: string
+  readonly authorization: string | undefined
+}
+
+/** Who asks, for the audit log; throws `HOST_REFUSED`, `UNAUTHORIZED`. */
+export type Admit = (knock: Knock) => string
+
 /**
  * Without keys: only requests addressed to loopback by name, so that a page that points its own domain at 127.0.0.1
- * (DNS rebinding) gets nowhere. With keys: a bearer key on everything but health. Sets `actor` for the audit log: the
- * key's name, which is the beginning of its SHA-256, or `local`.
+ * (DNS rebinding) gets nowhere. With keys: a bearer key on everything but health. Who asks is the key's name, which is the
+ * beginning of its SHA-256, or `local`.
  */
-export function access(apiKeys: readonly string[]): MiddlewareHandler<AppEnv> {
+export function admission(apiKeys: readonly string[]): Admit {
   const keys = apiKeys.map((key) => ({
     digest: digestOf(key),
     name: `key-${digestOf(key).toString('hex').slice(0, 8)}`,
   }))
   if (keys.length === 0) {
-    return async (c, next) => {
-      const host = new URL(c.req.url).hostname
-      if (!isLoopback(host)) throw errors.HOST_REFUSED({ host: host.slice(0, 80) })
-      c.set('actor', 'local')
-      await next()
+    return ({ hostname }) => {
+      if (!isLoopback(hostname)) throw errors.HOST_REFUSED({ host: hostname.slice(0, 80) })
+      return 'local'
     }
   }
-  return async (c, next) => {
-    if (OPEN.has(c.req.path)) return next()
-    const given = /^bearer (.+)$/i.exec(c.req.header('authorization') ?? '')?.[1]
+  return ({ path, authorization }) => {
+    if (OPEN.has(path)) return 'anyone'
+    const given = /^bearer (.+)$/i.exec(authorization ?? '')?.[1]
     const digest = digestOf(given ?? '')
     // Every key is compared, over digests of one length: the time taken says nothing about any key.
     const match = keys.filter((key) => timingSafeEqual(key.digest, digest))[0]
     if (!match) throw errors.UNAUTHORIZED({})
-    c.set('actor', match.name)
-    return next()
+    return match.name
+  }
+}
+
+/** Sets `actor`. */
+export function access(admit: Admit): MiddlewareHandler<AppEnv> {
+  return async (c, next) => {
+    const { hostname } = new URL(c.req.url)
+    c.set('actor', admit({ path: c.req.path, hostname, authorization: c.req.header('authorization') }))
+    await next()
   }
 }
 

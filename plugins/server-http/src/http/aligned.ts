@@ -6,20 +6,38 @@ import { type BodyLimits, readBody } from './body.js'
 import { decoded, decoderOf } from './encoding.js'
 import type { AppEnv } from './route.js'
 
+/** Where a body comes from: its headers by lower-case name, and its bytes in the parts in which they arrive. */
+export interface BodySource {
+  header(name: string): string | undefined
+  parts(limits: BodyLimits): Promise<readonly Uint8Array[]>
+}
+
+/** Node's own request: read as it is, since the adapter's `arrayBuffer()` copies all of it once more. */
+export function sourceOf(incoming: IncomingMessage): BodySource {
+  return {
+    header: (name) => incoming.headers[name] as string | undefined,
+    parts: (limits) => partsOf(incoming, limits),
+  }
+}
+
+/** Of a request behind the adapter; in a process without a listener (app.request) there is only the web stream, and no `env`. */
+export function sourceIn(c: Context<AppEnv>): BodySource {
+  const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
+  if (incoming) return sourceOf(incoming)
+  return { header: (name) => c.req.header(name), parts: (limits) => streamed(c, limits) }
+}
+
 /**
  * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type. Where
- * none will be taken (`at` undefined), a body that came in one part stays where it came.
- * Read from Node's request itself, since the adapter's `arrayBuffer()` copies all of it once more. Throws as `readBody`,
+ * none will be taken (`at` undefined), a body that came in one part stays where it came. Throws as `readBody`,
  * `CONTENT_ENCODING_UNSUPPORTED`, and as `decoded`.
  */
-export async function readAligned(c: Context<AppEnv>, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
-  const decoder = decoderOf(c.req.header('content-encoding'))
-  const declared = Number(c.req.header('content-length') ?? 0)
+export async function readAligned(source: BodySource, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
+  const decoder = decoderOf(source.header('content-encoding'))
+  const declared = Number(source.header('content-length') ?? 0)
   if (declared > limits.maxBytes)
     throw core.TOO_LARGE({ what: limits.what, bytes: declared, maxBytes: limits.maxBytes })
-  // In a process without a listener (app.request) there is only the web stream, and no `env` at all.
-  const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
-  const parts = incoming ? await partsOf(incoming, limits) : await streamed(c, limits)
+  const parts = await source.parts(limits)
   const whole = decoder ? [await decoded(decoder, parts, limits)] : parts
   return at === undefined && whole.length === 1 ? (whole[0] as Uint8Array) : joinAligned(whole, at ?? 0)
 }
@@ -30,7 +48,7 @@ async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Ar
   return parts
 }
 
-/** What arrives, with one timer that each part sets back. What is left unread when it throws the adapter drains. */
+/** What arrives, with one timer that each part sets back. What is left unread when it throws is drained by who answers. */
 function partsOf(incoming: IncomingMessage, { what, maxBytes, idleMs }: BodyLimits): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const parts: Uint8Array[] = []

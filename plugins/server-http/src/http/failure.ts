@@ -4,37 +4,46 @@ import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { errors } from '../errors.js'
 
+/** An answer to what failed, whoever writes it to the wire. */
+export interface FailureReply {
+  readonly status: number
+  readonly headers: Readonly<Record<string, string>>
+  readonly body: object
+}
+
 /**
- * Answers an error: `{error: {code, message, data}}`, or for the Open Inference Protocol, whose `error` is a string,
- * `{error: message, code}`. What is not ours becomes `INTERNAL` with a request id and nothing else.
+ * What an error is answered with: `{error: {code, message, data}}`, or for the Open Inference Protocol, whose `error` is a
+ * string, `{error: message, code}`. What is not ours becomes `INTERNAL` with a request id and nothing else.
  */
-export function answerError(thrown: unknown, c: Context, logger: Logger): Response {
-  const error = isOurs(thrown) ? thrown : internal(thrown, c, logger)
-  if (error.status === 401) c.header('WWW-Authenticate', 'Bearer realm="tideway"')
+export function failureReply(thrown: unknown, at: { method: string; path: string }, logger: Logger): FailureReply {
+  const error = isOurs(thrown) ? thrown : internal(thrown, at, logger)
+  const headers: Record<string, string> = {}
+  if (error.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="tideway"'
   // No "Connection: close" for a body that was not read to its end: Node would close at once, and the reset that follows
-  // what still arrives can reach the sender before this answer. The adapter drains it for 500 ms, then closes.
-  if (error.code === 'RANGE_NOT_SATISFIABLE') c.header('Content-Range', `bytes */${String(error.data.size)}`)
+  // what still arrives can reach the sender before this answer. It is drained for 500 ms, then closed.
+  if (error.code === 'RANGE_NOT_SATISFIABLE') headers['Content-Range'] = `bytes */${String(error.data.size)}`
   // RFC 9110, 10.2.3: whole seconds.
   const { retryAfterMs } = (error.data ?? {}) as { retryAfterMs?: unknown }
-  if (typeof retryAfterMs === 'number') c.header('Retry-After', String(Math.max(1, Math.ceil(retryAfterMs / 1000))))
-  if (error.code === 'METHOD_NOT_ALLOWED') c.header('Allow', String(error.data.allow))
-  const body = c.req.path.startsWith('/v2')
+  if (typeof retryAfterMs === 'number') headers['Retry-After'] = String(Math.max(1, Math.ceil(retryAfterMs / 1000)))
+  if (error.code === 'METHOD_NOT_ALLOWED') headers.Allow = String(error.data.allow)
+  const body = at.path.startsWith('/v2')
     ? { error: error.message, code: error.code }
     : { error: { code: error.code, message: error.message, data: error.data } }
-  return c.json(body, error.status as ContentfulStatusCode)
+  return { status: error.status, headers, body }
+}
+
+export function answerError(thrown: unknown, c: Context, logger: Logger): Response {
+  const { status, headers, body } = failureReply(thrown, c.req, logger)
+  return c.json(body, status as ContentfulStatusCode, { ...headers })
 }
 
 function isOurs(thrown: unknown): thrown is TidewayError {
   return thrown instanceof TidewayError || codeOf(thrown) !== undefined
 }
 
-function internal(thrown: unknown, c: Context, logger: Logger): TidewayError {
+function internal(thrown: unknown, { method, path }: { method: string; path: string }, logger: Logger): TidewayError {
   const requestId = randomUUID()
-  logger.error('request failed', {
-    requestId,
-    method: c.req.method,
-    path: c.req.path,
-    cause: thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown),
-  })
+  const cause = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+  logger.error('request failed', { requestId, method, path, cause })
   return errors.INTERNAL({ requestId })
 }

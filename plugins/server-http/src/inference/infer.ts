@@ -1,6 +1,6 @@
 import { type BinaryBody, decodeInferRequest, encodeInferAnswer, headerBytesOf, type Serving } from '@tideway/core'
 import type { Context } from 'hono'
-import { readAligned } from '../http/aligned.js'
+import { type BodySource, readAligned, sourceIn } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
@@ -8,23 +8,47 @@ import { checkType } from './content-type.js'
 import type { Statistics } from './statistics.js'
 import { type Target, targetOf } from './target.js'
 
+/** One request to run a model: what its path names, and its body. */
+export interface InferAsk {
+  readonly target: Target
+  readonly source: BodySource
+}
+
+/** Answers with the body: JSON, or JSON with binary tensors behind it. */
+export type Infer = (ask: InferAsk) => Promise<string | BinaryBody>
+
 /**
- * Runs a model (Open Inference Protocol v2, "Inference"), with tensors in JSON or in binary both ways. A plain handler:
- * this is the hot path, on which the body is narrowed by core's codec straight into the tensors that run.
+ * Runs a model (Open Inference Protocol v2, "Inference"), with tensors in JSON or in binary both ways. The body is narrowed by
+ * core's codec straight into the tensors that run.
  */
-export function inferHandler({ services, limits }: Deps, statistics: Statistics) {
+export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limits'>, statistics: Statistics): Infer {
   const body: BodyLimits = {
     what: 'the inference request',
     maxBytes: limits.maxInferBodyBytes,
     idleMs: limits.bodyIdleMs,
   }
-  return async (c: Context<AppEnv>): Promise<Response> => {
-    const target = targetOf(c)
+  return async ({ target, source }) => {
     const serving = need(services, 'serving')
-    const headerBytes = headerBytesOf(c.req.header('inference-header-content-length'))
-    if (headerBytes === undefined) checkType((name) => c.req.header(name))
-    const bytes = await readAligned(c, body, headerBytes)
-    return answer(c, await run(serving, target, statistics, bytes, headerBytes))
+    const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
+    if (headerBytes === undefined) checkType(source.header)
+    const bytes = await readAligned(source, body, headerBytes)
+    return run(serving, target, statistics, bytes, headerBytes)
+  }
+}
+
+/** The same behind the adapter, for paths that are written unusually and processes without a listener. */
+export function inferHandler(infer: Infer) {
+  return async (c: Context<AppEnv>): Promise<Response> => {
+    const body = await infer({ target: targetOf(c), source: sourceIn(c) })
+    return c.body(typeof body === 'string' ? body : body.body, 200, headersOf(body))
+  }
+}
+
+export function headersOf(body: string | BinaryBody): Record<string, string> {
+  if (typeof body === 'string') return { 'Content-Type': 'application/json' }
+  return {
+    'Content-Type': 'application/octet-stream',
+    'Inference-Header-Content-Length': String(body.headerBytes),
   }
 }
 
@@ -63,14 +87,6 @@ async function run(
     outputNs: nanoseconds(ended - ran),
   })
   return answered
-}
-
-function answer(c: Context<AppEnv>, body: string | BinaryBody): Response {
-  if (typeof body === 'string') return c.body(body, 200, { 'Content-Type': 'application/json' })
-  return c.body(body.body, 200, {
-    'Content-Type': 'application/octet-stream',
-    'Inference-Header-Content-Length': String(body.headerBytes),
-  })
 }
 
 function nanoseconds(milliseconds: number): number {

@@ -2,7 +2,7 @@ import { errors as core, narrow, type ServedVersion, type Serving } from '@tidew
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { errors } from '../errors.js'
-import { readAligned } from '../http/aligned.js'
+import { readAligned, sourceIn } from '../http/aligned.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need, type Services } from '../services.js'
 import { checkType } from './content-type.js'
@@ -40,7 +40,7 @@ export function repositoryHandlers({ services, limits }: Deps) {
   const bodyLimits = { what: 'the request body', maxBytes: limits.maxJsonBodyBytes, idleMs: limits.bodyIdleMs }
   const bodyOf = async <S extends z.ZodType>(c: Context<AppEnv>, schema: S): Promise<z.output<S>> => {
     checkType((name) => c.req.header(name))
-    const bytes = await readAligned(c, bodyLimits, 0)
+    const bytes = await readAligned(sourceIn(c), bodyLimits, 0)
     // It may be empty.
     return narrow(schema, bytes.byteLength === 0 ? {} : parse(bytes), 'the request')
   }

@@ -4,10 +4,10 @@ import { errors } from '../errors.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { isReady } from '../routes/health.js'
 import { documentInference } from './document.js'
-import { inferHandler } from './infer.js'
+import { type Infer, inferHandler } from './infer.js'
 import { metadataHandler, readyHandler } from './models.js'
 import { isRepository, repositoryHandlers } from './repository.js'
-import { Statistics } from './statistics.js'
+import type { Statistics } from './statistics.js'
 import { statsHandlers } from './stats.js'
 
 type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
@@ -16,9 +16,8 @@ type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
  * The Open Inference Protocol v2 over HTTP (kserve/open-inference-protocol, specification/protocol/inference_rest.md), with
  * Triton's extensions for binary tensors, the model repository and statistics. Plain handlers without schemas of their own.
  */
-export function inferenceRoutes(deps: Deps): void {
+export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer): void {
   const { app, services } = deps
-  const statistics = new Statistics()
   const route = (method: 'GET' | 'POST', path: string, handler: Handler) => {
     app.on(method, path, handler)
     // HEAD is answered by GET's handler.
@@ -45,7 +44,7 @@ export function inferenceRoutes(deps: Deps): void {
   route('POST', '/v2/repository/models/:model/unload', repository.unload)
   // Before the route of a model of that name, as in Triton.
   route('GET', '/v2/models/stats', stats.all)
-  const [metadata, ready, infer] = [metadataHandler(deps), readyHandler(deps), inferHandler(deps, statistics)]
+  const [metadata, ready, infer] = [metadataHandler(deps), readyHandler(deps), inferHandler(run)]
   for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
     route('GET', path, metadata)
     route('GET', `${path}/ready`, ready)

@@ -11,9 +11,9 @@ export interface Target {
   readonly version?: string
 }
 
-const target = z.object({ model: idSchema, version: versionOrAlias.optional() })
+export const targetSchema = z.object({ model: idSchema, version: versionOrAlias.optional() })
 
 /** Names are looked up in the registry, and never made into paths of files. Throws `INPUT_REJECTED`. */
 export function targetOf(c: Context<AppEnv>): Target {
-  return narrow(target, c.req.param(), 'the path')
+  return narrow(targetSchema, c.req.param(), 'the path')
 }

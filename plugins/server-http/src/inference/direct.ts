@@ -1,0 +1,84 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { type Logger, narrow } from '@tideway/core'
+import type { Admit } from '../http/access.js'
+import { sourceOf } from '../http/aligned.js'
+import { failureReply } from '../http/failure.js'
+import { headersOf, type Infer } from './infer.js'
+import { type Target, targetSchema } from './target.js'
+
+/** Answers a request, or says that it is not for it. */
+export type Direct = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean
+
+export interface DirectOptions {
+  readonly infer: Infer
+  readonly admit: Admit
+  readonly logger: Logger
+  /** Fires when the server stops: connections are not used again. */
+  readonly stopping: AbortSignal
+}
+
+const PATH = /^\/v2\/models\/([^/?#%]+)(?:\/versions\/([^/?#%]+))?\/infer$/
+/** Paths that were narrowed, so that it is done once; names that are not there are refused without being remembered. */
+const MAX_PATHS = 1_000
+/** How long a sender whose body is not wanted may go on, so that it reads the answer; as the adapter does. */
+const DRAIN_MS = 500
+const MAX_DRAIN_BYTES = 64 * 1024 ** 2
+
+/**
+ * The way of inference requests ahead of the adapter to the web's Request and Response, which takes longer than a small model
+ * runs: straight from Node's request to its answer. Anything written unusually (a query, percent signs, another method) is
+ * not for it, and goes the way of all routes.
+ */
+export function directInference({ infer, admit, logger, stopping }: DirectOptions): Direct {
+  const targets = new Map<string, Target>()
+  const targetAt = (path: string, model: string, version: string | undefined): Target => {
+    const known = targets.get(path)
+    if (known) return known
+    const target = narrow(targetSchema, { model, version }, 'the path')
+    if (targets.size >= MAX_PATHS) targets.clear()
+    targets.set(path, target)
+    return target
+  }
+  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse, path: string): Promise<void> => {
+    try {
+      const { host = '', authorization } = incoming.headers
+      admit({ path, hostname: hostnameOf(host), authorization })
+      const [, model = '', version] = PATH.exec(path) ?? []
+      const body = await infer({ target: targetAt(path, model, version), source: sourceOf(incoming) })
+      send(outgoing, 200, headersOf(body), typeof body === 'string' ? Buffer.from(body) : body.body)
+    } catch (error) {
+      const { status, headers, body } = failureReply(error, { method: 'POST', path }, logger)
+      const json = { 'Content-Type': 'application/json', ...headers }
+      send(outgoing, status, json, Buffer.from(JSON.stringify(body)))
+      if (!incoming.readableEnded) drain(incoming)
+    }
+  }
+  const send = (outgoing: ServerResponse, status: number, headers: Record<string, string>, body: Uint8Array) => {
+    if (stopping.aborted) outgoing.setHeader('Connection', 'close')
+    outgoing.writeHead(status, { ...headers, 'Content-Length': body.byteLength })
+    outgoing.end(body)
+  }
+  return (incoming, outgoing) => {
+    const { url = '', method } = incoming
+    const isHere = method === 'POST' && incoming.headers.host !== undefined && PATH.test(url)
+    if (isHere) void answer(incoming, outgoing, url)
+    return isHere
+  }
+}
+
+/** Without the port, as a URL has it. */
+function hostnameOf(host: string): string {
+  return host.replace(/:\d*$/, '')
+}
+
+function drain(incoming: IncomingMessage): void {
+  if (incoming.destroyed) return
+  const timer = setTimeout(() => incoming.socket.destroySoon(), DRAIN_MS)
+  let bytes = 0
+  incoming.on('data', (part: Buffer) => {
+    bytes += part.byteLength
+    if (bytes > MAX_DRAIN_BYTES) incoming.socket.destroySoon()
+  })
+  for (const event of ['end', 'error', 'close']) incoming.once(event, () => clearTimeout(timer))
+  incoming.resume()
+}

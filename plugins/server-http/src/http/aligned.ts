@@ -8,8 +8,8 @@ import type { AppEnv } from './route.js'
 
 /** Where a body comes from: its headers by lower-case name, and its bytes in the parts in which they arrive. */
 export interface BodySource {
-  header(name: string): string | undefined
-  parts(limits: BodyLimits): Promise<readonly Uint8Array[]>
+  readonly header: (name: string) => string | undefined
+  readonly parts: (limits: BodyLimits) => Promise<readonly Uint8Array[]>
 }
 
 /** Node's own request: read as it is, since the adapter's `arrayBuffer()` copies all of it once more. */

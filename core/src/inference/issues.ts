@@ -7,14 +7,20 @@ const MAX_ISSUES = 20
 export class Issues {
   readonly #issues: string[] = []
   readonly #what: string
+  readonly #max: number
 
-  constructor(what: string) {
+  constructor(what: string, max: number = MAX_ISSUES) {
     this.#what = what
+    this.#max = max
+  }
+
+  get isEmpty(): boolean {
+    return this.#issues.length === 0
   }
 
   add(issue: string): void {
     this.#issues.push(issue)
-    if (this.#issues.length === MAX_ISSUES) this.throwIfAny()
+    if (this.#issues.length === this.#max) this.throwIfAny()
   }
 
   /** Throws `INPUT_REJECTED` naming all that were added. */

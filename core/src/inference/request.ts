@@ -5,6 +5,7 @@ import { type BinaryBody, joinBinary } from './body.js'
 import { datatypeOf } from './datatypes.js'
 import { Issues, isObject } from './issues.js'
 import { type InferJson, parseInferJson } from './json-text.js'
+import { liftNumbers, type NumberList } from './number-lists.js'
 import { decodeRawInput } from './raw.js'
 import { decodeRequested, type RequestedOutputs } from './requested.js'
 import { decodeTensorList, parametersOf } from './tensor-json.js'
@@ -42,9 +43,15 @@ export function decodeInferRequest(bytes: Uint8Array, headerBytes?: number, sign
     const issue = `Inference-Header-Content-Length: is ${headerBytes}, the whole body is ${bytes.byteLength} bytes`
     throw errors.INPUT_REJECTED({ what: WHAT, issues: [issue] })
   }
+  const quick = headerBytes === undefined ? quickly(bytes) : undefined
+  if (quick) return quick
   const header = bytes.subarray(0, headerBytes ?? bytes.byteLength)
   const json = parseInferJson(textOf(header), WHAT)
-  return decode(json, binaryReader(bytes.subarray(header.byteLength)))
+  if (!isObject(json.value)) throw errors.INPUT_REJECTED({ what: WHAT, issues: ['(root): must be an object'] })
+  const issues = new Issues(WHAT)
+  const request = decode(json.value, json, binaryReader(bytes.subarray(header.byteLength)), issues)
+  issues.throwIfAny()
+  return request
 }
 
 /** What a client sends with its inputs in binary, asking for outputs in binary. */
@@ -61,9 +68,27 @@ export function encodeInferRequest({ id, inputs, outputs }: InferCall): BinaryBo
   return joinBinary(JSON.stringify({ id, parameters, inputs: announced, outputs: wanted }), parts)
 }
 
-function decode({ value: body, nonFinite, exact }: InferJson, binary: BinaryReader): InferRequest {
-  const issues = new Issues(WHAT)
-  if (!isObject(body)) throw errors.INPUT_REJECTED({ what: WHAT, issues: ['(root): must be an object'] })
+/** A request whose values are lists of plain numbers; undefined where it is not, or anything is wrong with it. */
+function quickly(bytes: Uint8Array): InferRequest | undefined {
+  const lifted = liftNumbers(bytes)
+  if (lifted === undefined) return undefined
+  const value = parsed(lifted.text)
+  // None of them is told: the request is read again as a whole.
+  const issues = new Issues(WHAT, Number.POSITIVE_INFINITY)
+  const json = { value, nonFinite: false, exact: () => value }
+  const request = isObject(value)
+    ? decode(value, json, binaryReader(new Uint8Array()), issues, lifted.lists)
+    : undefined
+  return issues.isEmpty ? request : undefined
+}
+
+function decode(
+  body: Readonly<Record<string, unknown>>,
+  { nonFinite, exact }: InferJson,
+  binary: BinaryReader,
+  issues: Issues,
+  lists: readonly NumberList[] = [],
+): InferRequest {
   const { id } = body
   const named = id === undefined || typeof id === 'string'
   if (!named) issues.add('id: must be a string')
@@ -74,16 +99,24 @@ function decode({ value: body, nonFinite, exact }: InferJson, binary: BinaryRead
     nullIsNaN: nonFinite,
     infinite: nonFinite,
     binary,
+    lists,
     exact: () => (exact() as { readonly inputs: unknown }).inputs,
   })
   const requested = decodeRequested(body.outputs, parameters, issues)
-  issues.throwIfAny()
   return {
     id: named ? id : undefined,
     inputs,
     ...requested,
     int64AsString: parameters.int64_as_string === true,
     nonFiniteAsNull: parameters.non_finite_as_null === true,
+  }
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 

@@ -2,6 +2,8 @@ import { type DataType, elementCount, type Tensor } from '../contracts/tensor.js
 import { type BinaryReader, decodeBinary } from './binary.js'
 import { datatypes, dtypeOf } from './datatypes.js'
 import { type Issues, isObject, quoted } from './issues.js'
+import type { NumberList } from './number-lists.js'
+import { numbersOf } from './numbers.js'
 import { decodeValues, hasLossy } from './values.js'
 
 /** What is being read, for messages, and what of JSON's values stands for what JSON lacks. */
@@ -12,6 +14,8 @@ export interface ListReading {
   readonly infinite: boolean
   /** The bytes behind the JSON. */
   readonly binary: BinaryReader
+  /** Lists of numbers that were taken out of the JSON; `data` is then the place of one of them. */
+  readonly lists?: readonly NumberList[]
   /** The list again, with its long integers as strings of digits. */
   readonly exact: () => unknown
 }
@@ -58,6 +62,8 @@ function decodeTensor(item: Readonly<Record<string, unknown>>, i: number, readin
   if (parameter.shared_memory_region !== undefined)
     issues.add(`${at}.parameters.shared_memory_region: shared memory is not supported`)
   const size = parameter[SIZE]
+  const list = typeof data === 'number' && size === undefined ? reading.lists?.[data] : undefined
+  if (list) return dtype && shaped ? fromList(dtype, shape, list, at, issues) : undefined
   const bytes = size === undefined ? undefined : takeBytes(size, data, at, reading)
   if (size === undefined && !Array.isArray(data)) issues.add(`${at}.data: must be a list`)
   if (!dtype || !shaped) return undefined
@@ -68,6 +74,20 @@ function decodeTensor(item: Readonly<Record<string, unknown>>, i: number, readin
       : undefined
   // The values' array is made from the type; the compiler cannot follow one key through both.
   return values === undefined ? undefined : ({ dtype, shape, data: values } as Tensor)
+}
+
+function fromList(
+  dtype: DataType,
+  shape: readonly number[],
+  list: NumberList,
+  at: string,
+  issues: Issues,
+): Tensor | undefined {
+  const { dims, values } = list
+  const fits = dims.length === 1 ? values.length === elementCount(shape) : dims.join() === shape.join()
+  const data = fits ? numbersOf(dtype, list) : undefined
+  if (data === undefined) issues.add(`${at}.data: is read as a whole`)
+  return data && ({ dtype, shape, data } as Tensor)
 }
 
 /** The parameters of a tensor, an output or a request; empty if there are none, or if they are no object. */

@@ -6,7 +6,7 @@ import { datatypeOf } from './datatypes.js'
 import type { Issues } from './issues.js'
 
 /** Smallest and largest value of the integers that fit a JavaScript number. */
-const RANGES = {
+export const RANGES = {
   int8: [-(2 ** 7), 2 ** 7 - 1],
   uint8: [0, 2 ** 8 - 1],
   int16: [-(2 ** 15), 2 ** 15 - 1],
@@ -15,12 +15,12 @@ const RANGES = {
   uint32: [0, 2 ** 32 - 1],
 } as const satisfies Partial<Record<DataType, readonly [number, number]>>
 
-const BIG_RANGES = { int64: [-(2n ** 63n), 2n ** 63n - 1n], uint64: [0n, 2n ** 64n - 1n] } as const
+export const BIG_RANGES = { int64: [-(2n ** 63n), 2n ** 63n - 1n], uint64: [0n, 2n ** 64n - 1n] } as const
 
 const DIGITS = /^-?\d{1,20}$/
 
 /** Floats of 16 bits: their rounding, and the bits of infinity. */
-const SHORT_FLOATS = {
+export const SHORT_FLOATS = {
   float16: { toBits: numberToHalf, toNumber: halfToNumber, infinity: 0x7c00 },
   bfloat16: { toBits: numberToBfloat16, toNumber: bfloat16ToNumber, infinity: 0x7f80 },
 } as const

@@ -107,7 +107,7 @@ class Lifter {
     const [begin, from] = [this.at, numbers.filled]
     const rank = this.rankHere()
     if (rank === 0 || rank > MAX_RANK) return false
-    const dims = new Array<number>(rank).fill(-1)
+    const dims = Array.from({ length: rank }, () => -1)
     numbers.isRounded = false
     if (!this.takeLevel(dims, 0)) return false
     this.ranges.push([begin, this.at])

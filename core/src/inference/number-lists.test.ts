@@ -68,7 +68,9 @@ describe('numbers in JSON', () => {
     // 1 + 2^-24 is half way, and goes to even.
     expect(dataOf(request('[1.000000059604644775390625]', [1]))).toEqual(Float32Array.of(1))
     expect(dataOf(request('[1.00000005960464477539062500001]', [1]))).toEqual(Float32Array.of(1))
-    expect(dataOf(request('[1.0000000596046449]', [1]))).toEqual(Float32Array.of(Math.fround(Number('1.0000000596046449'))))
+    expect(dataOf(request('[1.0000000596046449]', [1]))).toEqual(
+      Float32Array.of(Math.fround(Number('1.0000000596046449'))),
+    )
   })
 
   it.each(['01', '-', '+1', '1.', '.5', '1e', '1e+', '0x1', '1 2', '--1', '1..2', 'nul', '1,', ',1', '[1]]'])(

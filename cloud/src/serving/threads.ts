@@ -17,36 +17,40 @@ export interface ThreadPlan {
 
 /** How long each plan is tried. */
 const TRIAL_MS = 50
+/** Runs that take less are not shared out: the threads that wait for the next one would take the cores from all the rest. */
+const WORTH_SHARING_MS = 1
+/** What twice the threads must give at least, in runs a second. */
+const LEAST_GAIN = 1.3
 
 /**
  * Loads a model with the plan under which it answers the most requests a second, found by running it: more threads inside
- * of an operator help a large network and hold up a small one. Runs at once help where a runtime has threads of its own for
- * them; ONNX Runtime's binding for Node runs on the thread that calls it. The runs go before the first request, so they
- * warm it up, too. A model that does not take zeros is not measured.
+ * of an operator help a large network, and for a small one they only keep cores busy on which requests are read. Runs at once
+ * help where a runtime has threads of its own for them; ONNX Runtime's binding for Node runs on the thread that calls it. The
+ * runs go before the first request, so they warm it up, too. A model that does not take zeros is not measured.
  */
 export async function loadFastest(
   runtime: Pick<Runtime, 'load'>,
   bytes: Uint8Array,
   budget: number = availableParallelism(),
 ): Promise<{ readonly session: Session; readonly plan: ThreadPlan }> {
-  const plans = plansFor(budget)
-  const [first, ...others] = plans as [ThreadPlan, ...ThreadPlan[]]
+  const [first, ...others] = plansFor(budget) as [ThreadPlan, ...ThreadPlan[]]
   let session = await runtime.load(bytes, { intraOpThreads: first.intraOpThreads })
-  let best = { plan: first, perSecond: await perSecond(session, first.parallel) }
-  if (best.perSecond === undefined) return { session, plan: first }
+  let best = { plan: first, pace: await paceOf(session, first.parallel) }
+  if (best.pace === undefined || best.pace.runMs < WORTH_SHARING_MS) return { session, plan: first }
   let loaded = first
   for (const plan of others) {
     // One at a time: two of a large model may not fit.
     await session.dispose()
     session = await runtime.load(bytes, { intraOpThreads: plan.intraOpThreads })
     loaded = plan
-    const measured = await perSecond(session, plan.parallel)
-    if ((measured ?? 0) > (best.perSecond ?? 0)) best = { plan, perSecond: measured }
+    const pace = await paceOf(session, plan.parallel)
+    const doublings = Math.log2(plan.intraOpThreads / best.plan.intraOpThreads)
+    if ((pace?.perSecond ?? 0) > (best.pace?.perSecond ?? 0) * LEAST_GAIN ** doublings) best = { plan, pace }
   }
   if (loaded !== best.plan) {
     await session.dispose()
     session = await runtime.load(bytes, { intraOpThreads: best.plan.intraOpThreads })
-    await perSecond(session, 1, 0)
+    await paceOf(session, 1, 0)
   }
   return { session, plan: best.plan }
 }
@@ -60,21 +64,30 @@ function plansFor(budget: number): ThreadPlan[] {
   }))
 }
 
-/** Runs a second with so many at once; undefined where the model fails on zeros. */
-async function perSecond(session: Session, parallel: number, ms = TRIAL_MS): Promise<number | undefined> {
+interface Pace {
+  readonly perSecond: number
+  /** Of the fastest run. */
+  readonly runMs: number
+}
+
+/** With so many runs at once; undefined where the model fails on zeros. Ends early where a run is too short to be shared. */
+async function paceOf(session: Session, parallel: number, ms = TRIAL_MS): Promise<Pace | undefined> {
   const inputs: Tensors = Object.fromEntries(session.signature.inputs.map((spec) => [spec.name, zeros(spec)]))
   try {
     await session.run(inputs)
     const began = performance.now()
     let runs = 0
+    let runMs = Number.POSITIVE_INFINITY
     const loop = async (): Promise<void> => {
       do {
+        const start = performance.now()
         await session.run(inputs)
+        runMs = Math.min(runMs, performance.now() - start)
         runs++
-      } while (performance.now() - began < ms)
+      } while (runMs >= WORTH_SHARING_MS && performance.now() - began < ms)
     }
     await Promise.all(Array.from({ length: parallel }, loop))
-    return runs / (performance.now() - began)
+    return { perSecond: runs / ((performance.now() - began) / 1000), runMs }
   } catch {
     return undefined
   }

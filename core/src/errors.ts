@@ -219,4 +219,24 @@ export const { entries, errors } = defineErrors({
     (d) => `stopping failed in ${d.plugins.join(', ')}`,
     'See the causes.',
   ),
+  ROLE_NOT_HERE: entry<{ service: string }>(
+    503,
+    (d) => `this process does not run what this route needs (${d.service})`,
+    'Ask the process that runs it, or start this one with that role (`tideway up --roles ...`).',
+  ),
+  EXTENSION_NOT_HERE: entry<{ extension: string }>(
+    501,
+    (d) => `the models of this process are served without the protocol's extension ${d.extension}`,
+    'GET /v2 lists the extensions that there are.',
+  ),
+  UNAUTHORIZED: entry(
+    401,
+    () => 'this request has no valid API key',
+    'Send one of the configured keys as "Authorization: Bearer <key>".',
+  ),
+  INTERNAL: entry<{ requestId: string }>(
+    500,
+    (d) => `something went wrong here (request ${d.requestId})`,
+    'Look for the request id in the log of the cloud process.',
+  ),
 })

@@ -13,6 +13,7 @@ export type {
   Broker,
   Controller,
   Deployment,
+  GrpcServer,
   InferContext,
   InferTiming,
   Jobs,
@@ -93,12 +94,17 @@ export {
 export { entries, errors } from './errors.js'
 export {
   type AnswerForm,
+  answeredOutputs,
   decodeInferAnswer,
   encodeInferAnswer,
   type InferAnswer,
 } from './inference/answer.js'
+export { decodeBinary, encodeBinary } from './inference/binary.js'
 export { type BinaryBody, headerBytesOf, joinAligned } from './inference/body.js'
 export { datatypeOf, datatypes, dtypeOf } from './inference/datatypes.js'
+export { Issues, quoted } from './inference/issues.js'
+export { listStatistics, type NamedVersion, type StatisticsSource } from './inference/listed.js'
+export { type InferForm, runMeasured } from './inference/measured.js'
 export {
   decodeModelMetadata,
   encodeModelMetadata,
@@ -106,12 +112,17 @@ export {
   type ModelMetadata,
   type ModelMetadataJson,
 } from './inference/metadata.js'
+export { isRepository, type Repository, storeAnswers, whyNotReady } from './inference/ready.js'
 export {
   decodeInferRequest,
   encodeInferRequest,
   type InferCall,
   type InferRequest,
 } from './inference/request.js'
+export { decodeRequested, type RequestedOutputs } from './inference/requested.js'
+export { type DurationStat, type Measured, Statistics, VersionStatistics } from './inference/statistics.js'
+export { type InferTarget, inferTargetSchema, versionOrAliasSchema } from './inference/target.js'
+export { readTensors, type TensorParts } from './inference/tensors.js'
 export { defineNetwork, type Layers, layers, layerTypes } from './network/builder.js'
 export { INPUT, type NetworkPlan, type PlannedLayer, planNetwork, tryPlanNetwork } from './network/resolve.js'
 export { type LayerType, networkLimits, networkSchema, type ResolvedLayer } from './network/schema.js'

@@ -1,5 +1,5 @@
 import { totalmem } from 'node:os'
-import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, tokens } from '@tideway/core'
+import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, Statistics, tokens } from '@tideway/core'
 import { Batcher, DEFAULT_BATCHING } from '../serving/batcher.js'
 import { answersRowsAlone } from '../serving/independent.js'
 import { ModelHost } from '../serving/model-host.js'
@@ -14,7 +14,7 @@ const MAX_BYTES = totalmem() / 4
 /** Online inference in the cloud: each version's preferred variant, loaded on first use. */
 export const serving = definePlugin({
   name: 'serving',
-  provides: [tokens.serving],
+  provides: [tokens.serving, tokens.statistics],
   needs: [tokens.registry, tokens.chunkStore, tokens.runtime, tokens.logger],
   register(scope) {
     const registry = () => scope.get(tokens.registry)
@@ -37,6 +37,8 @@ export const serving = definePlugin({
       return /^\d+$/.test(wanted) ? version : switcher.answering(wanted, version)
     }
 
+    // Of every door to these models together.
+    scope.provide(tokens.statistics, () => new Statistics())
     scope.provide(
       tokens.serving,
       (): Serving => ({

@@ -120,6 +120,12 @@ export interface Server {
   readonly url: string | undefined
 }
 
+/** The cloud's gRPC face: inference alone. */
+export interface GrpcServer {
+  /** `grpc://127.0.0.1:8001` once started; `grpcs:` over TLS. */
+  readonly url: string | undefined
+}
+
 /** An MQTT broker inside this process. */
 export interface Broker {
   /** `mqtt://127.0.0.1:1883` once started. */

@@ -35,7 +35,7 @@ const WHAT = 'the inference answer'
 export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string | BinaryBody {
   const { binaryOutputs } = form
   const parts: Uint8Array[] = []
-  const tensors = wanted(answer, form.outputs).map(([name, tensor]) => {
+  const tensors = answeredOutputs(answer, form.outputs).map(([name, tensor]) => {
     if (binaryOutputs !== 'all' && !binaryOutputs?.has(name)) return tensorText(name, tensor, form)
     const bytes = encodeBinary(tensor)
     parts.push(bytes)
@@ -70,8 +70,11 @@ export function decodeInferAnswer(bytes: Uint8Array, headerBytes = bytes.byteLen
   return { model: String(model), version: String(version), outputs }
 }
 
-/** The outputs asked for, in that order. Throws `INPUT_REJECTED` naming those that the model does not have. */
-function wanted({ outputs }: InferAnswer, given?: readonly string[]): readonly (readonly [string, Tensor])[] {
+/** The outputs that were asked for, in that order; all without a list. Throws `INPUT_REJECTED` naming those that the model does not have. */
+export function answeredOutputs(
+  { outputs }: InferAnswer,
+  given?: readonly string[],
+): readonly (readonly [string, Tensor])[] {
   const issues = new Issues('the inference request')
   const found: [string, Tensor][] = []
   for (const [i, name] of (given ?? Object.keys(outputs)).entries()) {

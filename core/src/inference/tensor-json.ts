@@ -4,6 +4,7 @@ import { datatypes, dtypeOf } from './datatypes.js'
 import { type Issues, isObject, quoted } from './issues.js'
 import type { NumberList } from './number-lists.js'
 import { numbersOf } from './numbers.js'
+import { isShape, MAX_RANK } from './shape.js'
 import { decodeValues, hasLossy } from './values.js'
 
 /** What is being read, for messages, and what of JSON's values stands for what JSON lacks. */
@@ -22,9 +23,6 @@ export interface ListReading {
 
 /** The extension's parameter of a tensor that is in binary. */
 const SIZE = 'binary_data_size'
-
-const MAX_ELEMENTS = 2 ** 31 - 1
-const MAX_RANK = 16
 
 /** Tensors by name from a JSON list of them, each narrowed; what is wrong goes to `issues`. */
 export function decodeTensorList(list: unknown, reading: ListReading): Record<string, Tensor> {
@@ -135,12 +133,6 @@ function decodeData(
     flat = flatOf(list[i]!.data)!
   }
   return decodeValues(dtype, flat, { at, issues, nullIsNaN, infinite })
-}
-
-function isShape(shape: unknown): shape is readonly number[] {
-  if (!Array.isArray(shape) || shape.length > MAX_RANK) return false
-  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return false
-  return elementCount(shape as number[]) <= MAX_ELEMENTS
 }
 
 /** Nested lists to one list; each level must be as long as the shape says. */

@@ -1,4 +1,13 @@
-import type { Broker, Controller, Jobs, ReportIntake, Server, Serving, WireInfo } from '../contracts/cloud.js'
+import type {
+  Broker,
+  Controller,
+  GrpcServer,
+  Jobs,
+  ReportIntake,
+  Server,
+  Serving,
+  WireInfo,
+} from '../contracts/cloud.js'
 import type { Logger } from '../contracts/logger.js'
 import type { Monitor } from '../contracts/monitor.js'
 import type { Quantizer } from '../contracts/quantizer.js'
@@ -14,6 +23,7 @@ import type {
 } from '../contracts/store.js'
 import type { Trainer } from '../contracts/trainer.js'
 import type { CloudLink, EdgeLink, JobQueue } from '../contracts/transport.js'
+import type { Statistics } from '../inference/statistics.js'
 
 declare const provides: unique symbol
 
@@ -49,9 +59,11 @@ export const tokens = {
   monitor: token<Monitor>('tideway/monitor@1'),
   controller: token<Controller>('tideway/controller@1'),
   serving: token<Serving>('tideway/serving@1'),
+  statistics: token<Statistics>('tideway/statistics@1'),
   jobs: token<Jobs>('tideway/jobs@1'),
   intake: token<ReportIntake>('tideway/report-intake@1'),
   wire: token<WireInfo>('tideway/wire@1'),
   server: token<Server>('tideway/server@1'),
+  grpcServer: token<GrpcServer>('tideway/grpc-server@1'),
   broker: token<Broker>('tideway/broker@1'),
 } as const

@@ -1,5 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { HOST_VERSION, silentLogger } from '@tideway/core'
+import { HOST_VERSION, Statistics, silentLogger } from '@tideway/core'
 import type { Hono } from 'hono'
 import { errors } from './errors.js'
 import { access, admission } from './http/access.js'
@@ -8,7 +8,6 @@ import type { AppEnv, Deps } from './http/route.js'
 import { type Direct, directInference } from './inference/direct.js'
 import { createInfer } from './inference/infer.js'
 import { inferenceRoutes } from './inference/routes.js'
-import { Statistics } from './inference/statistics.js'
 import { limitsSchema, type ServerLimits } from './options.js'
 import { blobRoutes } from './routes/blobs.js'
 import { chunkRoutes } from './routes/chunks.js'
@@ -52,7 +51,7 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   const deps: Deps = { app, services, limits, stopping, secured: apiKeys.length > 0 }
   const logger = services.logger ?? silentLogger
   const admit = admission(apiKeys)
-  const statistics = new Statistics()
+  const statistics = services.statistics ?? new Statistics()
   const infer = createInfer(deps, statistics)
 
   app.onError((error, c) => answerError(error, c, logger))

@@ -2,11 +2,6 @@ import { defineErrors, entry } from '@tideway/core'
 
 /** What the HTTP face says beside the codes of the contracts behind it. */
 export const { entries, errors } = defineErrors({
-  ROLE_NOT_HERE: entry<{ service: string }>(
-    503,
-    (d) => `this process does not run what this route needs (${d.service})`,
-    'Ask the process that runs it, or start this one with that role (`tideway up --roles ...`).',
-  ),
   ROUTE_NOT_FOUND: entry<{ method: string; path: string }>(
     404,
     (d) => `there is no route ${d.method} ${d.path}`,
@@ -26,16 +21,6 @@ export const { entries, errors } = defineErrors({
     400,
     (d) => `${d.what} is not what its content encoding says`,
     'Compress it again.',
-  ),
-  EXTENSION_NOT_HERE: entry<{ extension: string }>(
-    501,
-    (d) => `the models of this process are served without the protocol's extension ${d.extension}`,
-    'GET /v2 lists the extensions that there are.',
-  ),
-  UNAUTHORIZED: entry(
-    401,
-    () => 'this request has no valid API key',
-    'Send one of the configured keys as "Authorization: Bearer <key>".',
   ),
   HOST_REFUSED: entry<{ host: string }>(
     403,
@@ -82,10 +67,5 @@ export const { entries, errors } = defineErrors({
     500,
     (d) => `cannot listen on ${d.host}:${d.port} (${d.reason})`,
     'Choose another port (0 takes a free one), or stop what uses it.',
-  ),
-  INTERNAL: entry<{ requestId: string }>(
-    500,
-    (d) => `something went wrong here (request ${d.requestId})`,
-    'Look for the request id in the log of the cloud process.',
   ),
 })

@@ -1,11 +1,18 @@
-import { blobRefSchema, desiredSchema, idSchema, reportedSchema, sha256Schema } from '@tideway/core'
+import {
+  blobRefSchema,
+  desiredSchema,
+  idSchema,
+  reportedSchema,
+  sha256Schema,
+  versionOrAliasSchema,
+} from '@tideway/core'
 import { z } from 'zod'
 
 /** What the API answers with, for its documentation and types; the records are core's contracts. */
 const at = z.iso.datetime()
 const data = z.record(z.string(), z.unknown()).readonly()
 
-export const versionOrAlias = z.union([idSchema, z.string().regex(/^[1-9]\d{0,8}$/)])
+export const versionOrAlias = versionOrAliasSchema
 export const limitQuery = z.coerce.number().int().min(1).max(1_000).optional()
 
 export const modelRecord = z.object({ name: z.string(), displayName: z.string(), createdAt: at })

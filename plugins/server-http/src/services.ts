@@ -3,6 +3,7 @@ import {
   type ChunkStore,
   type Controller,
   type DeviceStore,
+  errors,
   type Jobs,
   type Logger,
   type Monitor,
@@ -12,12 +13,12 @@ import {
   type RunStore,
   type Scope,
   type Serving,
+  type Statistics,
   silentLogger,
   type Token,
   tokens,
   type WireInfo,
 } from '@tideway/core'
-import { errors } from './errors.js'
 
 /** What the routes stand on. A route whose service is absent answers `ROLE_NOT_HERE`. */
 export interface Services {
@@ -29,6 +30,8 @@ export interface Services {
   readonly auditLog?: AuditLog
   readonly controller?: Controller
   readonly serving?: Serving
+  /** Shared with the other doors to the same models; of the HTTP face alone where nothing provides them. */
+  readonly statistics?: Statistics
   readonly jobs?: Jobs
   readonly intake?: ReportIntake
   readonly monitor?: Monitor
@@ -55,6 +58,7 @@ export function servicesOf(scope: Scope): Services {
     auditLog: take(tokens.auditLog),
     controller: take(tokens.controller),
     serving: take(tokens.serving),
+    statistics: take(tokens.statistics),
     jobs: take(tokens.jobs),
     intake: take(tokens.intake),
     monitor: take(tokens.monitor),

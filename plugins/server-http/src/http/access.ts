@@ -1,4 +1,5 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { errors as core } from '@tideway/core'
 import type { MiddlewareHandler } from 'hono'
 import { errors } from '../errors.js'
 import type { AppEnv } from './route.js'
@@ -43,7 +44,7 @@ export function admission(apiKeys: readonly string[]): Admit {
     const digest = digestOf(given ?? '')
     // Every key is compared, over digests of one length: the time taken says nothing about any key.
     const match = keys.filter((key) => timingSafeEqual(key.digest, digest))[0]
-    if (!match) throw errors.UNAUTHORIZED({})
+    if (!match) throw core.UNAUTHORIZED({})
     return match.name
   }
 }

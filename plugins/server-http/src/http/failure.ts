@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto'
-import { codeOf, type Logger, TidewayError } from '@tideway/core'
+import { codeOf, errors, type Logger, TidewayError } from '@tideway/core'
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
-import { errors } from '../errors.js'
 
 /** An answer to what failed, whoever writes it to the wire. */
 export interface FailureReply {

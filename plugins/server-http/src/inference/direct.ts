@@ -1,10 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type Logger, narrow } from '@tideway/core'
+import { type InferTarget, inferTargetSchema, type Logger, narrow } from '@tideway/core'
 import type { Admit } from '../http/access.js'
 import { sourceOf } from '../http/aligned.js'
 import { failureReply } from '../http/failure.js'
 import { headersOf, type Infer } from './infer.js'
-import { type Target, targetSchema } from './target.js'
 
 /** Answers a request, or says that it is not for it. */
 export type Direct = (incoming: IncomingMessage, outgoing: ServerResponse) => boolean
@@ -30,11 +29,11 @@ const MAX_DRAIN_BYTES = 64 * 1024 ** 2
  * not for it, and goes the way of all routes.
  */
 export function directInference({ infer, admit, logger, stopping }: DirectOptions): Direct {
-  const targets = new Map<string, Target>()
-  const targetAt = (path: string, model: string, version: string | undefined): Target => {
+  const targets = new Map<string, InferTarget>()
+  const targetAt = (path: string, model: string, version: string | undefined): InferTarget => {
     const known = targets.get(path)
     if (known) return known
-    const target = narrow(targetSchema, { model, version }, 'the path')
+    const target = narrow(inferTargetSchema, { model, version }, 'the path')
     if (targets.size >= MAX_PATHS) targets.clear()
     targets.set(path, target)
     return target

@@ -1,16 +1,24 @@
-import { type BinaryBody, decodeInferRequest, encodeInferAnswer, headerBytesOf, type Serving } from '@tideway/core'
+import {
+  type BinaryBody,
+  decodeInferRequest,
+  encodeInferAnswer,
+  headerBytesOf,
+  type InferRequest,
+  type InferTarget,
+  runMeasured,
+  type Statistics,
+} from '@tideway/core'
 import type { Context } from 'hono'
 import { type BodySource, readAligned, sourceIn } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
 import { checkType } from './content-type.js'
-import type { Statistics } from './statistics.js'
-import { type Target, targetOf } from './target.js'
+import { targetOf } from './target.js'
 
 /** One request to run a model: what its path names, and its body. */
 export interface InferAsk {
-  readonly target: Target
+  readonly target: InferTarget
   readonly source: BodySource
 }
 
@@ -32,7 +40,15 @@ export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limit
     const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType(source.header)
     const bytes = await readAligned(source, body, headerBytes)
-    return run(serving, target, statistics, bytes, headerBytes)
+    return runMeasured<InferRequest, string | BinaryBody>({ serving, statistics }, target, {
+      async decode() {
+        // Only a raw body needs to know the model before it is read.
+        const isRaw = headerBytes === 0
+        const signature = isRaw ? (await serving.metadata(target.model, target.version)).signature : undefined
+        return decodeInferRequest(bytes, headerBytes, signature)
+      },
+      encode: encodeInferAnswer,
+    })
   }
 }
 
@@ -50,45 +66,4 @@ export function headersOf(body: string | BinaryBody): Record<string, string> {
     'Content-Type': 'application/octet-stream',
     'Inference-Header-Content-Length': String(body.headerBytes),
   }
-}
-
-async function run(
-  serving: Serving,
-  { model, version: wanted }: Target,
-  statistics: Statistics,
-  bytes: Uint8Array,
-  headerBytes: number | undefined,
-): Promise<string | BinaryBody> {
-  const began = performance.now()
-  // Only a raw body needs to know the model before it is read.
-  const signature = headerBytes === 0 ? (await serving.metadata(model, wanted)).signature : undefined
-  const request = decodeInferRequest(bytes, headerBytes, signature)
-  const decoded = performance.now()
-  const { version, outputs, timing } = await serving
-    .infer(model, wanted, request.inputs)
-    .catch(async (error: unknown) => {
-      const totalNs = nanoseconds(performance.now() - began)
-      // A model that is not there has no statistics.
-      const at = await serving.metadata(model, wanted).catch(() => undefined)
-      if (at) statistics.of(model, String(at.version.version)).failed(totalNs)
-      throw error
-    })
-  const ran = performance.now()
-  const answered = encodeInferAnswer({ model, version: String(version.version), outputs }, request)
-  const ended = performance.now()
-  statistics.of(model, String(version.version)).succeeded({
-    rows: timing?.rows ?? 1,
-    batchSize: timing?.batchSize ?? 1,
-    leads: timing?.leads ?? true,
-    totalNs: nanoseconds(ended - began),
-    queueNs: timing?.queueNs,
-    inputNs: nanoseconds(decoded - began),
-    inferNs: timing?.runNs ?? nanoseconds(ran - decoded),
-    outputNs: nanoseconds(ended - ran),
-  })
-  return answered
-}
-
-function nanoseconds(milliseconds: number): number {
-  return Math.round(milliseconds * 1e6)
 }

@@ -1,8 +1,8 @@
-import { codeOf, encodeModelMetadata, type Serving, TidewayError } from '@tideway/core'
+import { encodeModelMetadata, whyNotReady } from '@tideway/core'
 import type { Context } from 'hono'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
-import { type Target, targetOf } from './target.js'
+import { targetOf } from './target.js'
 
 /** "Model Metadata" of the Open Inference Protocol v2. */
 export function metadataHandler({ services }: Deps) {
@@ -20,21 +20,9 @@ export function metadataHandler({ services }: Deps) {
 export function readyHandler({ services }: Deps) {
   return async (c: Context<AppEnv>): Promise<Response> => {
     const target = targetOf(c)
-    const failure = await failureOf(need(services, 'serving'), target)
+    const failure = await whyNotReady(need(services, 'serving'), target)
     if (failure === undefined) return c.json({ name: target.model, ready: true })
     const { code, message } = failure
     return c.json({ name: target.model, ready: false, code, error: message }, 503)
-  }
-}
-
-/** Why a version that is there cannot be run. Throws what says that it is not there, and what is no code of ours. */
-async function failureOf(serving: Serving, { model, version }: Target): Promise<TidewayError | undefined> {
-  try {
-    await serving.metadata(model, version)
-    return undefined
-  } catch (error) {
-    const absent = ['MODEL_NOT_FOUND', 'VERSION_NOT_FOUND'].includes(codeOf(error) ?? '')
-    if (absent || !(error instanceof TidewayError)) throw error
-    return error
   }
 }

@@ -1,7 +1,6 @@
-import { errors as core, narrow, type ServedVersion, type Serving } from '@tideway/core'
+import { errors, isRepository, narrow, type Repository, type ServedVersion } from '@tideway/core'
 import type { Context } from 'hono'
 import { z } from 'zod'
-import { errors } from '../errors.js'
 import { readAligned, sourceIn } from '../http/aligned.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need, type Services } from '../services.js'
@@ -14,13 +13,6 @@ export const loadRequest = z.strictObject({ parameters: z.strictObject({}).optio
 export const unloadRequest = z.strictObject({
   parameters: z.strictObject({ unload_dependents: z.boolean().optional() }).optional(),
 })
-
-/** Models that can be listed, loaded and unloaded. */
-type Repository = Serving & Required<Pick<Serving, 'index' | 'load' | 'unload'>>
-
-export function isRepository(serving: Serving): serving is Repository {
-  return serving.index !== undefined && serving.load !== undefined && serving.unload !== undefined
-}
 
 /** Throws `ROLE_NOT_HERE`, `EXTENSION_NOT_HERE`. */
 function repositoryOf(services: Services): Repository {
@@ -73,6 +65,6 @@ function parse(bytes: Uint8Array): unknown {
   try {
     return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (cause) {
-    throw core.JSON_INVALID({ what: 'the request body', bytes: bytes.byteLength }, cause)
+    throw errors.JSON_INVALID({ what: 'the request body', bytes: bytes.byteLength }, cause)
   }
 }

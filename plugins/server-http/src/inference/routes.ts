@@ -1,13 +1,11 @@
-import { HOST_VERSION } from '@tideway/core'
+import { HOST_VERSION, isRepository, type Statistics, storeAnswers } from '@tideway/core'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
 import type { AppEnv, Deps } from '../http/route.js'
-import { isReady } from '../routes/health.js'
 import { documentInference } from './document.js'
 import { type Infer, inferHandler } from './infer.js'
 import { metadataHandler, readyHandler } from './models.js'
-import { isRepository, repositoryHandlers } from './repository.js'
-import type { Statistics } from './statistics.js'
+import { repositoryHandlers } from './repository.js'
 import { statsHandlers } from './stats.js'
 
 type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
@@ -36,7 +34,7 @@ export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer):
   })
   route('GET', '/v2/health/live', (c) => c.json({ live: true }))
   route('GET', '/v2/health/ready', async (c) => {
-    const ready = services.serving !== undefined && (await isReady(services))
+    const ready = services.serving !== undefined && (await storeAnswers(services))
     return c.json({ ready }, ready ? 200 : 503)
   })
   route('POST', '/v2/repository/index', repository.index)

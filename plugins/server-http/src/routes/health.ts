@@ -1,21 +1,10 @@
-import { HOST_VERSION } from '@tideway/core'
+import { HOST_VERSION, storeAnswers } from '@tideway/core'
 import { z } from 'zod'
 import { type Deps, jsonRoute, rawRoute } from '../http/route.js'
 import { wireInfo } from '../schemas.js'
-import { need, type Services } from '../services.js'
+import { need } from '../services.js'
 
 const readiness = z.object({ ready: z.boolean(), version: z.string() })
-
-/** Can this process do its work? It can when its store answers; without a store there is nothing to wait for. */
-export async function isReady({ auditLog, logger }: Services): Promise<boolean> {
-  try {
-    await auditLog?.list({ limit: 1 })
-    return true
-  } catch (error) {
-    logger?.warn('not ready: the store does not answer', { cause: String(error) })
-    return false
-  }
-}
 
 export function healthRoutes(deps: Deps): void {
   jsonRoute(
@@ -38,7 +27,7 @@ export function healthRoutes(deps: Deps): void {
       responses: { 200: { description: 'It can', content }, 503: { description: 'Not now', content } },
     },
     async ({ c }) => {
-      const ready = await isReady(deps.services)
+      const ready = await storeAnswers(deps.services)
       return c.json({ ready, version: HOST_VERSION }, ready ? 200 : 503)
     },
   )

@@ -1,0 +1,60 @@
+import type { InferContext, Serving } from '../contracts/cloud.js'
+import type { Tensors } from '../contracts/tensor.js'
+import type { InferAnswer } from './answer.js'
+import type { Statistics } from './statistics.js'
+import type { InferTarget } from './target.js'
+
+/** One form of the protocol: how a request becomes tensors, and tensors an answer. */
+export interface InferForm<R extends { readonly inputs: Tensors }, A> {
+  decode(): R | Promise<R>
+  encode(answer: InferAnswer, request: R): A
+}
+
+/**
+ * Runs one inference request of any form of the protocol, and counts it: every door to the models is the same one behind its
+ * own decoding and encoding. What is refused while it is read is not counted; what was read and not answered counts as failed.
+ * Throws what the form and the serving throw.
+ *
+ * @example
+ * const body = await runMeasured({ serving, statistics }, { model: 'digits' }, {
+ *   decode: () => decodeInferRequest(bytes),
+ *   encode: encodeInferAnswer,
+ * })
+ */
+export async function runMeasured<R extends { readonly inputs: Tensors }, A>(
+  { serving, statistics }: { readonly serving: Serving; readonly statistics: Statistics },
+  { model, version: wanted }: InferTarget,
+  form: InferForm<R, A>,
+  context?: InferContext,
+): Promise<A> {
+  const began = performance.now()
+  const request = await form.decode()
+  const decoded = performance.now()
+  const { version, outputs, timing } = await serving
+    .infer(model, wanted, request.inputs, context)
+    .catch(async (error: unknown) => {
+      const totalNs = nanoseconds(performance.now() - began)
+      // A model that is not there has no statistics.
+      const at = await serving.metadata(model, wanted).catch(() => undefined)
+      if (at) statistics.of(model, String(at.version.version)).failed(totalNs)
+      throw error
+    })
+  const ran = performance.now()
+  const answered = form.encode({ model, version: String(version.version), outputs }, request)
+  const ended = performance.now()
+  statistics.of(model, String(version.version)).succeeded({
+    rows: timing?.rows ?? 1,
+    batchSize: timing?.batchSize ?? 1,
+    leads: timing?.leads ?? true,
+    totalNs: nanoseconds(ended - began),
+    queueNs: timing?.queueNs,
+    inputNs: nanoseconds(decoded - began),
+    inferNs: timing?.runNs ?? nanoseconds(ran - decoded),
+    outputNs: nanoseconds(ended - ran),
+  })
+  return answered
+}
+
+function nanoseconds(milliseconds: number): number {
+  return Math.round(milliseconds * 1e6)
+}

@@ -1,0 +1,122 @@
+import { describe, expect, it } from 'vitest'
+import { errors } from '../errors.js'
+import { listStatistics } from './listed.js'
+import { runMeasured } from './measured.js'
+import { type Measured, Statistics } from './statistics.js'
+
+const one: Measured = {
+  rows: 2,
+  batchSize: 6,
+  leads: true,
+  totalNs: 100,
+  queueNs: 10,
+  inputNs: 20,
+  inferNs: 30,
+  outputNs: 40,
+}
+
+interface Shown {
+  readonly inference_count: number
+  readonly execution_count: number
+  readonly inference_stats: Readonly<Record<string, { count: number; ns: number }>>
+  readonly batch_stats: readonly unknown[]
+}
+
+function shown(statistics: Statistics, model = 'm', version = '1'): Shown {
+  return statistics.of(model, version).toJson(model, version) as Shown
+}
+
+describe('statistics', () => {
+  it('count rows, and a run once whoever shared it', () => {
+    const statistics = new Statistics()
+    statistics.of('m', '1').succeeded(one)
+    statistics.of('m', '1').succeeded({ ...one, leads: false })
+    const { inference_count, execution_count, inference_stats, batch_stats } = shown(statistics)
+    expect([inference_count, execution_count]).toEqual([4, 1])
+    expect(inference_stats.success).toEqual({ count: 2, ns: 200 })
+    expect(inference_stats.queue).toEqual({ count: 2, ns: 20 })
+    const stage = (ns: number) => ({ count: 1, ns })
+    expect(batch_stats).toEqual([
+      { batch_size: 6, compute_input: stage(20), compute_infer: stage(30), compute_output: stage(40) },
+    ])
+  })
+
+  it('hold a thousand batch sizes at most; all are in the totals', () => {
+    const statistics = new Statistics()
+    for (let batchSize = 1; batchSize <= 1_500; batchSize++) statistics.of('m', '1').succeeded({ ...one, batchSize })
+    expect(shown(statistics).batch_stats).toHaveLength(1_000)
+    expect(shown(statistics).execution_count).toBe(1_500)
+  })
+})
+
+const version = { model: 'm', version: 3, manifestDigest: '0'.repeat(64), createdAt: '2026-01-01T00:00:00.000Z' }
+
+function servingThat(infer: () => Promise<never> | Promise<{ version: typeof version; outputs: object }>) {
+  return {
+    async metadata(model: string) {
+      if (model !== 'm') throw errors.MODEL_NOT_FOUND({ model })
+      return { version, versions: ['3'], platform: 'none', signature: { inputs: [], outputs: [] } }
+    },
+    infer: infer as () => Promise<{ version: typeof version; outputs: Record<string, never> }>,
+  }
+}
+
+const form = { decode: () => ({ inputs: {} }), encode: ({ version: v }: { version: string }) => `answered by ${v}` }
+
+describe('a measured run', () => {
+  it('is counted with the version that answered', async () => {
+    const statistics = new Statistics()
+    const serving = servingThat(async () => ({ version, outputs: {} }))
+    expect(await runMeasured({ serving, statistics }, { model: 'm' }, form)).toBe('answered by 3')
+    expect(shown(statistics, 'm', '3').inference_stats.success?.count).toBe(1)
+  })
+
+  it('counts what was read and not answered as failed, and nothing for a model that is not there', async () => {
+    const statistics = new Statistics()
+    const serving = servingThat(() => Promise.reject(errors.RUN_FAILED({ reason: 'it had to' })))
+    for (const model of ['m', 'none'])
+      await expect(runMeasured({ serving, statistics }, { model }, form)).rejects.toMatchObject({ code: 'RUN_FAILED' })
+    expect(statistics.known()).toEqual([['m', '3']])
+    expect(shown(statistics, 'm', '3').inference_stats.fail?.count).toBe(1)
+  })
+
+  it('does not count what could not be read', async () => {
+    const statistics = new Statistics()
+    const serving = servingThat(async () => ({ version, outputs: {} }))
+    const bad = { ...form, decode: () => Promise.reject(errors.JSON_INVALID({ what: 'it', bytes: 1 })) }
+    await expect(runMeasured({ serving, statistics }, { model: 'm' }, bad)).rejects.toThrow()
+    expect(statistics.known()).toEqual([])
+  })
+})
+
+describe('the list of statistics', () => {
+  const entry = (model: string, number: string, state: 'ready' | 'unavailable') => ({
+    model,
+    version: number,
+    state,
+    reason: '',
+  })
+  const serving = {
+    ...servingThat(async () => ({ version, outputs: {} })),
+    index: async () => [entry('a', '1', 'unavailable'), entry('a', '2', 'ready'), entry('b', '1', 'unavailable')],
+  }
+
+  it('has what is loaded or was asked for, in the order of the registry, and what is gone at the end', async () => {
+    const statistics = new Statistics()
+    statistics.of('gone', '9').failed(1)
+    statistics.of('b', '1').failed(1)
+    const all = await listStatistics({ serving, statistics }, {})
+    expect(all).toEqual([
+      ['a', '2'],
+      ['b', '1'],
+      ['gone', '9'],
+    ])
+    expect(await listStatistics({ serving, statistics }, { model: 'a' })).toEqual([['a', '2']])
+  })
+
+  it('of one version is that one under its number, and a model that is not there is refused', async () => {
+    const source = { serving, statistics: new Statistics() }
+    expect(await listStatistics(source, { model: 'm', version: 'latest' })).toEqual([['m', '3']])
+    await expect(listStatistics(source, { model: 'none' })).rejects.toMatchObject({ code: 'MODEL_NOT_FOUND' })
+  })
+})

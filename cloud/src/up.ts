@@ -17,6 +17,7 @@ import {
 import { monitorDrift } from '@tideway/monitor-drift'
 import { createQuantizer } from '@tideway/onnx'
 import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { serverGrpc } from '@tideway/server-grpc'
 import { serverHttp } from '@tideway/server-http'
 import { storePostgres } from '@tideway/store-postgres'
 import { onnxTrainer } from '@tideway/trainer-onnx'
@@ -48,7 +49,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     onnxTrainer({ providers: [...config.trainer.providers] }),
     ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
     ...when('controller', controller()),
-    ...when('api', serving(), jobs(), serverHttp(config.http)),
+    ...when('api', serving(), jobs(), serverHttp(config.http), ...grpc(config)),
     ...when('trainer', trainerRole(cloudOf(config))),
   ]
   const host = createHost()
@@ -66,6 +67,11 @@ function part<T>(token: Token<T>, create: () => T): PluginUse {
 function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {
   if (postgresUrl === undefined) return storePostgres({ dir, chunksDir })
   return storePostgres({ url: postgresUrl, chunksDir: chunksDir ?? join(dir, 'chunks') })
+}
+
+/** Where it is configured: a second port is for those who want it. */
+function grpc({ grpc, http }: ResolvedCloudConfig): PluginUse[] {
+  return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys: http.apiKeys })]
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */

@@ -2,6 +2,7 @@ export {
   type CloudConfig,
   configDefaults,
   defineConfig,
+  type GrpcTls,
   type ResolvedCloudConfig,
   type Role,
   resolveConfig,
@@ -123,6 +124,7 @@ export { decodeRequested, type RequestedOutputs } from './inference/requested.js
 export { type DurationStat, type Measured, Statistics, VersionStatistics } from './inference/statistics.js'
 export { type InferTarget, inferTargetSchema, versionOrAliasSchema } from './inference/target.js'
 export { readTensors, type TensorParts } from './inference/tensors.js'
+export { decodeValues, type Reading } from './inference/values.js'
 export { defineNetwork, type Layers, layers, layerTypes } from './network/builder.js'
 export { INPUT, type NetworkPlan, type PlannedLayer, planNetwork, tryPlanNetwork } from './network/resolve.js'
 export { type LayerType, networkLimits, networkSchema, type ResolvedLayer } from './network/schema.js'

@@ -8,6 +8,7 @@ import { entries as monitor } from '@tideway/monitor-drift'
 import { onnxErrorEntries as onnx } from '@tideway/onnx'
 import { onnxWebErrorEntries as web } from '@tideway/runtime-onnx-web'
 import { tfjsErrorEntries as tfjs } from '@tideway/runtime-tfjs'
+import { entries as serverGrpc } from '@tideway/server-grpc'
 import { entries as server } from '@tideway/server-http'
 import { entries as store } from '@tideway/store-postgres'
 import { trainerTfjsErrorEntries as trainerTfjs } from '@tideway/trainer-tfjs'
@@ -34,6 +35,7 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/transport-mqtt': mqtt,
   '@tideway/broker-aedes': broker,
   '@tideway/server-http': server,
+  '@tideway/server-grpc': serverGrpc,
   '@tideway/monitor-drift': monitor,
   '@tideway/client': client,
   '@tideway/cloud': cloud,

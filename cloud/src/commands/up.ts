@@ -15,6 +15,7 @@ interface UpOptions {
   readonly roles?: readonly Role[]
   readonly host?: string
   readonly port?: number
+  readonly grpc?: number
   readonly mqttPort?: number
   readonly nats?: string
   readonly mqtt?: string
@@ -35,6 +36,11 @@ export function addUp(program: Command): void {
     .option('--roles <list>', `parts to run: ${roles.join(',')} (all by default)`, parseRoles)
     .option('--host <host>', 'address of the HTTP API; any but loopback needs API keys')
     .option('--port <port>', 'port of the HTTP API, 0 for a free one', parsePort)
+    .option(
+      '--grpc <port>',
+      'answer the Open Inference Protocol over gRPC on this port too, 0 for a free one',
+      parsePort,
+    )
     .option('--mqtt-port <port>', 'port of the embedded MQTT broker, 0 for a free one', parsePort)
     .option('--nats <url>', 'use NATS with JetStream instead of the embedded broker')
     .option('--mqtt <url>', 'use this MQTT broker instead of the embedded one')
@@ -63,6 +69,7 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
     dir: options.dir,
     roles: options.roles,
     http: { host: options.host, port: options.port },
+    grpc: options.grpc === undefined ? undefined : { port: options.grpc },
     broker: { port: options.mqttPort },
     nats: options.nats === undefined ? undefined : { url: options.nats },
     mqtt: options.mqtt === undefined ? undefined : { url: options.mqtt },
@@ -88,11 +95,14 @@ async function up(options: UpOptions): Promise<void> {
   await host.start()
   const logger = host.get(tokens.logger)
   const url = host.has(tokens.server) ? host.get(tokens.server).url : undefined
+  const grpcUrl = host.has(tokens.grpcServer) ? host.get(tokens.grpcServer).url : undefined
   const { mqttUrl, natsUrl } = host.has(tokens.wire) ? host.get(tokens.wire) : {}
-  const cloud = { url, mqttUrl, natsUrl, startedAt: new Date().toISOString() }
+  const cloud = { url, grpcUrl, mqttUrl, natsUrl, startedAt: new Date().toISOString() }
   await writeCloudProcess(config.dir, cloud)
-  logger.info('cloud is up', { url, mqttUrl, natsUrl, dir: config.dir, roles: config.roles })
-  print(options.json, { ready: true, pid: process.pid, ...cloud }, () => readyLines({ dir: config.dir, url, natsUrl }))
+  logger.info('cloud is up', { url, grpcUrl, mqttUrl, natsUrl, dir: config.dir, roles: config.roles })
+  print(options.json, { ready: true, pid: process.pid, ...cloud }, () =>
+    readyLines({ dir: config.dir, url, grpcUrl, natsUrl }),
+  )
 
   const signal = await stopped
   logger.info('stopping', { signal })

@@ -9,6 +9,11 @@ export interface CloudConfig {
   readonly dir?: string
   readonly roles?: readonly Role[]
   readonly http?: { readonly host?: string; readonly port?: number; readonly apiKeys?: readonly string[] }
+  /**
+   * The Open Inference Protocol over gRPC beside HTTP, where it is given; `apiKeys` of `http` hold there, too. Files of `tls` are
+   * PEM; with `ca`, clients must show a certificate that it signed.
+   */
+  readonly grpc?: { readonly host?: string; readonly port?: number; readonly tls?: GrpcTls }
   /** The embedded MQTT broker, used when no NATS and no MQTT URL is given. */
   readonly broker?: { readonly host?: string; readonly port?: number }
   /** One transport: either of the two, or the embedded broker. */
@@ -29,11 +34,20 @@ export interface CloudConfig {
   readonly plugins?: readonly PluginUse[]
 }
 
+/** Paths of files. */
+export interface GrpcTls {
+  readonly cert: string
+  readonly key: string
+  readonly ca?: string
+}
+
 /** Nothing optional: after resolving there are no defaults to guess. */
 export interface ResolvedCloudConfig {
   readonly dir: string
   readonly roles: readonly Role[]
   readonly http: { readonly host: string; readonly port: number; readonly apiKeys: readonly string[] }
+  /** Undefined: no gRPC. */
+  readonly grpc: { readonly host: string; readonly port: number; readonly tls: GrpcTls | undefined } | undefined
   readonly broker: { readonly host: string; readonly port: number }
   readonly natsUrl: string | undefined
   readonly mqttUrl: string | undefined
@@ -49,6 +63,7 @@ export const configDefaults = Object.freeze({
   dir: '.tideway',
   roles,
   http: Object.freeze({ host: '127.0.0.1', port: 4400, apiKeys: Object.freeze([]) as readonly string[] }),
+  grpc: Object.freeze({ host: '127.0.0.1', port: 8001 }),
   broker: Object.freeze({ host: '127.0.0.1', port: 1884 }),
   drift: Object.freeze({ alarmRate: 0.001 }),
   trainer: Object.freeze({ providers: Object.freeze(['cpu']) as readonly string[] }),
@@ -77,6 +92,13 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
       port: pick((c) => c.http?.port) ?? configDefaults.http.port,
       apiKeys: pick((c) => c.http?.apiKeys) ?? configDefaults.http.apiKeys,
     }),
+    grpc:
+      pick((c) => c.grpc) &&
+      Object.freeze({
+        host: pick((c) => c.grpc?.host) ?? configDefaults.grpc.host,
+        port: pick((c) => c.grpc?.port) ?? configDefaults.grpc.port,
+        tls: pick((c) => c.grpc?.tls),
+      }),
     broker: Object.freeze({
       host: pick((c) => c.broker?.host) ?? configDefaults.broker.host,
       port: pick((c) => c.broker?.port) ?? configDefaults.broker.port,

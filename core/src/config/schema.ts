@@ -22,6 +22,13 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
         apiKeys: z.array(z.string()).readonly().optional(),
       })
       .optional(),
+    grpc: z
+      .strictObject({
+        host: text.optional(),
+        port: port.optional(),
+        tls: z.strictObject({ cert: text, key: text, ca: text.optional() }).optional(),
+      })
+      .optional(),
     broker: z.strictObject({ host: text.optional(), port: port.optional() }).optional(),
     nats: z.strictObject({ url: text }).optional(),
     mqtt: z.strictObject({ url: text }).optional(),

@@ -38,7 +38,7 @@ export interface Reading {
  * The values of a tensor from a flat JSON list, in the array that holds its type, each checked. Plain loops that make
  * nothing per value: this is the hot path of every inference over HTTP.
  */
-export function decodeValues(dtype: DataType, flat: readonly unknown[], reading: Reading): Tensor['data'] {
+export function decodeValues(dtype: DataType, flat: ArrayLike<unknown>, reading: Reading): Tensor['data'] {
   switch (dtype) {
     case 'float32':
     case 'float64':
@@ -106,7 +106,7 @@ export interface TextOptions {
   readonly nonFiniteAsNull: boolean
 }
 
-function decodeFloats(dtype: 'float32' | 'float64', flat: readonly unknown[], reading: Reading) {
+function decodeFloats(dtype: 'float32' | 'float64', flat: ArrayLike<unknown>, reading: Reading) {
   const { at, issues, nullIsNaN, infinite } = reading
   const values = new arrayClasses[dtype](flat.length)
   for (let i = 0; i < flat.length; i++) {
@@ -121,7 +121,7 @@ function decodeFloats(dtype: 'float32' | 'float64', flat: readonly unknown[], re
   return values
 }
 
-function decodeShortFloats(dtype: keyof typeof SHORT_FLOATS, flat: readonly unknown[], reading: Reading): Uint16Array {
+function decodeShortFloats(dtype: keyof typeof SHORT_FLOATS, flat: ArrayLike<unknown>, reading: Reading): Uint16Array {
   const { at, issues, nullIsNaN, infinite } = reading
   const { toBits, infinity } = SHORT_FLOATS[dtype]
   const values = new Uint16Array(flat.length)
@@ -138,7 +138,7 @@ function decodeShortFloats(dtype: keyof typeof SHORT_FLOATS, flat: readonly unkn
   return values
 }
 
-function decodeIntegers(dtype: keyof typeof RANGES, flat: readonly unknown[], { at, issues }: Reading) {
+function decodeIntegers(dtype: keyof typeof RANGES, flat: ArrayLike<unknown>, { at, issues }: Reading) {
   const [min, max] = RANGES[dtype]
   const values = new arrayClasses[dtype](flat.length)
   for (let i = 0; i < flat.length; i++) {
@@ -150,13 +150,13 @@ function decodeIntegers(dtype: keyof typeof RANGES, flat: readonly unknown[], { 
 }
 
 /** Whether some number may have lost digits in `JSON.parse`, so that the text must be asked. */
-export function hasLossy(flat: readonly unknown[]): boolean {
+export function hasLossy(flat: ArrayLike<unknown>): boolean {
   for (let i = 0; i < flat.length; i++) if (typeof flat[i] === 'number' && !Number.isSafeInteger(flat[i])) return true
   return false
 }
 
 /** JSON numbers beyond 2^53 have lost digits unless they are strings by the time they are here. */
-function decodeBigIntegers(dtype: keyof typeof BIG_RANGES, flat: readonly unknown[], { at, issues }: Reading) {
+function decodeBigIntegers(dtype: keyof typeof BIG_RANGES, flat: ArrayLike<unknown>, { at, issues }: Reading) {
   const [min, max] = BIG_RANGES[dtype]
   const values = new arrayClasses[dtype](flat.length)
   for (let i = 0; i < flat.length; i++) {
@@ -171,7 +171,7 @@ function decodeBigIntegers(dtype: keyof typeof BIG_RANGES, flat: readonly unknow
   return values
 }
 
-function decodeBooleans(flat: readonly unknown[], { at, issues }: Reading): Uint8Array {
+function decodeBooleans(flat: ArrayLike<unknown>, { at, issues }: Reading): Uint8Array {
   const values = new Uint8Array(flat.length)
   for (let i = 0; i < flat.length; i++) {
     const value = flat[i]
@@ -181,12 +181,12 @@ function decodeBooleans(flat: readonly unknown[], { at, issues }: Reading): Uint
   return values
 }
 
-function decodeStrings(flat: readonly unknown[], { at, issues }: Reading): string[] {
+function decodeStrings(flat: ArrayLike<unknown>, { at, issues }: Reading): string[] {
   for (let i = 0; i < flat.length; i++) {
     const value = flat[i]
     if (typeof value !== 'string') issues.add(`${at}.${i}: must be a string`)
     else if (LONE_SURROGATE.test(value)) issues.add(`${at}.${i}: has half of a surrogate pair, which is no text`)
   }
   // Every one of them was looked at.
-  return flat as string[]
+  return flat as ArrayLike<string> as string[]
 }

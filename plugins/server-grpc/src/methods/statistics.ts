@@ -1,0 +1,22 @@
+import { fromJson, type JsonValue } from '@bufbuild/protobuf'
+import { inferTargetSchema, listStatistics, narrow } from '@tideway/core'
+import { GRPCInferenceService, ModelStatisticsSchema } from '../generated/inference_pb.js'
+import { type Answer, described } from '../grpc/calls.js'
+import { type Services, servingOf } from '../services.js'
+
+const target = inferTargetSchema.partial()
+
+/** Triton's statistics extension (docs/protocol/extension_statistics.md): those that HTTP answers, whose names are the same. */
+export function statisticsMethods(services: Services, maxBytes: number): Readonly<Record<string, Answer>> {
+  const { statistics, registry } = services
+  const statOf = (model: string, version: string) => {
+    const json = statistics.of(model, version).toJson(model, version) as JsonValue
+    return fromJson(ModelStatisticsSchema, json, { ignoreUnknownFields: true })
+  }
+  const handle = async ({ name, version }: { name: string; version: string }) => {
+    const asked = narrow(target, { model: name || undefined, version: version || undefined }, 'the request')
+    const listed = await listStatistics({ serving: servingOf(services), statistics, registry }, asked)
+    return { modelStats: listed.map(([model, number]) => statOf(model, number)) }
+  }
+  return { ModelStatistics: described(GRPCInferenceService.method.modelStatistics, maxBytes, handle) }
+}

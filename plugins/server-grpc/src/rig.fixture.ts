@@ -1,0 +1,91 @@
+import {
+  create,
+  type DescMessage,
+  type DescMethodUnary,
+  fromBinary,
+  type MessageInitShape,
+  type MessageShape,
+  toBinary,
+} from '@bufbuild/protobuf'
+import { type CallOptions, Client, credentials, Metadata, type ServiceError, type status } from '@grpc/grpc-js'
+import { Statistics, silentLogger } from '@tideway/core'
+import { bufferOf } from './grpc/calls.js'
+import { type Listener, listen } from './listen.js'
+import { optionsSchema } from './options.js'
+import type { Services } from './services.js'
+
+/** A real server on a free port of loopback, and a real client of it. */
+export interface Rig extends Listener {
+  readonly client: Client
+  readonly address: string
+  call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    request: MessageInitShape<I>,
+    given?: Given,
+  ): Promise<MessageShape<O>>
+  /** A call with these bytes, whatever they are. */
+  bytes(path: string, message: Uint8Array, given?: Given): Promise<Buffer>
+}
+
+export interface Given {
+  readonly metadata?: Readonly<Record<string, string>>
+  readonly options?: CallOptions
+}
+
+/** What a call that failed tells. */
+export interface Refusal {
+  readonly code: status
+  readonly details: string
+  readonly tidewayCode: string | undefined
+}
+
+export async function startRig(services: Partial<Services>, options: Record<string, unknown> = {}): Promise<Rig> {
+  const whole = { statistics: new Statistics(), logger: silentLogger, ...services }
+  const listener = await listen(whole, optionsSchema.parse({ port: 0, ...options }))
+  const address = new URL(listener.url).host
+  const client = new Client(address, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 })
+  const bytes: Rig['bytes'] = (path, message, given = {}) =>
+    new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        path,
+        (sent: Uint8Array) => bufferOf(sent),
+        (received) => received,
+        message,
+        metadataOf(given),
+        given.options ?? {},
+        (error, answer) => (error ? reject(error) : resolve(answer as Buffer)),
+      )
+    })
+  return {
+    ...listener,
+    client,
+    address,
+    bytes,
+    async call({ input, output, parent, name }, request, given) {
+      const message = toBinary(input, create(input, request))
+      return fromBinary(output, await bytes(`/${parent.typeName}/${name}`, message, given))
+    },
+    async stop() {
+      client.close()
+      await listener.stop()
+    },
+  }
+}
+
+export function metadataOf({ metadata = {} }: Given): Metadata {
+  const made = new Metadata()
+  for (const [key, value] of Object.entries(metadata)) made.set(key, value)
+  return made
+}
+
+/** What a call is refused with; fails where it is not. */
+export async function refusalOf(call: Promise<unknown>): Promise<Refusal & { readonly metadata: Metadata }> {
+  const answer: unknown = await call.then(
+    () => undefined,
+    (error: unknown) => error,
+  )
+  if (answer === undefined) throw new Error('the call was answered')
+  const { code, details, metadata } = answer as ServiceError
+  const [tidewayCode] = metadata.get('tideway-code')
+  return { code, details, tidewayCode: tidewayCode?.toString(), metadata }
+}

@@ -1,0 +1,40 @@
+import {
+  type AuditLog,
+  errors,
+  type Logger,
+  type Registry,
+  type Scope,
+  type Serving,
+  Statistics,
+  silentLogger,
+  type Token,
+  tokens,
+} from '@tideway/core'
+
+/** What the methods stand on. One whose service is absent answers `ROLE_NOT_HERE`. */
+export interface Services {
+  readonly serving?: Serving
+  /** Shared with the other doors to the same models. */
+  readonly statistics: Statistics
+  readonly registry?: Registry
+  readonly auditLog?: AuditLog
+  readonly logger: Logger
+}
+
+/** Takes what this process provides; called at start, when every plugin has been registered. */
+export function servicesOf(scope: Scope): Services {
+  const take = <T>(token: Token<T>): T | undefined => (scope.has(token) ? scope.get(token) : undefined)
+  return {
+    serving: take(tokens.serving),
+    statistics: take(tokens.statistics) ?? new Statistics(),
+    registry: take(tokens.registry),
+    auditLog: take(tokens.auditLog),
+    logger: take(tokens.logger) ?? silentLogger,
+  }
+}
+
+/** Throws `ROLE_NOT_HERE`. */
+export function servingOf({ serving }: Services): Serving {
+  if (!serving) throw errors.ROLE_NOT_HERE({ service: 'serving' })
+  return serving
+}

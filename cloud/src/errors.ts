@@ -33,6 +33,19 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     (d) => `the model has ${d.queuedRows} rows waiting already`,
     'Ask again after `Retry-After`; if that goes on, run more cloud processes, or allow larger batches.',
   ),
+  DEADLINE_EXCEEDED: entry<{ waitedMs: number; expectedMs?: number }>(
+    504,
+    (d) =>
+      d.expectedMs === undefined
+        ? `the run of the request did not begin by its deadline: it waited ${d.waitedMs} ms`
+        : `the run of the request would begin after its deadline: about ${d.expectedMs} ms of others are before it`,
+    'It was not run. Give a longer deadline; if that goes on, run more cloud processes, or allow larger batches.',
+  ),
+  CLIENT_GONE: entry(
+    499,
+    () => 'the client went away before the run of its request began',
+    'It was not run; the answer is read by nobody.',
+  ),
   PIPELINE_INVALID: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} is no pipeline: ${d.reason}`,

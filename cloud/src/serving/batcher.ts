@@ -1,6 +1,22 @@
 import { codeOf, inputCheck, type Session, type Tensors } from '@tideway/core'
 import { cloudErrors } from '../errors.js'
+import { Pace } from './pace.js'
 import { joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'
+import {
+  type Closed,
+  earliestDeadline,
+  gather,
+  isGone,
+  isLate,
+  type Patience,
+  type Waiting,
+  WaitingLine,
+} from './waiting.js'
+
+/** By how much a timer may be late, in milliseconds: so much before a deadline a run has to begin. */
+const TIMER_SLACK_MS = 2
+/** What Node's timers count to; longer ones would fire at once. */
+const MAX_TIMER_MS = 2 ** 31 - 1
 
 export interface BatchOptions {
   /** Rows of one run at most; a request of more runs alone. */
@@ -26,12 +42,6 @@ export const DEFAULT_BATCHING: BatchOptions = {
   together: true,
 }
 
-/**
- * Why a batch was closed: nothing else waited (`free`), no more rows fit (`full`), the first had waited long enough
- * (`delay`), what came next has rows of another shape (`shape`), or the model takes no batches (`alone`).
- */
-export type Closed = 'free' | 'full' | 'delay' | 'shape' | 'alone'
-
 export interface Batch {
   readonly closed: Closed
   readonly rows: number
@@ -50,40 +60,32 @@ export interface BatchedRun {
   readonly leads: boolean
 }
 
-interface Waiting {
-  readonly inputs: Tensors
-  readonly rows: number
-  /** Those alike may go together; undefined goes with none. */
-  readonly alike: string | undefined
-  readonly since: number
-  /** Nothing ran and nothing waited when it came. */
-  readonly foundIdle: boolean
-  readonly resolve: (run: BatchedRun) => void
-  readonly reject: (error: unknown) => void
+/** A run that has begun; `endsAt` as expected, on the clock of `performance.now()`. */
+interface Running {
+  readonly endsAt: number
 }
 
 /**
  * Puts the rows of requests that wait into one run of a model. Nothing waits where the model is idle: batches grow with the
  * load alone, out of what arrives during a run, or in the same turn of the event loop. Rows are counted, not requests.
  * Results are split exactly; what a bad request does to its batch it does to itself alone, since the others are run again
- * without it.
+ * without it. A request whose deadline passes before its run begins, or whose client has gone, is not run; one that cannot
+ * make its deadline, judging by the pace of those before it, is refused when it comes.
  *
  * @example
  * const batcher = new Batcher(session, DEFAULT_BATCHING)
  * const { outputs, rows } = await batcher.run({ x })
  */
 export class Batcher {
-  private readonly queue: Waiting[] = []
+  private readonly line = new WaitingLine<BatchedRun>()
+  private readonly running = new Set<Running>()
+  private readonly pace = new Pace()
   private readonly check: (inputs: Tensors) => void
-  private queuedRows = 0
-  private running = 0
   private batches: boolean
-  private timer: NodeJS.Timeout | undefined
+  private alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined
   private isDue = false
   private drained: (() => void) | undefined
   private disposal: Promise<void> | undefined
-  /** Of the last runs, in milliseconds a row: for how long a refused client is to wait. */
-  private pace = 0
 
   constructor(
     private readonly session: Session,
@@ -98,34 +100,54 @@ export class Batcher {
     return this.session.signature
   }
 
-  /** Throws what the session throws, and `SERVING_BUSY` when too many rows wait. */
-  async run(inputs: Tensors): Promise<BatchedRun> {
+  /**
+   * Throws what the session throws, `SERVING_BUSY` when too many rows wait, `DEADLINE_EXCEEDED` and `CLIENT_GONE` instead of
+   * running what is too late.
+   */
+  async run(inputs: Tensors, patience: Patience = {}): Promise<BatchedRun> {
     this.check(inputs)
     const rows = this.batches ? rowsOf(inputs) : undefined
     const alike = rows === undefined || rows === 0 ? undefined : rowShapes(inputs)
-    const size = rows ?? 1
-    if (this.queuedRows > 0 && this.queuedRows + size > this.options.maxQueuedRows) throw this.busy()
+    const request = { inputs, rows: rows ?? 1, alike, since: performance.now(), patience }
+    this.admit(request)
     return new Promise((resolve, reject) => {
-      const foundIdle = this.running === 0 && this.queue.length === 0
-      this.queue.push({ inputs, rows: size, alike, since: performance.now(), foundIdle, resolve, reject })
-      this.queuedRows += size
+      const foundIdle = this.running.size === 0 && this.line.requests.length === 0
+      this.line.push({ ...request, foundIdle, resolve, reject })
       this.soon()
     })
   }
 
   /** Ends what waits and what runs, then frees the session. */
   dispose(): Promise<void> {
-    const isDone = this.queue.length === 0 && this.running === 0
     this.disposal ??= new Promise<void>((resolve) => {
       this.drained = resolve
-      if (isDone) resolve()
+      this.tellDrained()
     }).then(() => this.session.dispose())
     return this.disposal
   }
 
-  private busy(): Error {
-    const retryAfterMs = Math.ceil(Math.max(1, this.queuedRows * this.pace))
-    return cloudErrors.SERVING_BUSY({ queuedRows: this.queuedRows, retryAfterMs })
+  /** Throws where a request is not to wait. */
+  private admit({ rows, since: now, patience }: Pick<Waiting<BatchedRun>, 'rows' | 'since' | 'patience'>): void {
+    if (isGone(patience, now)) throw refusal(patience, 0)
+    const { maxQueuedRows } = this.options
+    if (this.line.rows + rows > maxQueuedRows) this.dropGone(now)
+    if (this.line.rows > 0 && this.line.rows + rows > maxQueuedRows) {
+      const retryAfterMs = Math.ceil(Math.max(1, this.waitMs(rows, now)))
+      throw cloudErrors.SERVING_BUSY({ queuedRows: this.line.rows, retryAfterMs })
+    }
+    if (patience.deadlineMs === undefined) return
+    const waitMs = this.waitMs(rows, now)
+    if (isLate(patience, now + waitMs)) throw refusal(patience, 0, waitMs)
+  }
+
+  /** How long one of so many rows that comes now is expected to wait for its run: for the runs before it that are full. */
+  private waitMs(rows: number, now: number): number {
+    const { parallel } = this.options
+    const maxRows = this.batches ? this.options.maxRows : 1
+    const slot = this.running.size < parallel ? now : Math.min(...[...this.running].map(({ endsAt }) => endsAt))
+    const [full, rest] = [Math.floor(this.line.rows / maxRows), this.line.rows % maxRows]
+    const apartMs = rest > 0 && rest + rows > maxRows ? this.pace.of(rest) : 0
+    return Math.max(0, slot - now) + (full * this.pace.of(maxRows) + apartMs) / parallel
   }
 
   /** When what has arrived by now is read: requests that come in one turn of the event loop go together. */
@@ -140,50 +162,61 @@ export class Batcher {
 
   /** Starts as many runs as may be started. */
   private next(): void {
-    while (this.running < this.options.parallel && this.queue.length > 0) {
-      const { taken, closed } = this.gather()
-      const first = taken[0] as Waiting
-      const waits = this.options.maxDelayMs - (performance.now() - first.since)
-      const mayGrow = closed === 'free' && !first.foundIdle && this.options.maxDelayMs > 0
-      if (mayGrow && waits > 0) {
-        this.timer ??= setTimeout(() => {
-          this.timer = undefined
-          this.next()
-        }, waits)
-        return
+    this.dropGone(performance.now())
+    let holdUntil = Number.POSITIVE_INFINITY
+    while (this.running.size < this.options.parallel && this.line.requests.length > 0) {
+      const { count, rows, closed } = gather(this.line.requests, this.options.maxRows)
+      const until = closed === 'free' ? this.holdUntil(count, rows) : undefined
+      if (until !== undefined && until > performance.now()) {
+        holdUntil = until
+        break
       }
-      clearTimeout(this.timer)
-      this.timer = undefined
-      this.queue.splice(0, taken.length)
-      const rows = taken.reduce((sum, request) => sum + request.rows, 0)
-      this.queuedRows -= rows
-      this.onBatch({ closed: mayGrow ? 'delay' : closed, rows, requests: taken.length })
+      const taken = this.line.shift(count)
+      this.onBatch({ closed: until === undefined ? closed : 'delay', rows, requests: count })
       void this.start(taken, rows)
     }
+    this.wakeAt(Math.min(holdUntil, earliestDeadline(this.line.requests) ?? Number.POSITIVE_INFINITY))
+    this.tellDrained()
   }
 
-  /** What goes into the next run, from the front of the queue. */
-  private gather(): { readonly taken: readonly Waiting[]; readonly closed: Closed } {
-    const [first, ...others] = this.queue as [Waiting, ...Waiting[]]
-    if (first.alike === undefined) return { taken: [first], closed: 'alone' }
-    const taken = [first]
-    let { rows } = first
-    for (const request of others) {
-      if (rows + request.rows > this.options.maxRows) return { taken, closed: 'full' }
-      if (request.alike !== first.alike) return { taken, closed: 'shape' }
-      taken.push(request)
-      rows += request.rows
+  /** Until when the first so many may wait for others: not past the deadline of one of them. Undefined where they do not wait. */
+  private holdUntil(count: number, rows: number): number | undefined {
+    const { maxDelayMs } = this.options
+    const waiting = this.line.requests.slice(0, count)
+    const [first] = waiting
+    if (first === undefined || first.foundIdle || maxDelayMs === 0) return undefined
+    const deadline = earliestDeadline(waiting) ?? Number.POSITIVE_INFINITY
+    return Math.min(first.since + maxDelayMs, deadline - this.pace.of(rows) - TIMER_SLACK_MS)
+  }
+
+  private wakeAt(at: number): void {
+    if (this.alarm?.at === at) return
+    clearTimeout(this.alarm?.timer)
+    this.alarm = undefined
+    if (at === Number.POSITIVE_INFINITY) return
+    const wake = () => {
+      this.alarm = undefined
+      this.next()
     }
-    return { taken, closed: rows >= this.options.maxRows ? 'full' : 'free' }
+    this.alarm = { at, timer: setTimeout(wake, Math.min(MAX_TIMER_MS, Math.max(0, at - performance.now()))) }
   }
 
-  private async start(taken: readonly Waiting[], rows: number): Promise<void> {
-    this.running += 1
+  private dropGone(now: number): void {
+    for (const { patience, since, reject } of this.line.dropGone(now)) reject(refusal(patience, now - since))
+  }
+
+  private tellDrained(): void {
+    if (this.running.size === 0 && this.line.requests.length === 0) this.drained?.()
+  }
+
+  private async start(taken: readonly Waiting<BatchedRun>[], rows: number): Promise<void> {
     const started = performance.now()
+    const run = { endsAt: started + this.pace.of(rows) }
+    this.running.add(run)
     try {
       const outputs = await this.session.run(joined(taken.map(({ inputs }) => inputs)))
       const runMs = performance.now() - started
-      this.pace = this.pace === 0 ? runMs / rows : 0.9 * this.pace + (0.1 * runMs) / rows
+      this.pace.observe(rows, runMs)
       const parts =
         taken.length === 1
           ? [outputs]
@@ -202,17 +235,18 @@ export class Batcher {
       if (taken.length === 1 || codeOf(error) !== 'RUN_FAILED') for (const { reject } of taken) reject(error)
       else await this.apart(taken)
     } finally {
-      this.running -= 1
+      this.running.delete(run)
       this.soon()
-      if (this.running === 0 && this.queue.length === 0) this.drained?.()
+      this.tellDrained()
     }
   }
 
-  /** Runs each alone: what made their batch fail is one request's, and who it is shows. */
-  private async apart(taken: readonly Waiting[]): Promise<void> {
-    for (const { inputs, since, resolve, reject, rows } of taken) {
+  /** Runs each alone: what made their batch fail is one request's, and who it is shows. Who has gone is not run again. */
+  private async apart(taken: readonly Waiting<BatchedRun>[]): Promise<void> {
+    for (const { inputs, since, patience, resolve, reject, rows } of taken) {
       const started = performance.now()
       try {
+        if (patience.signal?.aborted) throw refusal(patience, started - since)
         const outputs = await this.session.run(inputs)
         const runMs = performance.now() - started
         resolve({ outputs, queueMs: started - since, runMs, rows, batchRows: rows, leads: true })
@@ -221,4 +255,13 @@ export class Batcher {
       }
     }
   }
+}
+
+/** Why a request is not run: it has waited so long, and would have to wait so long still. */
+function refusal({ signal }: Patience, waitedMs: number, expectedMs?: number): Error {
+  if (signal?.aborted) return cloudErrors.CLIENT_GONE({})
+  return cloudErrors.DEADLINE_EXCEEDED({
+    waitedMs: Math.round(waitedMs),
+    ...(expectedMs !== undefined && { expectedMs: Math.round(expectedMs) }),
+  })
 }

@@ -49,7 +49,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     onnxTrainer({ providers: [...config.trainer.providers] }),
     ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
     ...when('controller', controller()),
-    ...when('api', serving(), jobs(), serverHttp(config.http), ...grpc(config)),
+    ...when('api', serving(config.serving), jobs(), serverHttp(config.http), ...grpc(config)),
     ...when('trainer', trainerRole(cloudOf(config))),
   ]
   const host = createHost()

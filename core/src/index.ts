@@ -10,6 +10,14 @@ export {
 } from './config/config.js'
 export { publicUrl } from './config/public-url.js'
 export { cloudConfigSchema } from './config/schema.js'
+export {
+  type ResolvedServing,
+  type ResolvedServingCache,
+  resolveServing,
+  type ServingCacheConfig,
+  type ServingConfig,
+  servingConfigSchema,
+} from './config/serving.js'
 export type {
   Broker,
   Controller,

@@ -1,31 +1,44 @@
 import { totalmem } from 'node:os'
-import { codeOf, definePlugin, errors, readManifest, type Scope, type Serving, Statistics, tokens } from '@tideway/core'
-import { Batcher, DEFAULT_BATCHING } from '../serving/batcher.js'
+import {
+  codeOf,
+  definePlugin,
+  errors,
+  type ResolvedServing,
+  readManifest,
+  resolveServing,
+  type Scope,
+  type Serving,
+  Statistics,
+  servingConfigSchema,
+  tokens,
+} from '@tideway/core'
+import { Batcher } from '../serving/batcher.js'
 import { answersRowsAlone } from '../serving/independent.js'
 import { ModelHost } from '../serving/model-host.js'
 import { Switcher } from '../serving/switcher.js'
 import { loadFastest } from '../serving/threads.js'
 import { VersionLookup } from '../serving/version-lookup.js'
 
-const MAX_SESSIONS = 8
-/** Files of loaded models: a quarter of the machine's memory. A session takes some more than its file. */
-const MAX_BYTES = totalmem() / 4
+/** Of the machine's memory, for files of loaded models: a session takes some more than its file. */
+const MEMORY_SHARE = 1 / 4
 
 /** Online inference in the cloud: each version's preferred variant, loaded on first use. */
 export const serving = definePlugin({
   name: 'serving',
+  options: servingConfigSchema,
   provides: [tokens.serving, tokens.statistics],
   needs: [tokens.registry, tokens.chunkStore, tokens.runtime, tokens.logger],
-  register(scope) {
+  register(scope, options) {
+    const config = resolveServing(options)
     const registry = () => scope.get(tokens.registry)
     // The registry may be opened when the process starts, after this.
     let lookup: VersionLookup | undefined
     const resolve = (model: string, wanted: string) => (lookup ??= new VersionLookup(registry())).resolve(model, wanted)
     const host = new ModelHost({
       registry,
-      load: (digest) => load(scope, digest),
-      maxSessions: MAX_SESSIONS,
-      maxBytes: MAX_BYTES,
+      load: (digest) => load(scope, digest, config),
+      maxSessions: config.maxModels,
+      maxBytes: config.maxModelBytes ?? totalmem() * MEMORY_SHARE,
     })
     const switcher = new Switcher({
       load: (version) => host.session(version),
@@ -48,7 +61,7 @@ export const serving = definePlugin({
           const all = (await registry().versions(model)).map((record) => String(record.version))
           return { version, versions: all, platform: 'onnx_onnxruntime', signature }
         },
-        async infer(model, wanted = 'latest', inputs) {
+        async infer(model, wanted = 'latest', inputs, context = {}) {
           const called = performance.now()
           const version = await answering(model, wanted)
           for (;;) {
@@ -56,7 +69,7 @@ export const serving = definePlugin({
             const batcher = await loading
             const waited = performance.now() - called
             try {
-              const { outputs, queueMs, runMs, rows, batchRows, leads } = await batcher.run(inputs)
+              const { outputs, queueMs, runMs, rows, batchRows, leads } = await batcher.run(inputs, context)
               const [queueNs, runNs] = [nanoseconds(waited + queueMs), nanoseconds(runMs)]
               return { version, outputs, timing: { queueNs, runNs, rows, batchSize: batchRows, leads } }
             } catch (error) {
@@ -79,7 +92,11 @@ function nanoseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6)
 }
 
-async function load(scope: Scope, manifestDigest: string): Promise<{ batcher: Batcher; bytes: number }> {
+async function load(
+  scope: Scope,
+  manifestDigest: string,
+  { maxBatchRows: maxRows, maxDelayMs, maxQueuedRows }: ResolvedServing,
+): Promise<{ batcher: Batcher; bytes: number }> {
   const chunks = scope.get(tokens.chunkStore)
   const runtime = scope.get(tokens.runtime)
   const manifest = readManifest(await chunks.get(manifestDigest))
@@ -95,6 +112,6 @@ async function load(scope: Scope, manifestDigest: string): Promise<{ batcher: Ba
   }
   const { session, plan } = await loadFastest(runtime, bytes)
   const together = await answersRowsAlone(session)
-  const batcher = new Batcher(session, { ...DEFAULT_BATCHING, parallel: plan.parallel, together })
+  const batcher = new Batcher(session, { maxRows, maxDelayMs, maxQueuedRows, parallel: plan.parallel, together })
   return { batcher, bytes: file.size }
 }

@@ -23,6 +23,17 @@ it('takes the transport as one choice: a later one is instead of an earlier one'
   expect(resolveConfig(mqtt, nats, {})).toMatchObject({ natsUrl: 'nats://a', mqttUrl: undefined })
 })
 
+it('fills in how models are run, the cache only where there is one', () => {
+  const { serving } = resolveConfig({ serving: { maxModels: 2, maxDelayMs: 1 } }, { serving: { maxDelayMs: 0 } })
+  expect(serving).toMatchObject({ maxModels: 2, maxDelayMs: 0, maxBatchRows: 32, maxQueuedRows: 4096 })
+  expect(serving).toMatchObject({ maxModelBytes: undefined, cache: undefined })
+  const { cache } = resolveConfig(
+    { serving: { cache: { maxBytes: 10, models: ['m'] } } },
+    { serving: { cache: {} } },
+  ).serving
+  expect(cache).toEqual({ maxBytes: 2 ** 26, maxEntries: 100_000, maxRequestBytes: 2 ** 20, models: undefined })
+})
+
 it('tells others addresses without user names and passwords', () => {
   expect(publicUrl('nats://u:p@a:4222,u@b:4222,u:p@c')).toBe('nats://a:4222,b:4222,c')
   expect(publicUrl('mqtt://a:1883')).toBe('mqtt://a:1883')
@@ -47,6 +58,14 @@ describe('a configuration', () => {
       cloud: { url: 'http://c' },
       drift: { alarmRate: 0.01 },
       trainer: { providers: ['webgpu', 'cpu'] },
+      serving: {
+        maxBatchRows: 1,
+        maxDelayMs: 0.5,
+        maxQueuedRows: 1,
+        maxModels: 1,
+        maxModelBytes: 1,
+        cache: { maxBytes: 1, maxEntries: 1, maxRequestBytes: 1, models: ['m'] },
+      },
       plugins: [webhook()],
     }
     expect(issuesIn(full)).toEqual([])
@@ -59,6 +78,7 @@ describe('a configuration', () => {
       http: { prot: 1, port: 65_536 },
       drift: { alarmRate: 0 },
       cloud: { url: 'somewhere' },
+      serving: { maxBatchRows: 0, maxDelayMs: -1, maxQueuedRows: 1.5, maxModels: 0, cache: { maxBytes: 0, ttl: 1 } },
       plugins: [webhook, 7],
       rolls: [],
     })
@@ -68,6 +88,12 @@ describe('a configuration', () => {
       expect.stringMatching(/^http: .*"prot"/),
       expect.stringMatching(/^cloud\.url: /),
       expect.stringMatching(/^drift\.alarmRate: /),
+      expect.stringMatching(/^serving\.maxBatchRows: /),
+      expect.stringMatching(/^serving\.maxDelayMs: /),
+      expect.stringMatching(/^serving\.maxQueuedRows: /),
+      expect.stringMatching(/^serving\.maxModels: /),
+      expect.stringMatching(/^serving\.cache\.maxBytes: /),
+      expect.stringMatching(/^serving\.cache: .*"ttl"/),
       'plugins.0: is not called: write it with (), options within',
       'plugins.1: is no plugin',
       expect.stringMatching(/"rolls"/),

@@ -1,4 +1,5 @@
 import type { PluginUse } from '../plugin/plugin.js'
+import { type ResolvedServing, resolveServing, type ServingConfig } from './serving.js'
 
 export const roles = ['api', 'monitor', 'controller', 'trainer'] as const
 export type Role = (typeof roles)[number]
@@ -30,6 +31,8 @@ export interface CloudConfig {
   readonly drift?: { readonly alarmRate?: number }
   /** Execution providers for training, in the order in which they are tried: `['webgpu', 'cpu']`, `['auto']`. */
   readonly trainer?: { readonly providers?: readonly string[] }
+  /** How models are run for requests: batches, queues, memory, answers that are kept. */
+  readonly serving?: ServingConfig
   /** One that says that it `provides` what a part of ours does replaces that part; the others are added. */
   readonly plugins?: readonly PluginUse[]
 }
@@ -56,6 +59,7 @@ export interface ResolvedCloudConfig {
   readonly cloudUrl: string | undefined
   readonly drift: { readonly alarmRate: number }
   readonly trainer: { readonly providers: readonly string[] }
+  readonly serving: ResolvedServing
   readonly plugins: readonly PluginUse[]
 }
 
@@ -110,6 +114,7 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
     cloudUrl: pick((c) => c.cloud?.url),
     drift: Object.freeze({ alarmRate: pick((c) => c.drift?.alarmRate) ?? configDefaults.drift.alarmRate }),
     trainer: Object.freeze({ providers: pick((c) => c.trainer?.providers) ?? configDefaults.trainer.providers }),
+    serving: resolveServing(...configs.map((c) => c.serving ?? {})),
     plugins: Object.freeze(configs.flatMap((c) => c.plugins ?? [])),
   })
 }

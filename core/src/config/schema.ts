@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { PluginUse } from '../plugin/plugin.js'
 import { type CloudConfig, roles } from './config.js'
+import { servingConfigSchema } from './serving.js'
 
 const text = z.string().min(1)
 const port = z.int().min(0).max(65_535)
@@ -36,6 +37,7 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
     cloud: z.strictObject({ url: z.url({ protocol: /^https?$/ }) }).optional(),
     drift: z.strictObject({ alarmRate: z.number().positive().max(0.5).optional() }).optional(),
     trainer: z.strictObject({ providers: z.array(text).min(1).readonly().optional() }).optional(),
+    serving: servingConfigSchema.optional(),
     plugins: z.array(pluginUse).readonly().optional(),
   })
   .refine(({ nats, mqtt }) => nats === undefined || mqtt === undefined, {

@@ -27,12 +27,23 @@ export type {
   InferTiming,
   Jobs,
   ReportIntake,
+  RunInfo,
   ServedVersion,
   Server,
   Serving,
   WireInfo,
 } from './contracts/cloud.js'
 export { type LogData, type Logger, silentLogger } from './contracts/logger.js'
+export {
+  type Counter,
+  type Family,
+  type Gauge,
+  type Histogram,
+  type HistogramSpec,
+  type MetricSpec,
+  type Metrics,
+  nullMetrics,
+} from './contracts/metrics.js'
 export type { Alert, DriftVerdict, Monitor, StatisticVerdict } from './contracts/monitor.js'
 export type { QuantizedModel, QuantizeOptions, Quantizer } from './contracts/quantizer.js'
 export type { LoadOptions, Runtime, RuntimeFlags, Session } from './contracts/runtime.js'
@@ -68,6 +79,15 @@ export {
   type TensorSpec,
   type Tensors,
 } from './contracts/tensor.js'
+export {
+  nullTracer,
+  type Span,
+  type SpanAttributes,
+  type SpanContext,
+  type SpanOptions,
+  type TraceHeaders,
+  type Tracer,
+} from './contracts/tracer.js'
 export type {
   Activation,
   LayerConfig,

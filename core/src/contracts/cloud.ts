@@ -39,6 +39,16 @@ export interface InferTiming {
   readonly batchSize: number
   /** Whether the run is to be counted with this request: with one of those that shared it. */
   readonly leads: boolean
+  /** The run, the same object for all requests that shared it; undefined where the host does not tell. */
+  readonly run?: RunInfo
+}
+
+/** One run of a model, for one request or for several. */
+export interface RunInfo {
+  /** Why no more requests went into it: `free`, `full`, ... */
+  readonly closed: string
+  readonly rows: number
+  readonly requests: number
 }
 
 /** One version of a model, and whether it can be run at once. */

@@ -9,6 +9,7 @@ import type {
   WireInfo,
 } from '../contracts/cloud.js'
 import type { Logger } from '../contracts/logger.js'
+import type { Metrics } from '../contracts/metrics.js'
 import type { Monitor } from '../contracts/monitor.js'
 import type { Quantizer } from '../contracts/quantizer.js'
 import type { Runtime } from '../contracts/runtime.js'
@@ -21,6 +22,7 @@ import type {
   ReportStore,
   RunStore,
 } from '../contracts/store.js'
+import type { Tracer } from '../contracts/tracer.js'
 import type { Trainer } from '../contracts/trainer.js'
 import type { CloudLink, EdgeLink, JobQueue } from '../contracts/transport.js'
 import type { Statistics } from '../inference/statistics.js'
@@ -43,6 +45,8 @@ export function tokenName(of: Token<unknown>): string {
 /** What the host and the plugins share. */
 export const tokens = {
   logger: token<Logger>('tideway/logger@1'),
+  metrics: token<Metrics>('tideway/metrics@1'),
+  tracer: token<Tracer>('tideway/tracer@1'),
   runtime: token<Runtime>('tideway/runtime@1'),
   trainer: token<Trainer>('tideway/trainer@1'),
   quantizer: token<Quantizer>('tideway/quantizer@1'),

@@ -2,6 +2,7 @@ import type { DesiredState } from '../wire/desired.js'
 import type { Envelope } from '../wire/envelope.js'
 import type { JobRecord, ReportStore, VersionRecord } from './store.js'
 import type { Signature, Tensors } from './tensor.js'
+import type { Span } from './tracer.js'
 
 export interface Deployment {
   readonly model: string
@@ -70,6 +71,8 @@ export interface InferContext {
   readonly deadlineMs?: number
   /** Fires when nobody waits for the answer any more. */
   readonly signal?: AbortSignal
+  /** Where its trace is sampled: what answers the request adds its own spans to it. */
+  readonly span?: Span
 }
 
 /** Online inference in the cloud. */

@@ -4,6 +4,7 @@ import { cloudErrorEntries as cloud } from '@tideway/cloud'
 import { entries as core } from '@tideway/core'
 import { dataFilesErrorEntries as files } from '@tideway/data-files'
 import { entries as edge } from '@tideway/edge'
+import { entries as metrics } from '@tideway/metrics-prometheus'
 import { entries as monitor } from '@tideway/monitor-drift'
 import { onnxErrorEntries as onnx } from '@tideway/onnx'
 import { onnxWebErrorEntries as web } from '@tideway/runtime-onnx-web'
@@ -37,6 +38,7 @@ export const catalogues: Readonly<Record<string, Readonly<Record<string, Entry>>
   '@tideway/server-http': server,
   '@tideway/server-grpc': serverGrpc,
   '@tideway/monitor-drift': monitor,
+  '@tideway/metrics-prometheus': metrics,
   '@tideway/client': client,
   '@tideway/cloud': cloud,
   '@tideway/edge': edge,

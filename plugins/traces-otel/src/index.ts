@@ -1,0 +1,2 @@
+export { tracesOtel, tracesOtelOptions } from './plugin.js'
+export { otelTracer } from './tracer.js'

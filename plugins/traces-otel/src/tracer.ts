@@ -1,5 +1,6 @@
 import {
   type Context,
+  type HrTime,
   type Link,
   type Span as OtelSpan,
   type SpanOptions as OtelSpanOptions,
@@ -42,8 +43,9 @@ export function otelTracer(tracer: OtelTracer, mayBegin: () => boolean = () => t
       const context = isOurs ? ROOT_CONTEXT : propagator.extract(ROOT_CONTEXT, caller, headers)
       // One that cannot be read is none (W3C Trace Context, 3.2.1).
       if (!isOurs && trace.getSpanContext(context) === undefined && !mayBegin()) return undefined
-      const span = tracer.startSpan(name, optionsOf(options), context)
-      return span.isRecording() ? new RecordedSpan(tracer, span, context) : undefined
+      const clock = new TraceClock()
+      const span = tracer.startSpan(name, optionsOf(options, clock), context)
+      return span.isRecording() ? new RecordedSpan(tracer, clock, span, context) : undefined
     },
   }
 }
@@ -51,20 +53,22 @@ export function otelTracer(tracer: OtelTracer, mayBegin: () => boolean = () => t
 class RecordedSpan implements Span {
   readonly context: SpanContext
   readonly #tracer: OtelTracer
+  readonly #clock: TraceClock
   readonly #span: OtelSpan
   readonly #inside: Context
 
-  constructor(tracer: OtelTracer, span: OtelSpan, around: Context) {
+  constructor(tracer: OtelTracer, clock: TraceClock, span: OtelSpan, around: Context) {
     const { traceId, spanId } = span.spanContext()
     this.context = { traceId, spanId }
     this.#tracer = tracer
+    this.#clock = clock
     this.#span = span
     this.#inside = trace.setSpan(around, span)
   }
 
   child(name: string, options: SpanOptions = {}): Span {
-    const span = this.#tracer.startSpan(name, optionsOf(options), this.#inside)
-    return new RecordedSpan(this.#tracer, span, this.#inside)
+    const span = this.#tracer.startSpan(name, optionsOf(options, this.#clock), this.#inside)
+    return new RecordedSpan(this.#tracer, this.#clock, span, this.#inside)
   }
 
   set(attributes: SpanAttributes): void {
@@ -77,15 +81,28 @@ class RecordedSpan implements Span {
   }
 
   end(atMs?: number): void {
-    this.#span.end(atMs)
+    this.#span.end(this.#clock.at(atMs ?? performance.now()))
   }
 }
 
-/** OpenTelemetry takes numbers below the time origin as of `performance.now()`, too. */
-function optionsOf({ kind, startMs, attributes, links }: SpanOptions): OtelSpanOptions {
+/**
+ * From the clock of `performance.now()` to the time of day, for all spans of a trace by the same offset: the SDK takes one anew
+ * for each span, to a millisecond, which is as long as many of ours are.
+ */
+class TraceClock {
+  readonly #offsetMs = Date.now() - performance.now()
+
+  at(ms: number): HrTime {
+    const time = this.#offsetMs + ms
+    const seconds = Math.floor(time / 1_000)
+    return [seconds, Math.min(999_999_999, Math.round((time - seconds * 1_000) * 1e6))]
+  }
+}
+
+function optionsOf({ kind, startMs, attributes, links }: SpanOptions, clock: TraceClock): OtelSpanOptions {
   return {
+    startTime: clock.at(startMs ?? performance.now()),
     ...(kind !== undefined && { kind: KINDS[kind] }),
-    ...(startMs !== undefined && { startTime: startMs }),
     ...(attributes !== undefined && { attributes: writable(attributes) }),
     ...(links !== undefined && { links: links.map(linkTo) }),
   }

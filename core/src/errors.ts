@@ -71,6 +71,41 @@ export const { entries, errors } = defineErrors({
     (d) => `model ${d.model} has no version or alias ${d.version}`,
     'List versions with `tideway models`.',
   ),
+  TRAFFIC_REFUSED: entry<{ model: string; issues: readonly string[] }>(
+    409,
+    (d) => `the traffic policy of model ${d.model} cannot be honoured: ${d.issues.join('; ')}`,
+    'Correct what is named; the policy before goes on.',
+  ),
+  TRAFFIC_CHANGED: entry<{ model: string }>(
+    409,
+    (d) => `the traffic policy of model ${d.model} was changed by someone else meanwhile`,
+    'Look at it again (`tideway traffic show`), then set it again.',
+  ),
+  TRAFFIC_UNDER_TEST: entry<{ model: string; test: string }>(
+    409,
+    (d) => `the traffic of model ${d.model} belongs to the A/B test ${d.test}`,
+    'End the test first: `tideway ab promote` or `tideway ab stop`.',
+  ),
+  AB_TEST_RUNNING: entry<{ model: string; test: string }>(
+    409,
+    (d) => `model ${d.model} has an A/B test that runs (${d.test})`,
+    'End it first: `tideway ab promote` or `tideway ab stop`.',
+  ),
+  AB_TEST_NOT_FOUND: entry<{ model: string }>(
+    404,
+    (d) => `model ${d.model} has no A/B test`,
+    'Start one with `tideway ab start`.',
+  ),
+  AB_TEST_ENDED: entry<{ model: string; test: string; status: string }>(
+    409,
+    (d) => `the A/B test ${d.test} of model ${d.model} has ended (${d.status})`,
+    'Start another one with `tideway ab start`.',
+  ),
+  AB_TEST_NOT_DECIDED: entry<{ model: string; test: string; result: string; reason: string }>(
+    409,
+    (d) => `the A/B test ${d.test} of model ${d.model} says ${d.result}: ${d.reason}`,
+    'Wait for more outcomes, end it with `tideway ab stop`, or promote with --force.',
+  ),
   DEVICE_NOT_FOUND: entry<{ device: string }>(
     404,
     (d) => `device ${d.device} is not known`,

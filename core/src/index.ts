@@ -1,3 +1,9 @@
+export { type AbDeclaration, type AbMetric, abDeclarationSchema, abMetricSchema } from './abtest/declaration.js'
+export { type Arm, type Crossing, Evidence, type Improvement } from './abtest/evidence.js'
+export { boundary, logWealth, type Stakes, stakesAround } from './abtest/mixture.js'
+export { type AbPlan, planOf } from './abtest/plan.js'
+export { RatioCheck } from './abtest/ratio.js'
+export { type AbVerdict, RATIO_LEVEL, verdictOf } from './abtest/verdict.js'
 export {
   type CloudConfig,
   configDefaults,
@@ -18,6 +24,17 @@ export {
   type ServingConfig,
   servingConfigSchema,
 } from './config/serving.js'
+export type {
+  AbArm,
+  AbOutcome,
+  AbReceipt,
+  AbStatus,
+  AbTestRecord,
+  AbTestStore,
+  AbTests,
+  AbTestView,
+  StoredOutcome,
+} from './contracts/ab-test.js'
 export type {
   Broker,
   Controller,
@@ -88,6 +105,14 @@ export {
   type TraceHeaders,
   type Tracer,
 } from './contracts/tracer.js'
+export type {
+  ShadowCounts,
+  Traffic,
+  TrafficActor,
+  TrafficRecord,
+  TrafficStore,
+  TrafficView,
+} from './contracts/traffic.js'
 export type {
   Activation,
   LayerConfig,
@@ -301,6 +326,23 @@ export { answerNoRows } from './runtime/no-rows.js'
 export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } from './runtime/onnx-runtime.js'
 export { PROBE } from './runtime/probe.js'
 export { firstLine, guardSession, type SessionEngine } from './runtime/session.js'
+export { assign, pick } from './traffic/assign.js'
+export { agree } from './traffic/compare.js'
+export {
+  answeringIn,
+  faultsOf,
+  type Share,
+  SINGLE,
+  sharesOf,
+  type Tolerance,
+  type TrafficPolicy,
+  type TrafficRequest,
+  type TrafficSwitch,
+  trafficPolicySchema,
+  trafficRequestSchema,
+  trafficSwitchSchema,
+  versionsIn,
+} from './traffic/policy.js'
 export { HOST_VERSION } from './version.js'
 export { type DesiredModel, type DesiredState, desiredModelSchema, desiredSchema } from './wire/desired.js'
 export {

@@ -1,3 +1,4 @@
+import type { AbTestStore, AbTests } from '../contracts/ab-test.js'
 import type {
   Broker,
   Controller,
@@ -23,6 +24,7 @@ import type {
   RunStore,
 } from '../contracts/store.js'
 import type { Tracer } from '../contracts/tracer.js'
+import type { Traffic, TrafficStore } from '../contracts/traffic.js'
 import type { Trainer } from '../contracts/trainer.js'
 import type { CloudLink, EdgeLink, JobQueue } from '../contracts/transport.js'
 import type { Statistics } from '../inference/statistics.js'
@@ -57,6 +59,8 @@ export const tokens = {
   runStore: token<RunStore>('tideway/run-store@1'),
   jobStore: token<JobStore>('tideway/job-store@1'),
   auditLog: token<AuditLog>('tideway/audit-log@1'),
+  trafficStore: token<TrafficStore>('tideway/traffic-store@1'),
+  abTestStore: token<AbTestStore>('tideway/ab-test-store@1'),
   cloudLink: token<CloudLink>('tideway/cloud-link@1'),
   edgeLink: token<EdgeLink>('tideway/edge-link@1'),
   jobQueue: token<JobQueue>('tideway/job-queue@1'),
@@ -64,6 +68,8 @@ export const tokens = {
   controller: token<Controller>('tideway/controller@1'),
   serving: token<Serving>('tideway/serving@1'),
   statistics: token<Statistics>('tideway/statistics@1'),
+  traffic: token<Traffic>('tideway/traffic@1'),
+  abTests: token<AbTests>('tideway/ab-tests@1'),
   jobs: token<Jobs>('tideway/jobs@1'),
   intake: token<ReportIntake>('tideway/report-intake@1'),
   wire: token<WireInfo>('tideway/wire@1'),

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { abTestStoreContract } from '@tideway/test/contract/store/ab-test-store'
 import { auditLogContract } from '@tideway/test/contract/store/audit-log'
 import { chunkStoreContract } from '@tideway/test/contract/store/chunk-store'
 import { deviceStoreContract } from '@tideway/test/contract/store/device-store'
@@ -8,6 +9,7 @@ import { jobStoreContract } from '@tideway/test/contract/store/job-store'
 import { registryContract } from '@tideway/test/contract/store/registry'
 import { reportStoreContract } from '@tideway/test/contract/store/report-store'
 import { runStoreContract } from '@tideway/test/contract/store/run-store'
+import { trafficStoreContract } from '@tideway/test/contract/store/traffic-store'
 import type { Store } from './store.js'
 
 export interface Opened {
@@ -27,6 +29,9 @@ export function storeContracts(name: string, opened: () => Opened): void {
   reportStoreContract(name, () => opened().store.reportStore)
   runStoreContract(name, () => opened().store.runStore)
   jobStoreContract(name, () => opened().store.jobStore)
+  const services = { registry: () => opened().store.registry }
+  trafficStoreContract(name, () => opened().store.trafficStore, services)
+  abTestStoreContract(name, () => opened().store.abTestStore, services)
   auditLogContract(name, () => opened().store.auditLog, {
     tamper: {
       update: (id) => opened().query(`update audit_log set actor = 'nobody' where id = ${id}`),

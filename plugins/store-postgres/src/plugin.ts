@@ -20,6 +20,8 @@ export const storePostgres = definePlugin({
     tokens.runStore,
     tokens.jobStore,
     tokens.auditLog,
+    tokens.trafficStore,
+    tokens.abTestStore,
   ],
   options: optionsSchema,
   register(scope, options) {
@@ -31,6 +33,8 @@ export const storePostgres = definePlugin({
     scope.provide(tokens.runStore, () => store.runStore)
     scope.provide(tokens.jobStore, () => store.jobStore)
     scope.provide(tokens.auditLog, () => store.auditLog)
+    scope.provide(tokens.trafficStore, () => store.trafficStore)
+    scope.provide(tokens.abTestStore, () => store.abTestStore)
     return { start: () => store.open(), stop: () => store.close() }
   },
 })

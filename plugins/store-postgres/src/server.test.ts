@@ -45,7 +45,7 @@ describeWithServer('postgres', 'a PostgreSQL server', (path) => {
         const answers = await Promise.all(all.map((store) => store.registry.register({ model: 'm', manifestDigest })))
         expect(answers.filter(({ created }) => created)).toHaveLength(1)
         const { rows } = await query(url, 'select count(*)::int as n from public.tideway_migrations')
-        expect(rows).toEqual([{ n: 2 }])
+        expect(rows).toEqual([{ n: 3 }])
       } finally {
         await Promise.all(all.map((store) => store.close()))
       }

@@ -1,5 +1,6 @@
 import { join } from 'node:path'
 import {
+  type AbTestStore,
   type AuditLog,
   type ChunkStore,
   type DeviceStore,
@@ -8,9 +9,11 @@ import {
   type Registry,
   type ReportStore,
   type RunStore,
+  type TrafficStore,
 } from '@tideway/core'
 import { prepareFolder } from './chunks/files.js'
 import { errors } from './errors.js'
+import { abTestStoreOn } from './facets/ab-test-store.js'
 import { auditLogOn } from './facets/audit-log.js'
 import { chunkStoreOn } from './facets/chunk-store.js'
 import { deviceStoreOn } from './facets/device-store.js'
@@ -18,6 +21,7 @@ import { jobStoreOn } from './facets/job-store.js'
 import { registryOn } from './facets/registry.js'
 import { reportStoreOn } from './facets/report-store.js'
 import { runStoreOn } from './facets/run-store.js'
+import { trafficStoreOn } from './facets/traffic-store.js'
 import { Handle } from './open/handle.js'
 import { openPglite } from './open/pglite.js'
 import { openServer, serverName } from './open/server.js'
@@ -31,6 +35,8 @@ export interface Facets {
   readonly runStore: RunStore
   readonly jobStore: JobStore
   readonly auditLog: AuditLog
+  readonly trafficStore: TrafficStore
+  readonly abTestStore: AbTestStore
 }
 
 /** Every facet of the store, on one database. */
@@ -54,6 +60,8 @@ export function facetsOn(handle: Handle, chunksDir: string): Facets {
     runStore: runStoreOn(handle),
     jobStore: jobStoreOn(handle),
     auditLog: auditLogOn(handle),
+    trafficStore: trafficStoreOn(handle),
+    abTestStore: abTestStoreOn(handle),
   }
 }
 

@@ -46,6 +46,11 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     () => 'the client went away before the run of its request began',
     'It was not run; the answer is read by nobody.',
   ),
+  SERVING_PROCESS_ENDED: entry<Record<string, never>>(
+    503,
+    () => 'the process that was asked has ended',
+    'Ask again: it is started again, unless the whole cloud stops.',
+  ),
   PIPELINE_INVALID: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} is no pipeline: ${d.reason}`,

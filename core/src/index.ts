@@ -174,7 +174,13 @@ export {
   type InferRequest,
 } from './inference/request.js'
 export { decodeRequested, type RequestedOutputs } from './inference/requested.js'
-export { type DurationStat, type Measured, Statistics, VersionStatistics } from './inference/statistics.js'
+export {
+  type DurationStat,
+  type Measured,
+  type ModelStat,
+  Statistics,
+  VersionStatistics,
+} from './inference/statistics.js'
 export { type InferTarget, inferTargetSchema, versionOrAliasSchema } from './inference/target.js'
 export { readTensors, type TensorParts } from './inference/tensors.js'
 export { decodeValues, type Reading } from './inference/values.js'

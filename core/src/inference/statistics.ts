@@ -20,6 +20,26 @@ export interface Measured {
   readonly outputNs: number
 }
 
+type StageStats = Readonly<Record<(typeof STAGES)[number], DurationStat>>
+
+/** `$model_stat` of the extension. */
+export interface ModelStat {
+  readonly name: string
+  readonly version: string
+  /** Milliseconds since 1970; 0 for never. */
+  readonly last_inference: number
+  readonly inference_count: number
+  readonly execution_count: number
+  readonly inference_stats: StageStats & {
+    readonly success: DurationStat
+    readonly fail: DurationStat
+    readonly queue: DurationStat
+    readonly cache_hit: DurationStat
+    readonly cache_miss: DurationStat
+  }
+  readonly batch_stats: readonly (StageStats & { readonly batch_size: number })[]
+}
+
 /** Each client may ask for any batch size; further ones count in the totals alone. */
 const MAX_BATCH_SIZES = 1_000
 
@@ -56,8 +76,23 @@ export class VersionStatistics {
     this.#fail.add(totalNs)
   }
 
+  /** Adds what another process counted. */
+  absorb({ last_inference, inference_count, execution_count, inference_stats, batch_stats }: ModelStat): void {
+    this.#lastInference = Math.max(this.#lastInference, last_inference)
+    this.#inferences += inference_count
+    this.#executions += execution_count
+    this.#success.absorb(inference_stats.success)
+    this.#fail.absorb(inference_stats.fail)
+    this.#queue.absorb(inference_stats.queue)
+    for (const stage of STAGES) this.#stages[stage].absorb(inference_stats[stage])
+    for (const { batch_size, ...stats } of batch_stats) {
+      const batch = this.#batchOf(batch_size)
+      for (const stage of STAGES) batch?.[stage].absorb(stats[stage])
+    }
+  }
+
   /** `$model_stat` of the extension, for `JSON.stringify`. */
-  toJson(name: string, version: string): object {
+  toJson(name: string, version: string): ModelStat {
     const batches = [...this.#batches].sort(([a], [b]) => a - b)
     return {
       name,
@@ -87,9 +122,30 @@ export class VersionStatistics {
   }
 }
 
+/** Asks other processes that answer for the same models. */
+export type OtherStatistics = () => Promise<readonly (readonly ModelStat[])[]>
+
 /** Of every version that was asked for. */
 export class Statistics {
   readonly #models = new Map<string, Map<string, VersionStatistics>>()
+  #others: OtherStatistics | undefined
+
+  /** What `whole` adds to what this process counted. */
+  gatherFrom(others: OtherStatistics): void {
+    this.#others = others
+  }
+
+  /** With what other processes counted for the same models; of this process alone where there are none. */
+  async whole(): Promise<Statistics> {
+    if (this.#others === undefined) return this
+    const all = new Statistics()
+    for (const stat of [this.toJson(), ...(await this.#others())].flat()) all.of(stat.name, stat.version).absorb(stat)
+    return all
+  }
+
+  toJson(): readonly ModelStat[] {
+    return this.known().map(([model, version]) => this.of(model, version).toJson(model, version))
+  }
 
   of(model: string, version: string): VersionStatistics {
     const versions = this.#models.get(model) ?? new Map<string, VersionStatistics>()
@@ -116,6 +172,11 @@ class Duration {
     this.#ns += ns
   }
 
+  absorb({ count, ns }: DurationStat): void {
+    this.#count += count
+    this.#ns += ns
+  }
+
   get stat(): DurationStat {
     return { count: this.#count, ns: this.#ns }
   }
@@ -125,6 +186,6 @@ function stages(): Stages {
   return { compute_input: new Duration(), compute_infer: new Duration(), compute_output: new Duration() }
 }
 
-function statsOf(group: Stages): object {
-  return Object.fromEntries(STAGES.map((stage) => [stage, group[stage].stat]))
+function statsOf(group: Stages): StageStats {
+  return Object.fromEntries(STAGES.map((stage) => [stage, group[stage].stat])) as unknown as StageStats
 }

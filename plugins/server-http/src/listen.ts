@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { createServer, type Server as NodeServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
 import { errors as core } from '@tideway/core'
-import { createFace, type Face } from './app.js'
+import { type AppOptions, createFace } from './app.js'
 import { errors } from './errors.js'
 import { isLoopback } from './http/access.js'
-import type { ServerHttpOptions } from './options.js'
+import { limitsSchema, type ServerHttpOptions } from './options.js'
 import type { Services } from './services.js'
 
 export interface Listener {
@@ -15,38 +15,84 @@ export interface Listener {
   stop(): Promise<void>
 }
 
+/** Answers on connections that somebody else accepted. */
+export interface Door {
+  take(socket: Socket): void
+  /** As a listener's: finishes what is in flight. */
+  stop(): Promise<void>
+}
+
 /** Throws `CREDENTIALS_REQUIRED` for an address other than loopback without keys. */
-export function checkAddress({ host, apiKeys }: ServerHttpOptions): void {
+export function checkAddress({ host, apiKeys }: Pick<ServerHttpOptions, 'host' | 'apiKeys'>): void {
   if (!isLoopback(host) && apiKeys.length === 0) throw core.CREDENTIALS_REQUIRED({ host })
 }
 
 /** Serves the services on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`. */
 export async function listen(services: Services, options: ServerHttpOptions): Promise<Listener> {
   checkAddress(options)
-  const stopping = new AbortController()
-  const face = createFace(services, { ...options, stopping: stopping.signal })
-  const server = await bind(face, options)
-  server.on('request', (_, response) => {
-    // A connection that becomes idle while stopping has nothing more to wait for.
-    response.on('close', () => stopping.signal.aborted && setImmediate(() => server.closeIdleConnections()))
-  })
+  const { server, stop } = createStoppable(services, options, options.host)
+  server.listen(options.port, options.host)
+  try {
+    await once(server, 'listening')
+  } catch (cause) {
+    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
+    throw errors.HTTP_LISTEN_FAILED({ host: options.host, port: options.port, reason }, cause)
+  }
   const { port } = server.address() as AddressInfo
-  const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
-    url: `http://${host}:${port}`,
+    url: urlOf(options.host, port),
     async stop() {
       const closed = once(server, 'close')
       server.close()
-      stopping.abort()
-      const cut = setTimeout(() => server.closeAllConnections(), options.limits.stopGraceMs)
-      await closed
-      clearTimeout(cut)
+      await stop(closed)
     },
   }
 }
 
-async function bind({ app, direct }: Face, { host, port, limits }: ServerHttpOptions): Promise<NodeServer> {
-  const adapter = getRequestListener(app.fetch, { hostname: host })
+/** Serves the services on connections that are given to it. */
+export function createDoor(services: Services, options: AppOptions = {}): Door {
+  const { server, stop } = createStoppable(services, options)
+  // Node begins to look for slow and idle connections when a server listens, which this one never does.
+  server.emit('listening')
+  const open = new Set<Socket>()
+  let emptied: (() => void) | undefined
+  return {
+    take(socket) {
+      open.add(socket)
+      socket.once('close', () => {
+        open.delete(socket)
+        if (open.size === 0) emptied?.()
+      })
+      server.emit('connection', socket)
+    },
+    async stop() {
+      const closed = new Promise<void>((resolve) => {
+        emptied = resolve
+        if (open.size === 0) resolve()
+      })
+      setImmediate(() => server.closeIdleConnections())
+      await stop(closed)
+      // Its timer, which looks for slow connections, ends with it.
+      server.close()
+    },
+  }
+}
+
+export function urlOf(host: string, port: number): string {
+  return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}
+
+interface Stoppable {
+  readonly server: NodeServer
+  /** Resolves when `closed` does: connections that become idle are closed, and what is left after `stopGraceMs` is cut. */
+  stop(closed: Promise<unknown>): Promise<void>
+}
+
+function createStoppable(services: Services, options: AppOptions, hostname?: string): Stoppable {
+  const limits = limitsSchema.parse(options.limits ?? {})
+  const stopping = new AbortController()
+  const { app, direct } = createFace(services, { ...options, limits, stopping: stopping.signal })
+  const adapter = getRequestListener(app.fetch, { ...(hostname !== undefined && { hostname }) })
   const server = createServer({
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
@@ -54,13 +100,16 @@ async function bind({ app, direct }: Face, { host, port, limits }: ServerHttpOpt
   })
   server.on('request', (incoming, outgoing) => {
     if (!direct(incoming, outgoing)) void adapter(incoming, outgoing)
+    // A connection that becomes idle while stopping has nothing more to wait for.
+    outgoing.on('close', () => stopping.signal.aborted && setImmediate(() => server.closeIdleConnections()))
   })
-  server.listen(port, host)
-  try {
-    await once(server, 'listening')
-  } catch (cause) {
-    const reason = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause)
-    throw errors.HTTP_LISTEN_FAILED({ host, port, reason }, cause)
+  return {
+    server,
+    async stop(closed) {
+      stopping.abort()
+      const cut = setTimeout(() => server.closeAllConnections(), limits.stopGraceMs)
+      await closed
+      clearTimeout(cut)
+    },
   }
-  return server
 }

@@ -1,5 +1,5 @@
 import { fromJson, type JsonValue } from '@bufbuild/protobuf'
-import { inferTargetSchema, listStatistics, narrow } from '@tideway/core'
+import { inferTargetSchema, listStatistics, type NamedVersion, narrow, type Statistics } from '@tideway/core'
 import { GRPCInferenceService, ModelStatisticsSchema } from '../generated/inference_pb.js'
 import { type Answer, described } from '../grpc/calls.js'
 import { type Services, servingOf } from '../services.js'
@@ -8,15 +8,16 @@ const target = inferTargetSchema.partial()
 
 /** Triton's statistics extension (docs/protocol/extension_statistics.md): those that HTTP answers, whose names are the same. */
 export function statisticsMethods(services: Services, maxBytes: number): Readonly<Record<string, Answer>> {
-  const { statistics, registry } = services
-  const statOf = (model: string, version: string) => {
-    const json = statistics.of(model, version).toJson(model, version) as JsonValue
+  const { registry } = services
+  const statOf = (statistics: Statistics, [model, version]: NamedVersion) => {
+    const json = statistics.of(model, version).toJson(model, version) as unknown as JsonValue
     return fromJson(ModelStatisticsSchema, json, { ignoreUnknownFields: true })
   }
   const handle = async ({ name, version }: { name: string; version: string }) => {
     const asked = narrow(target, { model: name || undefined, version: version || undefined }, 'the request')
+    const statistics = await services.statistics.whole()
     const listed = await listStatistics({ serving: servingOf(services), statistics, registry }, asked)
-    return { modelStats: listed.map(([model, number]) => statOf(model, number)) }
+    return { modelStats: listed.map((named) => statOf(statistics, named)) }
   }
   return { ModelStatistics: described(GRPCInferenceService.method.modelStatistics, maxBytes, handle) }
 }

@@ -5,8 +5,9 @@ import { need } from '../services.js'
 import { targetOf } from './target.js'
 
 /** Triton's statistics extension (docs/protocol/extension_statistics.md): of all models, of one, or of one version. */
-export function statsHandlers({ services }: Deps, statistics: Statistics) {
+export function statsHandlers({ services }: Deps, counted: Statistics) {
   const answer = async (c: Context<AppEnv>, target: Partial<InferTarget>): Promise<Response> => {
+    const statistics = await counted.whole()
     const source = { serving: need(services, 'serving'), statistics, registry: services.registry }
     const listed = await listStatistics(source, target)
     return c.json({

@@ -20,7 +20,7 @@ import { monitorDrift } from '@tideway/monitor-drift'
 import { storePostgres } from '@tideway/store-postgres'
 import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
-import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { createCloud } from './up.js'
 
 let dir: string
@@ -139,5 +139,24 @@ describe('providers for training', () => {
     await expect(bad).rejects.toThrow(/providers\.1: gpu is none of cpu, .*webgpu/)
     const cloud = await cloudWith({ trainer: { providers: ['webgpu', 'cpu'] } })
     expect(cloud.get(tokens.trainer).name).toBe('onnx')
+  })
+})
+
+describe('what the cloud does', () => {
+  it('is counted, and shown where it has an HTTP face', async () => {
+    const cloud = await cloudWith({})
+    await cloud.start()
+    const response = await fetch(`${cloud.get(tokens.server).url}/metrics`)
+    expect(await response.text()).toMatch(/^process_resident_memory_bytes \d/m)
+  })
+
+  it('is traced where somewhere to send traces to is configured, here or as OpenTelemetry does it', async () => {
+    expect((await cloudWith({})).has(tokens.tracer)).toBe(false)
+    expect((await cloudWith({ traces: { url: 'http://127.0.0.1:9' } })).has(tokens.tracer)).toBe(true)
+    vi.stubEnv('OTEL_EXPORTER_OTLP_ENDPOINT', 'http://127.0.0.1:9')
+    expect((await cloudWith({})).has(tokens.tracer)).toBe(true)
+    vi.stubEnv('OTEL_SDK_DISABLED', 'true')
+    expect((await cloudWith({ traces: {} })).has(tokens.tracer)).toBe(false)
+    vi.unstubAllEnvs()
   })
 })

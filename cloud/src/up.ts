@@ -14,6 +14,7 @@ import {
   tokenName,
   tokens,
 } from '@tideway/core'
+import { metricsPrometheus } from '@tideway/metrics-prometheus'
 import { monitorDrift } from '@tideway/monitor-drift'
 import { createQuantizer } from '@tideway/onnx'
 import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
@@ -42,6 +43,8 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
   if (isTrainerOnly) checkTrainer(config)
   const parts = [
     part(tokens.logger, () => logger),
+    metricsPrometheus(),
+    ...(await traces(config)),
     part(tokens.quantizer, createQuantizer),
     ...(isTrainerOnly ? [] : [store(config)]),
     ...link(config),
@@ -49,7 +52,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     onnxTrainer({ providers: [...config.trainer.providers] }),
     ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
     ...when('controller', controller()),
-    ...when('api', serving(config.serving), jobs(), serverHttp(config.http), ...grpc(config)),
+    ...when('api', serving(config.serving), jobs(), http(config), ...grpc(config)),
     ...when('trainer', trainerRole(cloudOf(config))),
   ]
   const host = createHost()
@@ -62,6 +65,22 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
 function part<T>(token: Token<T>, create: () => T): PluginUse {
   const register = (scope: Scope) => scope.provide(token, create)
   return definePlugin({ name: tokenName(token), provides: [token], register })()
+}
+
+function http({ http, logs }: ResolvedCloudConfig): PluginUse {
+  return serverHttp({ ...http, logRequests: logs.requests })
+}
+
+/**
+ * Where somewhere to send traces to is configured, here or by OpenTelemetry's own variables. Only then is its SDK loaded, which
+ * takes longer than most parts.
+ */
+async function traces({ traces }: ResolvedCloudConfig): Promise<PluginUse[]> {
+  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_SDK_DISABLED } = process.env
+  const isNamed = Boolean(OTEL_EXPORTER_OTLP_ENDPOINT ?? OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)
+  if (OTEL_SDK_DISABLED === 'true' || (traces === undefined && !isNamed)) return []
+  const { tracesOtel } = await import('@tideway/traces-otel')
+  return [tracesOtel(traces ?? {})]
 }
 
 function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {

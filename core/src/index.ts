@@ -9,8 +9,11 @@ export {
   configDefaults,
   defineConfig,
   type GrpcTls,
+  type LogLevel,
+  type RequestLogs,
   type ResolvedCloudConfig,
   type Role,
+  requestLogs,
   resolveConfig,
   roles,
 } from './config/config.js'

@@ -87,7 +87,7 @@ async function up(options: UpOptions): Promise<void> {
 
   // Engines, stores and transports are loaded where they are used: a command that asks a running cloud needs none.
   const { createCloud } = await import('../up.js')
-  const host = await createCloud(config, createLogger('tideway'))
+  const host = await createCloud(config, createLogger('tideway', config.logs.level))
   // A signal during the start is kept until the start is done: half-started parts are not torn from under it.
   const stopped = new Promise<string>((resolve) => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))

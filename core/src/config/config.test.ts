@@ -66,6 +66,8 @@ describe('a configuration', () => {
         maxModelBytes: 1,
         cache: { maxBytes: 1, maxEntries: 1, maxRequestBytes: 1, models: ['m'] },
       },
+      logs: { level: 'warn', requests: 'all' },
+      traces: { url: 'http://collector:4318', sampleRatio: 0.01 },
       plugins: [webhook()],
     }
     expect(issuesIn(full)).toEqual([])

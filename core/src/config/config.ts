@@ -4,6 +4,12 @@ import { type ResolvedServing, resolveServing, type ServingConfig } from './serv
 export const roles = ['api', 'monitor', 'controller', 'trainer'] as const
 export type Role = (typeof roles)[number]
 
+export const logLevels = ['debug', 'info', 'warn', 'error'] as const
+export type LogLevel = (typeof logLevels)[number]
+/** Requests that get a line in the log: none, those that change something, or all, inference too. */
+export const requestLogs = ['none', 'changes', 'all'] as const
+export type RequestLogs = (typeof requestLogs)[number]
+
 /** `tideway.config.ts`: everything may be left out. */
 export interface CloudConfig {
   /** Where the embedded store, logs and process files live. */
@@ -33,6 +39,12 @@ export interface CloudConfig {
   readonly trainer?: { readonly providers?: readonly string[] }
   /** How models are run for requests: batches, queues, memory, answers that are kept. */
   readonly serving?: ServingConfig
+  readonly logs?: { readonly level?: LogLevel; readonly requests?: RequestLogs }
+  /**
+   * Traces, sent to an OTLP/HTTP endpoint: `{ url: 'http://collector:4318', sampleRatio: 0.01 }`. What is left out is as
+   * OpenTelemetry's variables (`OTEL_*`) say; without this they are sent only where those name an endpoint.
+   */
+  readonly traces?: { readonly url?: string; readonly sampleRatio?: number }
   /** One that says that it `provides` what a part of ours does replaces that part; the others are added. */
   readonly plugins?: readonly PluginUse[]
 }
@@ -60,6 +72,8 @@ export interface ResolvedCloudConfig {
   readonly drift: { readonly alarmRate: number }
   readonly trainer: { readonly providers: readonly string[] }
   readonly serving: ResolvedServing
+  readonly logs: { readonly level: LogLevel; readonly requests: RequestLogs }
+  readonly traces: { readonly url?: string; readonly sampleRatio?: number } | undefined
   readonly plugins: readonly PluginUse[]
 }
 
@@ -71,6 +85,7 @@ export const configDefaults = Object.freeze({
   broker: Object.freeze({ host: '127.0.0.1', port: 1884 }),
   drift: Object.freeze({ alarmRate: 0.001 }),
   trainer: Object.freeze({ providers: Object.freeze(['cpu']) as readonly string[] }),
+  logs: Object.freeze({ level: 'info', requests: 'changes' } as const),
 })
 
 /**
@@ -115,6 +130,11 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
     drift: Object.freeze({ alarmRate: pick((c) => c.drift?.alarmRate) ?? configDefaults.drift.alarmRate }),
     trainer: Object.freeze({ providers: pick((c) => c.trainer?.providers) ?? configDefaults.trainer.providers }),
     serving: resolveServing(...configs.map((c) => c.serving ?? {})),
+    logs: Object.freeze({
+      level: pick((c) => c.logs?.level) ?? configDefaults.logs.level,
+      requests: pick((c) => c.logs?.requests) ?? configDefaults.logs.requests,
+    }),
+    traces: pick((c) => c.traces),
     plugins: Object.freeze(configs.flatMap((c) => c.plugins ?? [])),
   })
 }

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { PluginUse } from '../plugin/plugin.js'
-import { type CloudConfig, roles } from './config.js'
+import { type CloudConfig, logLevels, requestLogs, roles } from './config.js'
 import { servingConfigSchema } from './serving.js'
 
 const text = z.string().min(1)
@@ -38,6 +38,13 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
     drift: z.strictObject({ alarmRate: z.number().positive().max(0.5).optional() }).optional(),
     trainer: z.strictObject({ providers: z.array(text).min(1).readonly().optional() }).optional(),
     serving: servingConfigSchema.optional(),
+    logs: z.strictObject({ level: z.enum(logLevels).optional(), requests: z.enum(requestLogs).optional() }).optional(),
+    traces: z
+      .strictObject({
+        url: z.url({ protocol: /^https?$/ }).optional(),
+        sampleRatio: z.number().min(0).max(1).optional(),
+      })
+      .optional(),
     plugins: z.array(pluginUse).readonly().optional(),
   })
   .refine(({ nats, mqtt }) => nats === undefined || mqtt === undefined, {

@@ -1,5 +1,5 @@
 import { OpenAPIHono } from '@hono/zod-openapi'
-import { HOST_VERSION, Statistics, silentLogger } from '@tideway/core'
+import { HOST_VERSION, type RequestLogs, Statistics, silentLogger } from '@tideway/core'
 import type { Hono } from 'hono'
 import { errors } from './errors.js'
 import { access, admission } from './http/access.js'
@@ -8,12 +8,15 @@ import type { AppEnv, Deps } from './http/route.js'
 import { type Direct, directInference } from './inference/direct.js'
 import { createInfer } from './inference/infer.js'
 import { inferenceRoutes } from './inference/routes.js'
+import { observed } from './observe/middleware.js'
+import { RequestObserver } from './observe/requests.js'
 import { limitsSchema, type ServerLimits } from './options.js'
 import { blobRoutes } from './routes/blobs.js'
 import { chunkRoutes } from './routes/chunks.js'
 import { deviceRoutes } from './routes/devices.js'
 import { healthRoutes } from './routes/health.js'
 import { jobRoutes } from './routes/jobs.js'
+import { metricsRoutes } from './routes/metrics.js'
 import { modelRoutes } from './routes/models.js'
 import { rolloutRoutes } from './routes/rollout.js'
 import { runRoutes } from './routes/runs.js'
@@ -22,6 +25,7 @@ import type { Services } from './services.js'
 export interface AppOptions {
   readonly apiKeys?: readonly string[]
   readonly limits?: Partial<ServerLimits>
+  readonly logRequests?: RequestLogs
   /** Fires when the server stops, so that streams of events end. */
   readonly stopping?: AbortSignal
 }
@@ -52,12 +56,14 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   const logger = services.logger ?? silentLogger
   const admit = admission(apiKeys)
   const statistics = services.statistics ?? new Statistics()
+  const observer = new RequestObserver({ ...services, logRequests: options.logRequests })
   const infer = createInfer(deps, statistics)
 
   app.onError((error, c) => answerError(error, c, logger))
   app.notFound((c) => {
     throw errors.ROUTE_NOT_FOUND({ method: c.req.method, path: c.req.path.slice(0, 200) })
   })
+  app.use(observed(observer))
   app.use(async (c, next) => {
     await next()
     // What is in flight is finished, and its connection not used again.
@@ -66,6 +72,7 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   app.use(access(admit))
 
   healthRoutes(deps)
+  metricsRoutes(deps)
   modelRoutes(deps)
   chunkRoutes(deps)
   blobRoutes(deps)

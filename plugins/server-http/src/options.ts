@@ -1,4 +1,4 @@
-import { limits as wireLimits } from '@tideway/core'
+import { requestLogs, limits as wireLimits } from '@tideway/core'
 import { z } from 'zod'
 
 const bytes = z.int().positive()
@@ -28,6 +28,8 @@ export const optionsSchema = z.strictObject({
   port: z.int().min(0).max(65_535).default(4400),
   /** With keys every route but health asks for one, and addresses other than loopback may be bound. */
   apiKeys: z.array(z.string().min(16)).readonly().default([]),
+  /** Which requests get a line in the log. */
+  logRequests: z.enum(requestLogs).default('changes'),
   limits: limitsSchema.prefault({}),
 })
 

@@ -6,6 +6,7 @@ import {
   errors,
   type Jobs,
   type Logger,
+  type Metrics,
   type Monitor,
   type Registry,
   type ReportIntake,
@@ -16,6 +17,7 @@ import {
   type Statistics,
   silentLogger,
   type Token,
+  type Tracer,
   tokens,
   type WireInfo,
 } from '@tideway/core'
@@ -37,6 +39,8 @@ export interface Services {
   readonly monitor?: Monitor
   readonly wire?: WireInfo
   readonly logger?: Logger
+  readonly metrics?: Metrics
+  readonly tracer?: Tracer
 }
 
 /** The service, or throws `ROLE_NOT_HERE`. */
@@ -64,5 +68,7 @@ export function servicesOf(scope: Scope): Services {
     monitor: take(tokens.monitor),
     wire: take(tokens.wire),
     logger: take(tokens.logger) ?? silentLogger,
+    metrics: take(tokens.metrics),
+    tracer: take(tokens.tracer),
   }
 }

@@ -3,6 +3,13 @@ import { codeOf, errors, type Logger, TidewayError } from '@tideway/core'
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 
+/** The request that failed. */
+export interface FailedRequest {
+  readonly method: string
+  readonly path: string
+  readonly requestId?: string | undefined
+}
+
 /** An answer to what failed, whoever writes it to the wire. */
 export interface FailureReply {
   readonly status: number
@@ -14,7 +21,7 @@ export interface FailureReply {
  * What an error is answered with: `{error: {code, message, data}}`, or for the Open Inference Protocol, whose `error` is a
  * string, `{error: message, code}`. What is not ours becomes `INTERNAL` with a request id and nothing else.
  */
-export function failureReply(thrown: unknown, at: { method: string; path: string }, logger: Logger): FailureReply {
+export function failureReply(thrown: unknown, at: FailedRequest, logger: Logger): FailureReply {
   const error = isOurs(thrown) ? thrown : internal(thrown, at, logger)
   const headers: Record<string, string> = {}
   if (error.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="tideway"'
@@ -32,16 +39,20 @@ export function failureReply(thrown: unknown, at: { method: string; path: string
 }
 
 export function answerError(thrown: unknown, c: Context, logger: Logger): Response {
-  const { status, headers, body } = failureReply(thrown, c.req, logger)
+  const { status, headers, body } = failureReply(thrown, requestOf(c), logger)
   return c.json(body, status as ContentfulStatusCode, { ...headers })
+}
+
+function requestOf(c: Context): FailedRequest {
+  return { method: c.req.method, path: c.req.path, requestId: c.get('requestId') as string | undefined }
 }
 
 function isOurs(thrown: unknown): thrown is TidewayError {
   return thrown instanceof TidewayError || codeOf(thrown) !== undefined
 }
 
-function internal(thrown: unknown, { method, path }: { method: string; path: string }, logger: Logger): TidewayError {
-  const requestId = randomUUID()
+function internal(thrown: unknown, at: FailedRequest, logger: Logger): TidewayError {
+  const { method, path, requestId = randomUUID() } = at
   const cause = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
   logger.error('request failed', { requestId, method, path, cause })
   return errors.INTERNAL({ requestId })

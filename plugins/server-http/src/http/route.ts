@@ -11,7 +11,7 @@ import { readJson } from './body.js'
 export interface AppEnv {
   /** Node's own request, where there is a listener. */
   Bindings: { readonly incoming?: IncomingMessage }
-  Variables: { actor: string }
+  Variables: { actor: string; requestId: string }
 }
 
 /** What every group of routes is given. */
@@ -135,7 +135,10 @@ export function honoPath(path: string): string {
 
 /** `get /v1/models/{model}` becomes `getModelsByModel`. */
 export function operationId(method: string, path: string): string {
-  const words = path.split('/').slice(2).filter(Boolean)
+  const words = path
+    .replace(/^\/v\d+/, '')
+    .split('/')
+    .filter(Boolean)
   const name = words.map((word) =>
     word
       .replace(/^\{(\w+)\}$/, 'by-$1')

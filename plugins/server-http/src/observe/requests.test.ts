@@ -1,0 +1,149 @@
+import {
+  type LogData,
+  type Logger,
+  type Registry,
+  type Span,
+  type SpanAttributes,
+  silentLogger,
+  type Tracer,
+} from '@tideway/core'
+import { PrometheusMetrics } from '@tideway/metrics-prometheus'
+import { afterEach, describe, expect, it } from 'vitest'
+import { type Rig, startRig } from '../rig.fixture.js'
+import { requestIdOf } from './request-id.js'
+
+interface Traced {
+  readonly name: string
+  readonly attributes: SpanAttributes | undefined
+  readonly caller: unknown
+  failed?: string
+}
+
+/** Samples what has a caller, as a tracer with the ratio 0 does. */
+function recorder(): { tracer: Tracer; spans: Traced[] } {
+  const spans: Traced[] = []
+  const tracer: Tracer = {
+    start(name, { attributes, caller } = {}) {
+      if (caller?.traceparent === undefined) return undefined
+      const traced: Traced = { name, attributes, caller }
+      spans.push(traced)
+      const span: Span = {
+        context: { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) },
+        child: () => span,
+        set: () => undefined,
+        fail: (code) => void (traced.failed = code),
+        end: () => undefined,
+      }
+      return span
+    },
+  }
+  return { tracer, spans }
+}
+
+const registry = {
+  models: async () => [],
+  model: () => Promise.reject(new Error('the secret of the store')),
+} as unknown as Registry
+
+let rig: Rig | undefined
+afterEach(async () => {
+  await rig?.stop()
+  rig = undefined
+})
+
+async function observedRig(options: Record<string, unknown> = {}) {
+  const lines: (LogData & { message: string })[] = []
+  const log = (message: string, data?: LogData) => void lines.push({ ...data, message })
+  const logger: Logger = { ...silentLogger, info: log, error: log }
+  const metrics = new PrometheusMetrics({ maxSeries: 100 })
+  const { tracer, spans } = recorder()
+  rig = await startRig({ registry, logger, metrics, tracer }, options)
+  const { url } = rig
+  const ask = (path: string, init: RequestInit = {}) => fetch(url + path, init)
+  const counted = async () =>
+    [...(await (await ask('/metrics')).text()).matchAll(/^http_server_request_duration_seconds_count\{(.*)\} (\d+)$/gm)]
+      .map(([, labels, count]) => `${labels?.replaceAll(/http_(request_|response_)?/g, '')} ${count}`)
+      .filter((line) => !line.includes('/metrics'))
+  return { ask, lines, spans, counted }
+}
+
+describe('requests on routes', () => {
+  it('are counted by method, template of their route and status, so that no client makes a series', async () => {
+    const { ask, counted } = await observedRig()
+    for (const path of ['/v1/models', '/v1/models/a', '/v1/models/b', '/v1/models?limit=1', '/nowhere/1', '/nowhere/2'])
+      await (await ask(path)).arrayBuffer()
+    await ask('/nowhere', { method: 'PROPFIND' })
+    expect(await counted()).toEqual([
+      'method="GET",route="/v1/models",status_code="200" 2',
+      'method="GET",route="/v1/models/{model}",status_code="500" 2',
+      'method="GET",route="",status_code="404" 2',
+      'method="_OTHER",route="",status_code="404" 1',
+    ])
+  })
+
+  it('keep the id that their client gave them, or get one, in the answer, the log and what failed', async () => {
+    const { ask, lines } = await observedRig()
+    const given = await ask('/v1/models/a', { headers: { 'X-Request-Id': 'job-7/a' } })
+    expect(given.headers.get('x-request-id')).toBe('job-7/a')
+    expect(await given.json()).toMatchObject({ error: { code: 'INTERNAL', data: { requestId: 'job-7/a' } } })
+    expect(lines).toMatchObject([{ message: 'request failed', requestId: 'job-7/a' }])
+    const own = await ask('/v1/models', { headers: { 'X-Request-Id': 'no "spaces"' } })
+    expect(own.headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it('go on with the traces of their callers, and without those of probes', async () => {
+    const { ask, spans } = await observedRig()
+    const headers = { traceparent: `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`, tracestate: 'a=b' }
+    await ask('/v1/models', { headers })
+    await ask('/v1/models/a', { headers })
+    await ask('/v1/health/live', { headers })
+    await ask('/metrics', { headers })
+    expect(spans).toMatchObject([
+      { name: 'GET /v1/models', attributes: { 'http.route': '/v1/models', 'http.response.status_code': 200 } },
+      { name: 'GET /v1/models/{model}', failed: '500' },
+    ])
+    expect(spans[0]?.caller).toEqual(headers)
+  })
+
+  it.each([
+    ['none', []],
+    ['changes', ['POST /v1/jobs']],
+    ['all', ['GET /v1/models', 'POST /v1/jobs', 'POST /v1/devices/a/reports']],
+  ])('are logged without their queries: %s', async (logRequests, expected) => {
+    const { ask, lines } = await observedRig({ logRequests })
+    await ask('/v1/models?token=secret')
+    await ask('/v1/jobs?token=secret', { method: 'POST' })
+    await ask('/v1/devices/a/reports', { method: 'POST' })
+    expect(lines.map(({ method, path }) => `${String(method)} ${String(path)}`)).toEqual(expected)
+    for (const line of lines)
+      expect(line).toMatchObject({ message: 'request', actor: 'local', requestId: expect.any(String) as string })
+  })
+})
+
+describe('the metrics of a process', () => {
+  it('are told to Prometheus in the form that it asks for', async () => {
+    const { ask } = await observedRig()
+    const open = await ask('/metrics', { headers: { Accept: 'application/openmetrics-text; version=1.0.0' } })
+    expect(open.headers.get('content-type')).toMatch(/^application\/openmetrics-text; version=1\.0\.0/)
+    expect((await open.text()).endsWith('# EOF\n')).toBe(true)
+  })
+
+  it('ask for a key as other routes do', async () => {
+    const { ask } = await observedRig({ apiKeys: ['0123456789abcdef'] })
+    expect((await ask('/metrics')).status).toBe(401)
+    const headers = { Authorization: 'Bearer 0123456789abcdef' }
+    expect((await ask('/metrics', { headers })).status).toBe(200)
+  })
+
+  it('are not here where nothing counts', async () => {
+    rig = await startRig({})
+    expect(await rig.call('GET', '/metrics')).toMatchObject({ status: 503, code: 'ROLE_NOT_HERE' })
+  })
+})
+
+it('takes from a client an id of a request that no log and no header can be broken with', () => {
+  for (const id of ['a', '0af7651916cd43dd8448eb211c80319c', 'urn:uuid:1', 'a'.repeat(128)])
+    expect(requestIdOf(id)).toBe(id)
+  for (const id of ['', ' a', 'a b', 'a\nb', '"', 'a'.repeat(129), 'é', undefined])
+    expect(requestIdOf(id)).toHaveLength(36)
+})

@@ -335,6 +335,7 @@ export { answerNoRows } from './runtime/no-rows.js'
 export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } from './runtime/onnx-runtime.js'
 export { PROBE } from './runtime/probe.js'
 export { firstLine, guardSession, type SessionEngine } from './runtime/session.js'
+export { type Kept, labelsOf, type VersionLabels, VersionSeries, versionLabels } from './telemetry/versions.js'
 export { assign, pick } from './traffic/assign.js'
 export { agree } from './traffic/compare.js'
 export {

@@ -3,6 +3,8 @@ import {
   codeOf,
   definePlugin,
   errors,
+  type Metrics,
+  nullMetrics,
   type ResolvedServing,
   readManifest,
   resolveServing,
@@ -28,6 +30,7 @@ export const serving = definePlugin({
   options: servingConfigSchema,
   provides: [tokens.serving, tokens.statistics],
   needs: [tokens.registry, tokens.chunkStore, tokens.runtime, tokens.logger],
+  wants: [tokens.metrics],
   register(scope, options) {
     const config = resolveServing(options)
     const registry = () => scope.get(tokens.registry)
@@ -51,7 +54,7 @@ export const serving = definePlugin({
     }
 
     // Of every door to these models together.
-    scope.provide(tokens.statistics, () => new Statistics())
+    scope.provide(tokens.statistics, () => new Statistics(metricsOf(scope)))
     scope.provide(
       tokens.serving,
       (): Serving => ({
@@ -87,6 +90,10 @@ export const serving = definePlugin({
     return { stop: () => host.close() }
   },
 })
+
+function metricsOf(scope: Scope): Metrics {
+  return scope.has(tokens.metrics) ? scope.get(tokens.metrics) : nullMetrics
+}
 
 function nanoseconds(milliseconds: number): number {
   return Math.round(milliseconds * 1e6)

@@ -1,5 +1,7 @@
 import type { InferContext, Serving } from '../contracts/cloud.js'
+import type { VersionRecord } from '../contracts/store.js'
 import type { Tensors } from '../contracts/tensor.js'
+import { codeOf } from '../errors/error.js'
 import type { InferAnswer } from './answer.js'
 import type { Statistics } from './statistics.js'
 import type { InferTarget } from './target.js'
@@ -8,11 +10,15 @@ import type { InferTarget } from './target.js'
 export interface InferForm<R extends { readonly inputs: Tensors }, A> {
   decode(): R | Promise<R>
   encode(answer: InferAnswer, request: R): A
+  /** Of the bodies, where it knows. */
+  readonly bytesIn?: number
+  bytesOut?(answer: A): number
 }
 
 /**
  * Runs one inference request of any form of the protocol, and counts it: every door to the models is the same one behind its
- * own decoding and encoding. What is refused while it is read is not counted; what was read and not answered counts as failed.
+ * own decoding and encoding. In statistics, what is refused while it is read is not counted, and what was read and not answered
+ * counts as failed; in metrics, everything does. In a span of the context, the steps are spans.
  * Throws what the form and the serving throw.
  *
  * @example
@@ -27,32 +33,53 @@ export async function runMeasured<R extends { readonly inputs: Tensors }, A>(
   form: InferForm<R, A>,
   context?: InferContext,
 ): Promise<A> {
-  const began = performance.now()
-  const request = await form.decode()
-  const decoded = performance.now()
-  const { version, outputs, timing } = await serving
-    .infer(model, wanted, request.inputs, context)
-    .catch(async (error: unknown) => {
-      const totalNs = nanoseconds(performance.now() - began)
-      // A model that is not there has no statistics.
-      const at = await serving.metadata(model, wanted).catch(() => undefined)
-      if (at) statistics.of(model, String(at.version.version)).failed(totalNs)
-      throw error
+  const { observer } = statistics
+  let found: VersionRecord | undefined
+  observer.began()
+  try {
+    const began = performance.now()
+    const request = await form.decode()
+    const decoded = performance.now()
+    const { version, outputs, timing } = await serving
+      .infer(model, wanted, request.inputs, context)
+      .catch(async (error: unknown) => {
+        const totalNs = nanoseconds(performance.now() - began)
+        // A model that is not there has no statistics.
+        found = (await serving.metadata(model, wanted).catch(() => undefined))?.version
+        if (found) statistics.of(model, String(found.version)).failed(totalNs)
+        throw error
+      })
+    const ran = performance.now()
+    const answered = form.encode({ model, version: String(version.version), outputs }, request)
+    const ended = performance.now()
+    statistics.of(model, String(version.version)).succeeded({
+      rows: timing?.rows ?? 1,
+      batchSize: timing?.batchSize ?? 1,
+      leads: timing?.leads ?? true,
+      totalNs: nanoseconds(ended - began),
+      queueNs: timing?.queueNs,
+      inputNs: nanoseconds(decoded - began),
+      inferNs: timing?.runNs ?? nanoseconds(ran - decoded),
+      outputNs: nanoseconds(ended - ran),
     })
-  const ran = performance.now()
-  const answered = form.encode({ model, version: String(version.version), outputs }, request)
-  const ended = performance.now()
-  statistics.of(model, String(version.version)).succeeded({
-    rows: timing?.rows ?? 1,
-    batchSize: timing?.batchSize ?? 1,
-    leads: timing?.leads ?? true,
-    totalNs: nanoseconds(ended - began),
-    queueNs: timing?.queueNs,
-    inputNs: nanoseconds(decoded - began),
-    inferNs: timing?.runNs ?? nanoseconds(ran - decoded),
-    outputNs: nanoseconds(ended - ran),
-  })
-  return answered
+    observer.answered({
+      version,
+      timing,
+      beganMs: began,
+      decodedMs: decoded,
+      ranMs: ran,
+      endedMs: ended,
+      bytesIn: form.bytesIn,
+      bytesOut: form.bytesOut?.(answered),
+      span: context?.span,
+    })
+    return answered
+  } catch (error) {
+    observer.failed(codeOf(error) ?? 'INTERNAL', found)
+    throw error
+  } finally {
+    observer.ended()
+  }
 }
 
 function nanoseconds(milliseconds: number): number {

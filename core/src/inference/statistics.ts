@@ -1,3 +1,7 @@
+import { type Metrics, nullMetrics } from '../contracts/metrics.js'
+import { InferenceObserver } from '../telemetry/inference-observer.js'
+import type { VersionTotals } from '../telemetry/triton.js'
+
 /** How often something was done, and how long it took in all (Triton, docs/protocol/extension_statistics.md). */
 export interface DurationStat {
   readonly count: number
@@ -91,6 +95,20 @@ export class VersionStatistics {
     }
   }
 
+  get totals(): VersionTotals {
+    const { compute_input, compute_infer, compute_output } = this.#stages
+    return {
+      answered: this.#success.stat.count,
+      rows: this.#inferences,
+      runs: this.#executions,
+      totalNs: this.#success.stat.ns,
+      queueNs: this.#queue.stat.ns,
+      inputNs: compute_input.stat.ns,
+      inferNs: compute_infer.stat.ns,
+      outputNs: compute_output.stat.ns,
+    }
+  }
+
   /** `$model_stat` of the extension, for `JSON.stringify`. */
   toJson(name: string, version: string): ModelStat {
     const batches = [...this.#batches].sort(([a], [b]) => a - b)
@@ -125,8 +143,9 @@ export class VersionStatistics {
 /** Asks other processes that answer for the same models. */
 export type OtherStatistics = () => Promise<readonly (readonly ModelStat[])[]>
 
-/** Of every version that was asked for. */
+/** Of every version that was asked for, for the extension; and the same requests as metrics and traces. */
 export class Statistics {
+  readonly observer: InferenceObserver
   readonly #models = new Map<string, Map<string, VersionStatistics>>()
   #others: OtherStatistics | undefined
 
@@ -145,6 +164,10 @@ export class Statistics {
 
   toJson(): readonly ModelStat[] {
     return this.known().map(([model, version]) => this.of(model, version).toJson(model, version))
+  }
+
+  constructor(metrics: Metrics = nullMetrics) {
+    this.observer = new InferenceObserver(metrics, (model, version) => this.of(model, version).totals)
   }
 
   of(model: string, version: string): VersionStatistics {

@@ -28,7 +28,7 @@ export class PrometheusMetrics implements Metrics {
   constructor(options: PrometheusOptions) {
     this.#options = options
     const help = 'Series that were asked for and left out, since their metric had too many'
-    this.#dropped = this.counter({ name: 'tideway_metrics_dropped_series_total', help }).of({} as never)
+    this.#dropped = this.counter({ name: 'tideway_metrics_dropped_series_total', help }).of({})
   }
 
   counter<Label extends string = never>(spec: MetricSpec<Label>): Family<Counter, Label> {

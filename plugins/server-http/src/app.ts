@@ -55,7 +55,7 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   const deps: Deps = { app, services, limits, stopping, secured: apiKeys.length > 0 }
   const logger = services.logger ?? silentLogger
   const admit = admission(apiKeys)
-  const statistics = services.statistics ?? new Statistics()
+  const statistics = services.statistics ?? new Statistics(services.metrics)
   const observer = new RequestObserver({ ...services, logRequests: options.logRequests })
   const infer = createInfer(deps, statistics)
 

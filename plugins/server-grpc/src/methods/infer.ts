@@ -17,7 +17,12 @@ export function inferAnswer(services: Services): Answer {
     const request = reading('the inference request', message, readRequest)
     const { model, version } = request
     const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
-    const form = { decode: () => decodeRequest(request), encode: encodeAnswer }
+    const form = {
+      decode: () => decodeRequest(request),
+      encode: encodeAnswer,
+      bytesIn: message.byteLength,
+      bytesOut: (answer: Buffer) => answer.byteLength,
+    }
     const context = { deadlineMs, signal }
     return runMeasured<GrpcInferRequest, Buffer>({ serving, statistics }, target, form, context)
   }

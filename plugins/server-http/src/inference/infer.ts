@@ -48,6 +48,8 @@ export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limit
         return decodeInferRequest(bytes, headerBytes, signature)
       },
       encode: encodeInferAnswer,
+      bytesIn: bytes.byteLength,
+      bytesOut: (answer) => (typeof answer === 'string' ? Buffer.byteLength(answer) : answer.body.byteLength),
     })
   }
 }

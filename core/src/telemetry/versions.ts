@@ -1,0 +1,68 @@
+import type { VersionRecord } from '../contracts/store.js'
+
+/** Labels of every metric of a version. */
+export const versionLabels = ['model', 'version', 'digest'] as const
+export type VersionLabels = Readonly<Record<(typeof versionLabels)[number], string>>
+
+/**
+ * The manifest's digest is cut to 48 bits, which tell the versions of any registry apart; whole, it would be most of what a
+ * reading consists of. `tideway_model_info` has it whole.
+ */
+const DIGEST_DIGITS = 12
+
+/** How long series are kept of a version that nobody uses. */
+const KEEP_MS = 3_600_000
+
+/** What is counted of a version. */
+export interface Kept {
+  /** Takes its series out of their metrics. */
+  remove(): void
+}
+
+interface Held<T> {
+  readonly series: T
+  usedAt: number
+}
+
+export function labelsOf({ model, version, manifestDigest }: VersionRecord): VersionLabels {
+  return { model, version: String(version), digest: manifestDigest.slice(0, DIGEST_DIGITS) }
+}
+
+/**
+ * Series of versions, made when a version is first used and removed when it has not been for an hour, so that a process that
+ * serves a new version each night does not tell of all of them for ever.
+ */
+export class VersionSeries<T extends Kept> {
+  readonly #held = new Map<string, Held<T>>()
+
+  constructor(
+    private readonly create: (labels: VersionLabels, version: VersionRecord) => T,
+    private readonly now: () => number = () => performance.now(),
+  ) {}
+
+  of(version: VersionRecord): T {
+    const key = `${version.model} ${version.version} ${version.manifestDigest}`
+    const held = this.#held.get(key)
+    if (held) {
+      held.usedAt = this.now()
+      return held.series
+    }
+    const series = this.create(labelsOf(version), version)
+    this.#held.set(key, { series, usedAt: this.now() })
+    return series
+  }
+
+  all(): T[] {
+    return [...this.#held.values()].map(({ series }) => series)
+  }
+
+  /** To be called now and then: before metrics are read. */
+  forgetUnused(): void {
+    const before = this.now() - KEEP_MS
+    for (const [key, { series, usedAt }] of this.#held)
+      if (usedAt < before) {
+        this.#held.delete(key)
+        series.remove()
+      }
+  }
+}

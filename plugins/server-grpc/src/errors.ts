@@ -17,5 +17,10 @@ export const { entries, errors } = defineErrors({
     (d) => `${d.what} (${d.bytes} bytes) is no message of its type: ${d.reason}`,
     'Encode it by the .proto of the Open Inference Protocol; server reflection tells it.',
   ),
+  GRPC_SERVICE_UNKNOWN: entry<{ service: string }>(
+    404,
+    (d) => `there is no service ${JSON.stringify(d.service)} here`,
+    'Ask for the health of "inference.GRPCInferenceService", or with an empty name for that of the server.',
+  ),
   GRPC_STOPPING: entry(503, () => 'this process stops', 'Ask another one, or this one again once it is back.'),
 })

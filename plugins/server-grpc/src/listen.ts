@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { errors } from './errors.js'
@@ -28,13 +29,17 @@ export async function listen(services: Services, options: ServerGrpcOptions): Pr
     'grpc.so_reuseport': 0,
     'grpc.enable_channelz': 0,
   })
-  addServices(server, services, limits)
+  const stopping = new AbortController()
+  // Every stream listens to it.
+  setMaxListeners(0, stopping.signal)
+  addServices(server, services, limits, stopping.signal)
   const port = await bind(server, options)
   const host = options.host.includes(':') ? `[${options.host}]` : options.host
   return {
     url: `${tls ? 'grpcs' : 'grpc'}://${host}:${port}`,
     stop() {
       return new Promise((resolve) => {
+        stopping.abort()
         const cut = setTimeout(() => server.forceShutdown(), limits.stopGraceMs)
         server.tryShutdown(() => {
           clearTimeout(cut)

@@ -1,35 +1,66 @@
 import type { DescService } from '@bufbuild/protobuf'
 import type { Server, UntypedHandleCall } from '@grpc/grpc-js'
 import type { Logger } from '@tideway/core'
-import { GRPCInferenceService } from './generated/inference_pb.js'
+import { file_health, Health } from './generated/health_pb.js'
+import { file_inference, GRPCInferenceService } from './generated/inference_pb.js'
+import { file_reflection, ServerReflection } from './generated/reflection_pb.js'
 import { type Answer, unary } from './grpc/calls.js'
 import { definitionOf } from './grpc/definition.js'
-import { inferAnswer } from './methods/infer.js'
+import { healthMethods } from './methods/health.js'
+import { readInfer, runInfer } from './methods/infer.js'
 import { modelMethods } from './methods/models.js'
+import { reflection } from './methods/reflection.js'
 import { repositoryMethods } from './methods/repository.js'
 import { statisticsMethods } from './methods/statistics.js'
+import { streamInfer } from './methods/stream.js'
 import type { GrpcLimits } from './options.js'
 import type { Services } from './services.js'
+import { encodeAnswer } from './wire/answer.js'
 
-/** Every service and method that is answered. */
-export function addServices(server: Server, services: Services, limits: GrpcLimits): void {
+/** What describes all that is served. */
+const FILES = [file_inference, file_health, file_reflection]
+
+/** Every service and method that is answered; streams end when `stopping` fires. */
+export function addServices(server: Server, services: Services, limits: GrpcLimits, stopping: AbortSignal): void {
   const { logger } = services
-  const answers = {
-    ...modelMethods(services, limits.maxMessageBytes),
-    ...repositoryMethods(services, limits.maxMessageBytes),
-    ...statisticsMethods(services, limits.maxMessageBytes),
-    ModelInfer: inferAnswer(services),
+  const { maxMessageBytes: maxBytes, maxStreamRequests: maxRequests } = limits
+  const answers: Readonly<Record<string, Answer>> = {
+    ...modelMethods(services, maxBytes),
+    ...repositoryMethods(services, maxBytes),
+    ...statisticsMethods(services, maxBytes),
+    ModelInfer: async (message, context) => runInfer(services, readInfer(message), context, encodeAnswer),
   }
-  add(server, GRPCInferenceService, unaryMethods(GRPCInferenceService, answers, logger))
+  add(server, GRPCInferenceService, {
+    ...unaryMethods(GRPCInferenceService, answers, logger),
+    ModelStreamInfer: streamInfer(services, {
+      path: pathOf(GRPCInferenceService, 'ModelStreamInfer'),
+      maxRequests,
+      stopping,
+    }),
+  })
+  add(server, Health, healthMethods(services, { maxBytes, stopping }))
+  const path = pathOf(ServerReflection, 'ServerReflectionInfo')
+  const reflecting = { ServerReflectionInfo: reflection(FILES, { path, logger, stopping }) }
+  add(server, ServerReflection, reflecting)
+  // The same under the name that it had before it was released, which many tools still ask for.
+  add(server, { ...ServerReflection, typeName: 'grpc.reflection.v1alpha.ServerReflection' }, reflecting)
 }
 
-function unaryMethods({ typeName }: DescService, answers: Readonly<Record<string, Answer>>, logger: Logger) {
+function unaryMethods(service: DescService, answers: Readonly<Record<string, Answer>>, logger: Logger) {
   const methods = Object.entries(answers).map(
-    ([name, answer]) => [name, unary(`/${typeName}/${name}`, answer, logger)] as const,
+    ([name, answer]) => [name, unary(pathOf(service, name), answer, logger)] as const,
   )
   return Object.fromEntries<UntypedHandleCall>(methods)
 }
 
-function add(server: Server, service: DescService, methods: Readonly<Record<string, UntypedHandleCall>>): void {
+function pathOf({ typeName }: DescService, name: string): string {
+  return `/${typeName}/${name}`
+}
+
+function add(
+  server: Server,
+  service: Pick<DescService, 'typeName' | 'methods'>,
+  methods: Readonly<Record<string, UntypedHandleCall>>,
+): void {
   server.addService(definitionOf(service), { ...methods })
 }

@@ -18,7 +18,12 @@ export interface CallContext {
 export type Answer = (message: Uint8Array, context: CallContext) => Promise<Buffer>
 
 /** The part of a call of any kind that its context is made from. */
-export type AnyCall = Pick<ServerUnaryCall<Buffer, Buffer>, 'metadata' | 'getDeadline' | 'on' | 'cancelled'>
+export interface AnyCall {
+  readonly metadata: Metadata
+  readonly cancelled: boolean
+  getDeadline(): Date | number
+  on(event: 'cancelled', listener: () => void): unknown
+}
 
 export function contextOf(call: AnyCall): CallContext {
   const controller = new AbortController()

@@ -5,7 +5,7 @@ import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js'
  * A service for gRPC's library, which is to see the bytes of messages alone: what cannot be decoded is then answered by our own
  * codes, and nothing is decoded twice.
  */
-export function definitionOf({ typeName, methods }: DescService): ServiceDefinition {
+export function definitionOf({ typeName, methods }: Pick<DescService, 'typeName' | 'methods'>): ServiceDefinition {
   return Object.fromEntries(
     methods.map(({ name, methodKind }) => {
       const requestStream = methodKind === 'client_streaming' || methodKind === 'bidi_streaming'

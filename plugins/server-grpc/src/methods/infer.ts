@@ -1,29 +1,32 @@
-import { inferTargetSchema, narrow, runMeasured } from '@tideway/core'
-import type { Answer } from '../grpc/calls.js'
+import { type InferAnswer, inferTargetSchema, narrow, runMeasured } from '@tideway/core'
+import type { CallContext } from '../grpc/calls.js'
 import { type Services, servingOf } from '../services.js'
-import { encodeAnswer } from '../wire/answer.js'
 import { decodeRequest, type GrpcInferRequest } from '../wire/decode.js'
 import { reading } from '../wire/reader.js'
-import { readRequest } from '../wire/request.js'
+import { readRequest, type WireRequest } from '../wire/request.js'
+
+/** How an answer is written; `Buffer` is what gRPC's library takes. */
+export type EncodeAnswer = (answer: InferAnswer, request: GrpcInferRequest) => Buffer
+
+/** Throws `GRPC_MESSAGE_INVALID`, and `INPUT_REJECTED` for more fields than are kept. */
+export function readInfer(message: Uint8Array): WireRequest {
+  return reading('the inference request', message, readRequest)
+}
 
 /**
- * `ModelInfer`: the same run as over HTTP, between this form of its tensors. Throws `GRPC_MESSAGE_INVALID`, `INPUT_REJECTED`,
- * `ROLE_NOT_HERE`, and what the serving throws.
+ * The run of `ModelInfer` and `ModelStreamInfer`: the same as over HTTP, between this form of its tensors. Throws
+ * `INPUT_REJECTED`, `ROLE_NOT_HERE`, and what the serving throws.
  */
-export function inferAnswer(services: Services): Answer {
+export async function runInfer(
+  services: Services,
+  request: WireRequest,
+  { deadlineMs, signal }: CallContext,
+  encode: EncodeAnswer,
+): Promise<Buffer> {
   const { statistics } = services
-  return async (message, { deadlineMs, signal }) => {
-    const serving = servingOf(services)
-    const request = reading('the inference request', message, readRequest)
-    const { model, version } = request
-    const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
-    const form = {
-      decode: () => decodeRequest(request),
-      encode: encodeAnswer,
-      bytesIn: message.byteLength,
-      bytesOut: (answer: Buffer) => answer.byteLength,
-    }
-    const context = { deadlineMs, signal }
-    return runMeasured<GrpcInferRequest, Buffer>({ serving, statistics }, target, form, context)
-  }
+  const { model, version } = request
+  const serving = servingOf(services)
+  const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
+  const form = { decode: () => decodeRequest(request), encode, bytesOut: (answer: Buffer) => answer.byteLength }
+  return runMeasured<GrpcInferRequest, Buffer>({ serving, statistics }, target, form, { deadlineMs, signal })
 }

@@ -2,7 +2,10 @@ import { decodeBinary, decodeRequested, type InferRequest, Issues, readTensors, 
 import type { WireRequest } from './request.js'
 
 /** What an inference request over gRPC asks for. */
-export type GrpcInferRequest = Pick<InferRequest, 'id' | 'inputs' | 'outputs'>
+export interface GrpcInferRequest extends Pick<InferRequest, 'id' | 'inputs' | 'outputs'> {
+  /** Whether the last answer to it on a stream is to say that it is: Triton's models may give many. */
+  readonly marksFinal: boolean
+}
 
 const RAW = 'raw_input_contents'
 
@@ -29,5 +32,6 @@ export function decodeRequest({ id, parameters, inputs, outputs, raw }: WireRequ
   const tensors = readTensors(parts, issues)
   const requested = decodeRequested(outputs, parameters, issues)
   issues.throwIfAny()
-  return { id, inputs: tensors, outputs: requested.outputs }
+  const marksFinal = parameters.triton_enable_empty_final_response === true
+  return { id, inputs: tensors, outputs: requested.outputs, marksFinal }
 }

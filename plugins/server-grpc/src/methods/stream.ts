@@ -1,0 +1,86 @@
+import { setMaxListeners } from 'node:events'
+import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js'
+import { errors } from '../errors.js'
+import { type CallContext, contextOf } from '../grpc/calls.js'
+import { failureOf, ours } from '../grpc/status.js'
+import type { Services } from '../services.js'
+import { encodeStreamAnswer, encodeStreamError } from '../wire/answer.js'
+import type { WireRequest } from '../wire/request.js'
+import { readInfer, runInfer } from './infer.js'
+
+type Call = ServerDuplexStream<Buffer, Buffer>
+
+export interface StreamOptions {
+  readonly path: string
+  /** Requests that run at once. */
+  readonly maxRequests: number
+  /** Fires when the server stops: no more is read then, what was read is answered. */
+  readonly stopping: AbortSignal
+}
+
+/**
+ * `ModelStreamInfer` (Triton): requests of one stream run side by side, as far as `maxRequests`, so that they may share a batch;
+ * each is answered once, in its order. What is wrong with one is said in its answer, and the stream goes on.
+ */
+export function streamInfer(services: Services, options: StreamOptions): handleBidiStreamingCall<Buffer, Buffer> {
+  return (call) => {
+    const context = contextOf(call)
+    // Each request of the stream may listen to it.
+    setMaxListeners(0, context.signal)
+    let running = 0
+    let last = Promise.resolve()
+    let isEnding = false
+
+    const take = (message: Buffer) => {
+      const answer = answerTo(services, options.path, message, context)
+      running++
+      if (running >= options.maxRequests) call.pause()
+      last = last.then(async () => {
+        await written(call, await answer, context.signal)
+        running--
+        if (!isEnding) call.resume()
+      })
+    }
+    const end = async (how: () => void) => {
+      if (isEnding) return
+      isEnding = true
+      options.stopping.removeEventListener('abort', stop)
+      call.pause()
+      await last
+      if (!context.signal.aborted) how()
+    }
+    const stop = () => void end(() => call.emit('error', failureOf(errors.GRPC_STOPPING({}))))
+
+    call.on('data', take)
+    call.on('end', () => void end(() => call.end()))
+    context.signal.addEventListener('abort', () => options.stopping.removeEventListener('abort', stop))
+    options.stopping.addEventListener('abort', stop)
+    if (options.stopping.aborted) stop()
+  }
+}
+
+/** An answer, or the word of what went wrong; never throws. */
+async function answerTo(services: Services, path: string, message: Buffer, context: CallContext): Promise<Buffer> {
+  let request: Partial<WireRequest> = {}
+  try {
+    const whole = readInfer(message)
+    request = whole
+    return await runInfer(services, whole, context, encodeStreamAnswer)
+  } catch (error) {
+    if (context.signal.aborted) return Buffer.alloc(0)
+    return encodeStreamError(ours(error, path, services.logger), request)
+  }
+}
+
+/** When it is on its way, or nobody waits for it any more. */
+function written(call: Call, message: Buffer, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = () => {
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done)
+    call.write(message, done)
+  })
+}

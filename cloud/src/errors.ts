@@ -46,6 +46,11 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     () => 'the client went away before the run of its request began',
     'It was not run; the answer is read by nobody.',
   ),
+  DATA_PLANE_FAILED: entry<{ host: string; port: number; reason: string }>(
+    500,
+    (d) => `the processes for inference on ${d.host} port ${d.port} did not start: ${d.reason}`,
+    'Take another port, or fewer processes.',
+  ),
   SERVING_PROCESS_ENDED: entry<Record<string, never>>(
     503,
     () => 'the process that was asked has ended',

@@ -3,15 +3,12 @@ import { join } from 'node:path'
 import { brokerAedes } from '@tideway/broker-aedes'
 import {
   createHost,
-  definePlugin,
   type Host,
   type Logger,
   type PluginUse,
   type ResolvedCloudConfig,
   type Role,
-  type Scope,
   type Token,
-  tokenName,
   tokens,
 } from '@tideway/core'
 import { metricsPrometheus } from '@tideway/metrics-prometheus'
@@ -25,7 +22,9 @@ import { onnxTrainer } from '@tideway/trainer-onnx'
 import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
 import { cloudErrors } from './errors.js'
+import { part } from './part.js'
 import { controller } from './roles/controller.js'
+import { dataPlane } from './roles/data-plane.js'
 import { intake } from './roles/intake.js'
 import { jobs } from './roles/jobs.js'
 import { localQueue } from './roles/queue.js'
@@ -52,19 +51,13 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     onnxTrainer({ providers: [...config.trainer.providers] }),
     ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
     ...when('controller', controller()),
-    ...when('api', serving(config.serving), jobs(), http(config), ...grpc(config)),
+    ...when('api', serving(config.serving), ...data(config), jobs(), http(config), ...grpc(config)),
     ...when('trainer', trainerRole(cloudOf(config))),
   ]
   const host = createHost()
   host.useDefaults(parts, config.plugins)
   await mkdir(config.dir, { recursive: true })
   return host
-}
-
-/** A part that needs no more than a function. */
-function part<T>(token: Token<T>, create: () => T): PluginUse {
-  const register = (scope: Scope) => scope.provide(token, create)
-  return definePlugin({ name: tokenName(token), provides: [token], register })()
 }
 
 function http({ http, logs }: ResolvedCloudConfig): PluginUse {
@@ -91,6 +84,11 @@ function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse 
 /** Where it is configured: a second port is for those who want it. */
 function grpc({ grpc, http }: ResolvedCloudConfig): PluginUse[] {
   return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys: http.apiKeys })]
+}
+
+/** Processes for inference, where an address for them is configured. */
+function data({ dataPlane: plane, serving, http }: ResolvedCloudConfig): PluginUse[] {
+  return plane === undefined ? [] : [dataPlane({ ...plane, serving, apiKeys: http.apiKeys })]
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */

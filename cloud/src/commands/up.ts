@@ -7,6 +7,7 @@ import { cloudErrors } from '../errors.js'
 import { print } from '../view/output.js'
 import { readyLines } from '../view/ready.js'
 import { PROVIDERS_HELP, parseNames } from './providers.js'
+import { parseWhole } from './train.js'
 
 interface UpOptions {
   /** `false`: by --no-config. */
@@ -16,6 +17,8 @@ interface UpOptions {
   readonly host?: string
   readonly port?: number
   readonly grpc?: number
+  readonly serve?: number
+  readonly serveProcesses?: number
   readonly mqttPort?: number
   readonly nats?: string
   readonly mqtt?: string
@@ -41,6 +44,12 @@ export function addUp(program: Command): void {
       'answer the Open Inference Protocol over gRPC on this port too, 0 for a free one',
       parsePort,
     )
+    .option(
+      '--serve <port>',
+      'answer the Open Inference Protocol on this port by processes of their own too, 0 for a free one',
+      parsePort,
+    )
+    .option('--serve-processes <n>', 'how many (default: as many as there are cores)', parseWhole)
     .option('--mqtt-port <port>', 'port of the embedded MQTT broker, 0 for a free one', parsePort)
     .option('--nats <url>', 'use NATS with JetStream instead of the embedded broker')
     .option('--mqtt <url>', 'use this MQTT broker instead of the embedded one')
@@ -70,6 +79,7 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
     roles: options.roles,
     http: { host: options.host, port: options.port },
     grpc: options.grpc === undefined ? undefined : { port: options.grpc },
+    dataPlane: dataPlaneOf(options),
     broker: { port: options.mqttPort },
     nats: options.nats === undefined ? undefined : { url: options.nats },
     mqtt: options.mqtt === undefined ? undefined : { url: options.mqtt },
@@ -96,18 +106,23 @@ async function up(options: UpOptions): Promise<void> {
   const logger = host.get(tokens.logger)
   const url = host.has(tokens.server) ? host.get(tokens.server).url : undefined
   const grpcUrl = host.has(tokens.grpcServer) ? host.get(tokens.grpcServer).url : undefined
+  const dataPlaneUrl = host.has(tokens.dataPlane) ? host.get(tokens.dataPlane).url : undefined
   const { mqttUrl, natsUrl } = host.has(tokens.wire) ? host.get(tokens.wire) : {}
-  const cloud = { url, grpcUrl, mqttUrl, natsUrl, startedAt: new Date().toISOString() }
+  const cloud = { url, dataPlaneUrl, grpcUrl, mqttUrl, natsUrl, startedAt: new Date().toISOString() }
   await writeCloudProcess(config.dir, cloud)
-  logger.info('cloud is up', { url, grpcUrl, mqttUrl, natsUrl, dir: config.dir, roles: config.roles })
+  logger.info('cloud is up', { url, dataPlaneUrl, grpcUrl, mqttUrl, natsUrl, dir: config.dir, roles: config.roles })
   print(options.json, { ready: true, pid: process.pid, ...cloud }, () =>
-    readyLines({ dir: config.dir, url, grpcUrl, natsUrl }),
+    readyLines({ dir: config.dir, url, dataPlaneUrl, grpcUrl, natsUrl }),
   )
 
   const signal = await stopped
   logger.info('stopping', { signal })
   await removeCloudProcess(config.dir)
   await host.stop()
+}
+
+function dataPlaneOf({ serve: port, serveProcesses: processes }: UpOptions): CloudConfig['dataPlane'] {
+  return port === undefined && processes === undefined ? undefined : { port, processes }
 }
 
 function parseRoles(text: string): Role[] {

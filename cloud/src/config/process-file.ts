@@ -10,6 +10,7 @@ const processSchema = z.looseObject({
   start: z.string().optional(),
   /** Absent where no HTTP face runs in this process. */
   url: z.url().optional(),
+  dataPlaneUrl: z.url().optional(),
   grpcUrl: z.string().optional(),
   mqttUrl: z.string().optional(),
   natsUrl: z.string().optional(),

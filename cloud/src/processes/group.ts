@@ -54,7 +54,10 @@ export class ServingGroup implements ServingProcess {
 const RANK: Readonly<Record<ServedVersion['state'], number>> = { loading: 0, unavailable: 1, ready: 2 }
 
 /** Serving as this process does it, but for what concerns all of them. */
-export function grouped(serving: Serving, { index, load, unload }: Pick<ServingProcess, 'index' | 'load' | 'unload'>): Serving {
+export function grouped(
+  serving: Serving,
+  { index, load, unload }: Pick<ServingProcess, 'index' | 'load' | 'unload'>,
+): Serving {
   return {
     metadata: (...args) => serving.metadata(...args),
     infer: (...args) => serving.infer(...args),

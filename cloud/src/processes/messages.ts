@@ -2,10 +2,9 @@ import type { ResolvedServing } from '@tideway/core'
 
 /** What a serving process is told when it is started. */
 export interface MemberConfig {
+  /** How models are run, with its share of the cores. */
   readonly serving: ResolvedServing
   readonly apiKeys: readonly string[]
-  /** Cores that its runs may use. */
-  readonly threads: number
 }
 
 /** A connection is sent with this. */
@@ -13,20 +12,26 @@ export const CONNECTION = 'connection'
 
 /** What the processes tell one another, beside calls. */
 export const EVENTS = {
-  /** To a member: begin, with this `MemberConfig`. From it: it is ready. */
-  start: 'start',
-  ready: 'ready',
   /** To a member: a model has changed in the registry. */
   changed: 'changed',
   /** From a member: a connection has closed. */
   closed: 'closed',
-  /** To a member: end, once what is in flight is answered. */
-  stop: 'stop',
 } as const
 
-/** Names of the objects that they call. */
-export const OBJECTS = { registry: 'registry', chunkStore: 'chunkStore', group: 'group', own: 'own' } as const
+/** The objects that they call: of the parent, and of a member. */
+export const OBJECTS = {
+  registry: 'registry',
+  chunkStore: 'chunkStore',
+  group: 'group',
+  member: 'member',
+} as const
 
-export function memberFile(): URL {
-  return new URL('./member.js', import.meta.url)
+/** What the parent asks of a member, beside what it asks of all that serve. */
+export interface MemberControl {
+  /** Resolves once it takes connections. */
+  start(config: MemberConfig): Promise<void>
+  /** Resolves once what is in flight is answered. */
+  stop(): Promise<void>
 }
+
+export const memberFile = new URL('./member.js', import.meta.url)

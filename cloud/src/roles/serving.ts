@@ -102,7 +102,7 @@ function nanoseconds(milliseconds: number): number {
 async function load(
   scope: Scope,
   manifestDigest: string,
-  { maxBatchRows: maxRows, maxDelayMs, maxQueuedRows }: ResolvedServing,
+  { maxBatchRows: maxRows, maxDelayMs, maxQueuedRows, threads }: ResolvedServing,
 ): Promise<{ batcher: Batcher; bytes: number }> {
   const chunks = scope.get(tokens.chunkStore)
   const runtime = scope.get(tokens.runtime)
@@ -117,7 +117,7 @@ async function load(
     bytes.set(chunk, at)
     at += chunk.byteLength
   }
-  const { session, plan } = await loadFastest(runtime, bytes)
+  const { session, plan } = await loadFastest(runtime, bytes, threads)
   const together = await answersRowsAlone(session)
   const batcher = new Batcher(session, { maxRows, maxDelayMs, maxQueuedRows, parallel: plan.parallel, together })
   return { batcher, bytes: file.size }

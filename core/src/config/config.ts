@@ -39,6 +39,8 @@ export interface CloudConfig {
   readonly trainer?: { readonly providers?: readonly string[] }
   /** How models are run for requests: batches, queues, memory, answers that are kept. */
   readonly serving?: ServingConfig
+  /** Inference on an address of its own, answered by processes that do nothing else; as many as there are cores by default. */
+  readonly dataPlane?: { readonly host?: string; readonly port?: number; readonly processes?: number }
   readonly logs?: { readonly level?: LogLevel; readonly requests?: RequestLogs }
   /**
    * Traces, sent to an OTLP/HTTP endpoint: `{ url: 'http://collector:4318', sampleRatio: 0.01 }`. What is left out is as
@@ -72,6 +74,9 @@ export interface ResolvedCloudConfig {
   readonly drift: { readonly alarmRate: number }
   readonly trainer: { readonly providers: readonly string[] }
   readonly serving: ResolvedServing
+  readonly dataPlane:
+    | { readonly host: string; readonly port: number; readonly processes: number | undefined }
+    | undefined
   readonly logs: { readonly level: LogLevel; readonly requests: RequestLogs }
   readonly traces: { readonly url?: string; readonly sampleRatio?: number } | undefined
   readonly plugins: readonly PluginUse[]
@@ -82,6 +87,7 @@ export const configDefaults = Object.freeze({
   roles,
   http: Object.freeze({ host: '127.0.0.1', port: 4400, apiKeys: Object.freeze([]) as readonly string[] }),
   grpc: Object.freeze({ host: '127.0.0.1', port: 8001 }),
+  dataPlane: Object.freeze({ host: '127.0.0.1', port: 8000 }),
   broker: Object.freeze({ host: '127.0.0.1', port: 1884 }),
   drift: Object.freeze({ alarmRate: 0.001 }),
   trainer: Object.freeze({ providers: Object.freeze(['cpu']) as readonly string[] }),
@@ -130,6 +136,13 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
     drift: Object.freeze({ alarmRate: pick((c) => c.drift?.alarmRate) ?? configDefaults.drift.alarmRate }),
     trainer: Object.freeze({ providers: pick((c) => c.trainer?.providers) ?? configDefaults.trainer.providers }),
     serving: resolveServing(...configs.map((c) => c.serving ?? {})),
+    dataPlane:
+      pick((c) => c.dataPlane) &&
+      Object.freeze({
+        host: pick((c) => c.dataPlane?.host) ?? configDefaults.dataPlane.host,
+        port: pick((c) => c.dataPlane?.port) ?? configDefaults.dataPlane.port,
+        processes: pick((c) => c.dataPlane?.processes),
+      }),
     logs: Object.freeze({
       level: pick((c) => c.logs?.level) ?? configDefaults.logs.level,
       requests: pick((c) => c.logs?.requests) ?? configDefaults.logs.requests,

@@ -38,6 +38,9 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
     drift: z.strictObject({ alarmRate: z.number().positive().max(0.5).optional() }).optional(),
     trainer: z.strictObject({ providers: z.array(text).min(1).readonly().optional() }).optional(),
     serving: servingConfigSchema.optional(),
+    dataPlane: z
+      .strictObject({ host: text.optional(), port: port.optional(), processes: z.int().min(1).max(256).optional() })
+      .optional(),
     logs: z.strictObject({ level: z.enum(logLevels).optional(), requests: z.enum(requestLogs).optional() }).optional(),
     traces: z
       .strictObject({

@@ -15,6 +15,8 @@ export interface ServingConfig {
   readonly maxModels?: number | undefined
   /** Size of the files of the versions that are kept loaded, in bytes. By default a quarter of the machine's memory. */
   readonly maxModelBytes?: number | undefined
+  /** Cores that the runs of this process may use; by default all. */
+  readonly threads?: number | undefined
   /** Answers that are kept for requests with the same inputs; left out: none. */
   readonly cache?: ServingCacheConfig | undefined
 }
@@ -36,6 +38,7 @@ export interface ResolvedServing {
   readonly maxQueuedRows: number
   readonly maxModels: number
   readonly maxModelBytes: number | undefined
+  readonly threads: number | undefined
   readonly cache: ResolvedServingCache | undefined
 }
 
@@ -67,6 +70,7 @@ export const servingConfigSchema: z.ZodType<ServingConfig> = z.strictObject({
   maxQueuedRows: count.optional(),
   maxModels: count.optional(),
   maxModelBytes: count.optional(),
+  threads: count.optional(),
   cache: z
     .strictObject({
       maxBytes: count.optional(),
@@ -80,11 +84,12 @@ export const servingConfigSchema: z.ZodType<ServingConfig> = z.strictObject({
 /** Fills in the defaults; later configurations win over earlier ones, field by field, the cache as one. */
 export function resolveServing(...configs: readonly ServingConfig[]): ResolvedServing {
   const given: ServingConfig = Object.assign({}, ...configs.map(said))
-  const { maxModelBytes, cache } = given
+  const { maxModelBytes, threads, cache } = given
   return Object.freeze({
     ...servingDefaults,
     ...given,
     maxModelBytes,
+    threads,
     cache: cache && Object.freeze({ ...servingCacheDefaults, models: undefined, ...said(cache) }),
   }) as ResolvedServing
 }

@@ -140,26 +140,26 @@ export class VersionStatistics {
   }
 }
 
-/** Asks other processes that answer for the same models. */
-export type OtherStatistics = () => Promise<readonly (readonly ModelStat[])[]>
+/** Asks all processes that answer for the same models, this one among them. */
+export type AllStatistics = () => Promise<readonly ModelStat[]>
 
 /** Of every version that was asked for, for the extension; and the same requests as metrics and traces. */
 export class Statistics {
   readonly observer: InferenceObserver
   readonly #models = new Map<string, Map<string, VersionStatistics>>()
-  #others: OtherStatistics | undefined
+  #all: AllStatistics | undefined
 
-  /** What `whole` adds to what this process counted. */
-  gatherFrom(others: OtherStatistics): void {
-    this.#others = others
+  /** Where other processes answer for the same models. */
+  gatherFrom(all: AllStatistics): void {
+    this.#all = all
   }
 
   /** With what other processes counted for the same models; of this process alone where there are none. */
   async whole(): Promise<Statistics> {
-    if (this.#others === undefined) return this
-    const all = new Statistics()
-    for (const stat of [this.toJson(), ...(await this.#others())].flat()) all.of(stat.name, stat.version).absorb(stat)
-    return all
+    if (this.#all === undefined) return this
+    const whole = new Statistics()
+    for (const stat of await this.#all()) whole.of(stat.name, stat.version).absorb(stat)
+    return whole
   }
 
   toJson(): readonly ModelStat[] {

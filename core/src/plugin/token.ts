@@ -67,6 +67,10 @@ export const tokens = {
   monitor: token<Monitor>('tideway/monitor@1'),
   controller: token<Controller>('tideway/controller@1'),
   serving: token<Serving>('tideway/serving@1'),
+  /** The same, but that what is loaded and listed is of all processes that serve. */
+  servingGroup: token<Serving>('tideway/serving-group@1'),
+  /** Where processes answer that do inference alone. */
+  dataPlane: token<Server>('tideway/data-plane@1'),
   statistics: token<Statistics>('tideway/statistics@1'),
   traffic: token<Traffic>('tideway/traffic@1'),
   abTests: token<AbTests>('tideway/ab-tests@1'),

@@ -25,7 +25,7 @@ export interface Services {
 export function servicesOf(scope: Scope): Services {
   const take = <T>(token: Token<T>): T | undefined => (scope.has(token) ? scope.get(token) : undefined)
   return {
-    serving: take(tokens.serving),
+    serving: take(tokens.servingGroup) ?? take(tokens.serving),
     statistics: take(tokens.statistics) ?? new Statistics(),
     registry: take(tokens.registry),
     auditLog: take(tokens.auditLog),

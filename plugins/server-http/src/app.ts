@@ -23,6 +23,8 @@ import { runRoutes } from './routes/runs.js'
 import type { Services } from './services.js'
 
 export interface AppOptions {
+  /** `inference`: those of the Open Inference Protocol and of health alone. */
+  readonly routes?: 'all' | 'inference'
   readonly apiKeys?: readonly string[]
   readonly limits?: Partial<ServerLimits>
   readonly logRequests?: RequestLogs
@@ -72,6 +74,13 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   app.use(access(admit))
 
   healthRoutes(deps)
+  if (options.routes !== 'inference') controlRoutes(deps)
+  inferenceRoutes(deps, statistics, infer)
+  documentRoute(app)
+  return { app, direct: directInference({ infer, admit, logger, stopping }) }
+}
+
+function controlRoutes(deps: Deps): void {
   metricsRoutes(deps)
   modelRoutes(deps)
   chunkRoutes(deps)
@@ -80,9 +89,6 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   rolloutRoutes(deps)
   jobRoutes(deps)
   runRoutes(deps)
-  inferenceRoutes(deps, statistics, infer)
-  documentRoute(app)
-  return { app, direct: directInference({ infer, admit, logger, stopping }) }
 }
 
 function documentRoute(app: OpenAPIHono<AppEnv>): void {

@@ -61,7 +61,7 @@ export function servicesOf(scope: Scope): Services {
     runStore: take(tokens.runStore),
     auditLog: take(tokens.auditLog),
     controller: take(tokens.controller),
-    serving: take(tokens.serving),
+    serving: take(tokens.servingGroup) ?? take(tokens.serving),
     statistics: take(tokens.statistics),
     jobs: take(tokens.jobs),
     intake: take(tokens.intake),

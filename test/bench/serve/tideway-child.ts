@@ -12,7 +12,14 @@ import { putTestVersion } from '../../support/cloud-services.js'
  */
 const [dir = '', ...files] = process.argv.slice(2)
 await mkdir(dir, { recursive: true })
-const config = { dir, roles: ['api' as const], http: { port: 0 }, broker: { port: 0 } }
+const processes = Number(process.env['PROCESSES'] ?? 0)
+const config = {
+  dir,
+  roles: ['api' as const],
+  http: { port: 0 },
+  broker: { port: 0 },
+  ...(processes > 0 && { dataPlane: { port: 0, processes } }),
+}
 const cloud = await createCloud(resolveConfig(config), silentLogger)
 await cloud.start()
 const registry = cloud.get(tokens.registry)
@@ -43,6 +50,7 @@ const control = createServer((_, response) => {
   )
 }).listen(0, '127.0.0.1', () => {
   const { port } = control.address() as AddressInfo
-  console.log(JSON.stringify({ url: cloud.get(tokens.server).url, control: `http://127.0.0.1:${port}` }))
+  const { url } = processes > 0 ? cloud.get(tokens.dataPlane) : cloud.get(tokens.server)
+  console.log(JSON.stringify({ url, control: `http://127.0.0.1:${port}` }))
 })
 process.once('SIGTERM', () => void cloud.stop().then(() => process.exit(0)))

@@ -1,0 +1,94 @@
+import type { Socket } from 'node:net'
+import { createHost, type Host, type Registry, resolveServing, type Serving, tokens } from '@tideway/core'
+import { metricsPrometheus } from '@tideway/metrics-prometheus'
+import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { createDoor, type Door } from '@tideway/server-http'
+import { createLogger } from '../config/logger.js'
+import { part } from '../part.js'
+import { serving } from '../roles/serving.js'
+import { Channel, type Port } from './channel.js'
+import { grouped, processOf, type ServingProcess } from './group.js'
+import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, OBJECTS } from './messages.js'
+
+/**
+ * A process that runs models for requests, and nothing else: what it needs of the store it asks the process that started it,
+ * which also accepts the connections that it answers on. It ends with that process.
+ */
+class Member implements MemberControl {
+  private readonly channel = new Channel(process as unknown as Port)
+  private host: Host | undefined
+  private door: Door | undefined
+  private stopping: Promise<void> | undefined
+
+  constructor() {
+    this.channel.expose(OBJECTS.member, {
+      start: (config: MemberConfig) => this.start(config),
+      stop: () => this.stop(),
+      statistics: () => this.own().statistics(),
+      index: () => this.own().index(),
+      load: (model: string) => this.own().load(model),
+      unload: (model: string) => this.own().unload(model),
+    })
+    process.on('message', (message, socket) => {
+      if (message === CONNECTION && socket !== undefined) this.take(socket as Socket)
+    })
+    process.once('disconnect', () => void this.stop().finally(() => process.exit(0)))
+    // The parent decides when it ends: a signal to the whole group of processes (Ctrl-C) must not cut what is in flight.
+    for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
+  }
+
+  async start({ serving: config, apiKeys }: MemberConfig): Promise<void> {
+    const host = createHost()
+    host.use(
+      part(tokens.logger, () => createLogger('tideway serving')),
+      metricsPrometheus(),
+      part(tokens.registry, () => this.registry()),
+      part(tokens.chunkStore, () => this.channel.remote(OBJECTS.chunkStore)),
+      onnxNodeRuntime(),
+      serving(resolveServing(config)),
+    )
+    await host.start()
+    this.host = host
+    const group = this.channel.remote<ServingProcess>(OBJECTS.group)
+    const [statistics, logger] = [host.get(tokens.statistics), host.get(tokens.logger)]
+    statistics.gatherFrom(() => group.statistics())
+    const services = {
+      registry: host.get(tokens.registry),
+      serving: grouped(host.get(tokens.serving), group),
+      statistics,
+      logger,
+      metrics: host.get(tokens.metrics),
+    }
+    this.door = createDoor(services, { apiKeys, routes: 'inference' })
+  }
+
+  stop(): Promise<void> {
+    this.stopping ??= (async () => {
+      await this.door?.stop()
+      await this.host?.stop()
+    })()
+    return this.stopping
+  }
+
+  private take(socket: Socket): void {
+    socket.once('close', () => this.channel.tell(EVENTS.closed))
+    if (this.door === undefined) socket.destroy()
+    else this.door.take(socket)
+  }
+
+  private own(): ServingProcess {
+    const host = this.host as Host
+    return processOf(host.get(tokens.serving) as Required<Serving>, host.get(tokens.statistics))
+  }
+
+  private registry(): Registry {
+    return this.channel.remote<Registry>(OBJECTS.registry, {
+      onChange: (listener) => {
+        this.channel.on(EVENTS.changed, (model) => listener(String(model)))
+        return () => undefined
+      },
+    })
+  }
+}
+
+new Member()

@@ -1,0 +1,144 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { createServer, type Server, type Socket } from 'node:net'
+import type { Logger } from '@tideway/core'
+import { Channel } from './channel.js'
+import type { ServingProcess } from './group.js'
+import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, memberFile, OBJECTS } from './messages.js'
+
+export interface PoolOptions {
+  readonly processes: number
+  readonly config: MemberConfig
+  /** What a member may call: by the names in `OBJECTS`. */
+  readonly objects: Readonly<Record<string, object>>
+  readonly logger: Logger
+  /** For what is in flight when it stops, in milliseconds. */
+  readonly stopGraceMs: number
+  /** The built file that members run. */
+  readonly file?: URL
+}
+
+/** A process of the pool, and what it has to do. */
+interface Member {
+  readonly child: ChildProcess
+  readonly channel: Channel
+  /** Connections that it has. */
+  connections: number
+}
+
+/** A process that ends is started again at once, and if it does not come up, ever later up to this, in milliseconds. */
+const MAX_PAUSE_MS = 30_000
+/** Connections that wait for a process; more are closed. */
+const MAX_WAITING = 1_024
+/** Garbage of requests dies young: with room for it little is copied, and less often. Mebibytes. */
+const YOUNG_MIB = 32
+
+/**
+ * Processes that serve the same models on one address. This one accepts connections and gives each to the process that has the
+ * fewest: where a system shares one listening socket among processes, the first to wake takes most of them.
+ */
+export class Pool {
+  private readonly members = new Set<Member>()
+  private readonly waiting: Socket[] = []
+  private readonly server: Server
+  private failures = 0
+  private isStopping = false
+
+  constructor(private readonly options: PoolOptions) {
+    this.server = createServer({ pauseOnConnect: true }, (socket) => this.give(socket))
+  }
+
+  /** Resolves when all processes are ready and the address is taken, with its port; rejects with what failed. */
+  async start(host: string, port: number): Promise<number> {
+    try {
+      await Promise.all(Array.from({ length: this.options.processes }, () => this.spawn()))
+      this.server.listen(port, host)
+      await once(this.server, 'listening')
+    } catch (error) {
+      await this.stop()
+      throw error
+    }
+    return (this.server.address() as { port: number }).port
+  }
+
+  /** Those that are ready. */
+  processes(): readonly ServingProcess[] {
+    return [...this.members].map(({ channel }) => channel.remote<ServingProcess>(OBJECTS.member))
+  }
+
+  tell(event: string, value: unknown): void {
+    for (const { channel } of this.members) channel.tell(event, value)
+  }
+
+  async stop(): Promise<void> {
+    this.isStopping = true
+    this.server.close()
+    for (const socket of this.waiting.splice(0)) socket.destroy()
+    await Promise.all([...this.members].map((member) => this.end(member)))
+  }
+
+  private async spawn(): Promise<void> {
+    const { config, objects, file = memberFile } = this.options
+    const child = fork(file, [], {
+      // The parent's flags (of a test runner, say) are not the child's.
+      execArgv: [`--max-semi-space-size=${YOUNG_MIB}`],
+      serialization: 'advanced',
+      stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    })
+    const channel = new Channel(child)
+    for (const [name, object] of Object.entries(objects)) channel.expose(name, object)
+    const member: Member = { child, channel, connections: 0 }
+    channel.on(EVENTS.closed, () => member.connections--)
+    child.once('exit', (code, signal) => this.ended(member, signal ?? code))
+    await channel.remote<MemberControl>(OBJECTS.member).start(config)
+    this.members.add(member)
+    this.failures = 0
+    for (const socket of this.waiting.splice(0)) this.give(socket)
+  }
+
+  private give(socket: Socket): void {
+    const [first, ...others] = this.members
+    if (first === undefined) {
+      if (this.waiting.push(socket) > MAX_WAITING) this.waiting.shift()?.destroy()
+      return
+    }
+    const idlest = others.reduce((least, member) => (member.connections < least.connections ? member : least), first)
+    idlest.connections++
+    idlest.child.send(CONNECTION, socket, { keepOpen: false }, (error) => {
+      if (error) socket.destroy()
+    })
+  }
+
+  private ended(member: Member, reason: unknown): void {
+    const wasReady = this.members.delete(member)
+    if (this.isStopping) return
+    const { logger } = this.options
+    logger.error('a serving process ended; another takes its place', { pid: member.child.pid, reason })
+    // One that failed at its first start is told of by `start`.
+    if (wasReady) this.respawn()
+  }
+
+  private respawn(): void {
+    const pause = this.failures === 0 ? 0 : Math.min(MAX_PAUSE_MS, 500 * 2 ** this.failures)
+    setTimeout(() => {
+      if (this.isStopping) return
+      this.spawn().catch((error: unknown) => {
+        this.failures++
+        this.options.logger.error('a serving process does not start', { error: String(error) })
+        this.respawn()
+      })
+    }, pause)
+  }
+
+  private async end({ child, channel }: Member): Promise<void> {
+    const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
+    const cut = setTimeout(() => child.kill('SIGKILL'), this.options.stopGraceMs)
+    await channel
+      .remote<MemberControl>(OBJECTS.member)
+      .stop()
+      .catch(() => undefined)
+    if (child.connected) child.disconnect()
+    await exited
+    clearTimeout(cut)
+  }
+}

@@ -1,0 +1,84 @@
+import { availableParallelism } from 'node:os'
+import {
+  errors as core,
+  definePlugin,
+  type ResolvedServing,
+  type Server,
+  type Serving,
+  servingConfigSchema,
+  tokens,
+} from '@tideway/core'
+import { isLoopback, urlOf } from '@tideway/server-http'
+import { z } from 'zod'
+import { cloudErrors } from '../errors.js'
+import { grouped, processOf, ServingGroup } from '../processes/group.js'
+import { EVENTS, OBJECTS } from '../processes/messages.js'
+import { Pool } from '../processes/pool.js'
+
+const options = z.strictObject({
+  host: z.string().min(1),
+  port: z.int().min(0).max(65_535),
+  processes: z.int().min(1).max(256).default(availableParallelism),
+  apiKeys: z.array(z.string()).readonly(),
+  serving: servingConfigSchema,
+})
+
+const STOP_GRACE_MS = 12_000
+
+/**
+ * Inference on an address of its own, answered by processes that do nothing else: none waits for the store, and each has a
+ * core. They are asked what the cloud's own HTTP face is asked of models, and stand for one server: what one loads all do, and
+ * statistics are those of all.
+ */
+export const dataPlane = definePlugin({
+  name: 'data-plane',
+  provides: [tokens.dataPlane, tokens.servingGroup],
+  needs: [tokens.registry, tokens.chunkStore, tokens.serving, tokens.statistics, tokens.logger],
+  options,
+  register(scope, { host, port, processes, apiKeys, serving }) {
+    if (!isLoopback(host) && apiKeys.length === 0) throw core.CREDENTIALS_REQUIRED({ host })
+    let url: string | undefined
+    let pool: Pool | undefined
+    const here = () => processOf(scope.get(tokens.serving) as Required<Serving>, scope.get(tokens.statistics))
+    const group = new ServingGroup(() => [here(), ...(pool?.processes() ?? [])])
+    scope.provide(
+      tokens.dataPlane,
+      (): Server => ({
+        get url() {
+          return url
+        },
+      }),
+    )
+    scope.provide(tokens.servingGroup, () => grouped(scope.get(tokens.serving), group))
+    return {
+      async start() {
+        const registry = scope.get(tokens.registry)
+        const threads = Math.max(1, Math.floor(availableParallelism() / processes))
+        pool = new Pool({
+          processes,
+          config: { serving: { ...(serving as ResolvedServing), threads }, apiKeys },
+          objects: {
+            [OBJECTS.registry]: registry,
+            [OBJECTS.chunkStore]: scope.get(tokens.chunkStore),
+            [OBJECTS.group]: group,
+          },
+          logger: scope.get(tokens.logger),
+          stopGraceMs: STOP_GRACE_MS,
+        })
+        registry.onChange?.((model) => pool?.tell(EVENTS.changed, model))
+        scope.get(tokens.statistics).gatherFrom(() => group.statistics())
+        try {
+          url = urlOf(host, await pool.start(host, port))
+        } catch (cause) {
+          throw cloudErrors.DATA_PLANE_FAILED(
+            { host, port, reason: cause instanceof Error ? cause.message : String(cause) },
+            cause,
+          )
+        }
+      },
+      async stop() {
+        await pool?.stop()
+      },
+    }
+  },
+})

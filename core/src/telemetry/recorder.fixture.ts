@@ -29,7 +29,9 @@ export function recordMetrics() {
   }
   return {
     metrics,
-    refresh: async () => void (await Promise.all(refreshes.map((refresh) => refresh()))),
+    refresh: async () => {
+      for (const refresh of refreshes) await refresh()
+    },
     valueOf: (key: string) => series.get(key)?.value,
     observedBy: (key: string) => series.get(key)?.observed,
     names: () => [...series.keys()],

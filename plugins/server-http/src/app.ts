@@ -77,7 +77,7 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
   if (options.routes !== 'inference') controlRoutes(deps)
   inferenceRoutes(deps, statistics, infer)
   documentRoute(app)
-  return { app, direct: directInference({ infer, admit, logger, stopping }) }
+  return { app, direct: directInference({ infer, admit, logger, observer, stopping }) }
 }
 
 function controlRoutes(deps: Deps): void {

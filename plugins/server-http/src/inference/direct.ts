@@ -1,8 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type InferTarget, inferTargetSchema, type Logger, narrow } from '@tideway/core'
+import { type InferTarget, inferTargetSchema, type Logger, narrow, type TraceHeaders } from '@tideway/core'
 import type { Admit } from '../http/access.js'
 import { sourceOf } from '../http/aligned.js'
 import { failureReply } from '../http/failure.js'
+import type { RequestObserver } from '../observe/requests.js'
 import { headersOf, type Infer } from './infer.js'
 
 /** Answers a request, or says that it is not for it. */
@@ -12,11 +13,15 @@ export interface DirectOptions {
   readonly infer: Infer
   readonly admit: Admit
   readonly logger: Logger
+  readonly observer: RequestObserver
   /** Fires when the server stops: connections are not used again. */
   readonly stopping: AbortSignal
 }
 
 const PATH = /^\/v2\/models\/([^/?#%]+)(?:\/versions\/([^/?#%]+))?\/infer$/
+/** As OpenAPI has them. */
+const ROUTE = '/v2/models/{model}/infer'
+const VERSION_ROUTE = '/v2/models/{model}/versions/{version}/infer'
 /** Paths that were narrowed, so that it is done once; names that are not there are refused without being remembered. */
 const MAX_PATHS = 1_000
 /** How long a sender whose body is not wanted may go on, so that it reads the answer; as the adapter does. */
@@ -28,7 +33,7 @@ const MAX_DRAIN_BYTES = 64 * 1024 ** 2
  * runs: straight from Node's request to its answer. Anything written unusually (a query, percent signs, another method) is
  * not for it, and goes the way of all routes.
  */
-export function directInference({ infer, admit, logger, stopping }: DirectOptions): Direct {
+export function directInference({ infer, admit, logger, observer, stopping }: DirectOptions): Direct {
   const targets = new Map<string, InferTarget>()
   const targetAt = (path: string, model: string, version: string | undefined): InferTarget => {
     const known = targets.get(path)
@@ -39,16 +44,26 @@ export function directInference({ infer, admit, logger, stopping }: DirectOption
     return target
   }
   const answer = async (incoming: IncomingMessage, outgoing: ServerResponse, path: string): Promise<void> => {
+    const [, model = '', version] = PATH.exec(path) ?? []
+    const route = version === undefined ? ROUTE : VERSION_ROUTE
+    const asked = { method: 'POST', route, path, caller: incoming.headers as TraceHeaders }
+    const begun = observer.begin(incoming.headers['x-request-id'] as string | undefined)
+    const { requestId } = begun
+    const span = observer.span(begun, asked)
+    let actor: string | undefined
+    const reply = (status: number, headers: Record<string, string>, body: Uint8Array) => {
+      send(outgoing, status, { ...headers, 'X-Request-Id': requestId }, body)
+      observer.end(begun, asked, { status, actor }, span)
+    }
     try {
       const { host = '', authorization } = incoming.headers
-      admit({ path, hostname: hostnameOf(host), authorization })
-      const [, model = '', version] = PATH.exec(path) ?? []
-      const body = await infer({ target: targetAt(path, model, version), source: sourceOf(incoming) })
-      send(outgoing, 200, headersOf(body), typeof body === 'string' ? Buffer.from(body) : body.body)
+      actor = admit({ path, hostname: hostnameOf(host), authorization })
+      const body = await infer({ target: targetAt(path, model, version), source: sourceOf(incoming), requestId, span })
+      reply(200, headersOf(body), typeof body === 'string' ? Buffer.from(body) : body.body)
     } catch (error) {
-      const { status, headers, body } = failureReply(error, { method: 'POST', path }, logger)
+      const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)
       const json = { 'Content-Type': 'application/json', ...headers }
-      send(outgoing, status, json, Buffer.from(JSON.stringify(body)))
+      reply(status, json, Buffer.from(JSON.stringify(body)))
       if (!incoming.readableEnded) drain(incoming)
     }
   }

@@ -3,9 +3,11 @@ import {
   decodeInferRequest,
   encodeInferAnswer,
   headerBytesOf,
+  type InferForm,
   type InferRequest,
   type InferTarget,
   runMeasured,
+  type Span,
   type Statistics,
 } from '@tideway/core'
 import type { Context } from 'hono'
@@ -20,6 +22,9 @@ import { targetOf } from './target.js'
 export interface InferAsk {
   readonly target: InferTarget
   readonly source: BodySource
+  readonly requestId?: string
+  /** Where its trace is sampled. */
+  readonly span?: Span | undefined
 }
 
 /** Answers with the body: JSON, or JSON with binary tensors behind it. */
@@ -35,12 +40,13 @@ export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limit
     maxBytes: limits.maxInferBodyBytes,
     idleMs: limits.bodyIdleMs,
   }
-  return async ({ target, source }) => {
+  return async ({ target, source, requestId, span }) => {
     const serving = need(services, 'serving')
     const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType(source.header)
     const bytes = await readAligned(source, body, headerBytes)
-    return runMeasured<InferRequest, string | BinaryBody>({ serving, statistics }, target, {
+    const context = { requestId, span }
+    const form: InferForm<InferRequest, string | BinaryBody> = {
       async decode() {
         // Only a raw body needs to know the model before it is read.
         const isRaw = headerBytes === 0
@@ -50,14 +56,15 @@ export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limit
       encode: encodeInferAnswer,
       bytesIn: bytes.byteLength,
       bytesOut: (answer) => (typeof answer === 'string' ? Buffer.byteLength(answer) : answer.body.byteLength),
-    })
+    }
+    return runMeasured({ serving, statistics }, target, form, context)
   }
 }
 
 /** The same behind the adapter, for paths that are written unusually and processes without a listener. */
 export function inferHandler(infer: Infer) {
   return async (c: Context<AppEnv>): Promise<Response> => {
-    const body = await infer({ target: targetOf(c), source: sourceIn(c) })
+    const body = await infer({ target: targetOf(c), source: sourceIn(c), requestId: c.get('requestId') })
     return c.body(typeof body === 'string' ? body : body.body, 200, headersOf(body))
   }
 }

@@ -10,14 +10,15 @@ export function observed(observer: RequestObserver): MiddlewareHandler<AppEnv> {
     c.set('requestId', begun.requestId)
     await next()
     c.header('X-Request-Id', begun.requestId)
-    observer.end(begun, {
+    const asked = {
       method: c.req.method,
       path: c.req.path,
       route: templateOf(routePath(c, -1)),
-      status: c.res.status,
-      actor: c.get('actor'),
       caller: { traceparent: c.req.header('traceparent'), tracestate: c.req.header('tracestate') },
-    })
+    }
+    // Its route is known now; nothing inside has spans of its own.
+    const span = observer.span(begun, asked)
+    observer.end(begun, asked, { status: c.res.status, actor: c.get('actor') }, span)
   }
 }
 

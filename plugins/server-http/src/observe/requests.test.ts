@@ -8,13 +8,16 @@ import {
   type Tracer,
 } from '@tideway/core'
 import { PrometheusMetrics } from '@tideway/metrics-prometheus'
+import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type Rig, startRig } from '../rig.fixture.js'
+import type { Services } from '../services.js'
 import { requestIdOf } from './request-id.js'
 
 interface Traced {
   readonly name: string
-  readonly attributes: SpanAttributes | undefined
+  attributes: SpanAttributes
+  readonly children: string[]
   readonly caller: unknown
   failed?: string
 }
@@ -23,17 +26,21 @@ interface Traced {
 function recorder(): { tracer: Tracer; spans: Traced[] } {
   const spans: Traced[] = []
   const tracer: Tracer = {
-    start(name, { attributes, caller } = {}) {
+    start(name, { attributes = {}, caller } = {}) {
       if (caller?.traceparent === undefined) return undefined
-      const traced: Traced = { name, attributes, caller }
+      const traced: Traced = { name, attributes, caller, children: [] }
       spans.push(traced)
       const span: Span = {
         context: { traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) },
-        child: () => span,
-        set: () => undefined,
+        child: (child) => {
+          traced.children.push(child)
+          return inner
+        },
+        set: (more) => void (traced.attributes = { ...traced.attributes, ...more }),
         fail: (code) => void (traced.failed = code),
         end: () => undefined,
       }
+      const inner: Span = { ...span, child: () => inner, set: () => undefined }
       return span
     },
   }
@@ -51,13 +58,13 @@ afterEach(async () => {
   rig = undefined
 })
 
-async function observedRig(options: Record<string, unknown> = {}) {
+async function observedRig(options: Record<string, unknown> = {}, services: Services = {}) {
   const lines: (LogData & { message: string })[] = []
   const log = (message: string, data?: LogData) => void lines.push({ ...data, message })
   const logger: Logger = { ...silentLogger, info: log, error: log }
   const metrics = new PrometheusMetrics({ maxSeries: 100 })
   const { tracer, spans } = recorder()
-  rig = await startRig({ registry, logger, metrics, tracer }, options)
+  rig = await startRig({ registry, logger, metrics, tracer, ...services }, options)
   const { url } = rig
   const ask = (path: string, init: RequestInit = {}) => fetch(url + path, init)
   const counted = async () =>
@@ -117,6 +124,73 @@ describe('requests on routes', () => {
     expect(lines.map(({ method, path }) => `${String(method)} ${String(path)}`)).toEqual(expected)
     for (const line of lines)
       expect(line).toMatchObject({ message: 'request', actor: 'local', requestId: expect.any(String) as string })
+  })
+})
+
+describe('requests to run a model', () => {
+  const body = JSON.stringify({ inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 2], data: [1, 2] }] })
+  const init = (headers: Record<string, string> = {}) => ({
+    method: 'POST',
+    headers: { 'Content-Type': 'application/json', ...headers },
+    body,
+  })
+  const PATH = '/v2/models/echo/infer'
+
+  function echo() {
+    const serving = echoServing()
+    serving.takes(specOf('x', 'float32', [null, 2]))
+    return serving
+  }
+
+  it('are counted by route and by model, whichever way they take', async () => {
+    const { ask, counted } = await observedRig({}, { serving: echo() })
+    // A query is written unusually, and takes the way of all routes.
+    for (const path of [PATH, `${PATH}?a=1`, '/v2/models/echo/versions/1/infer']) await ask(path, init())
+    for (const model of ['absent-1', 'absent-2']) await ask(`/v2/models/${model}/infer`, init())
+    expect(await counted()).toEqual([
+      'method="POST",route="/v2/models/{model}/infer",status_code="200" 2',
+      'method="POST",route="/v2/models/{model}/versions/{version}/infer",status_code="200" 1',
+      'method="POST",route="/v2/models/{model}/infer",status_code="404" 2',
+    ])
+    const text = await (await ask('/metrics')).text()
+    expect(text).toMatch(/^nv_inference_request_success\{model="echo",version="3"\} 2$/m)
+    expect(text).toMatch(/^tideway_inference_request_bytes_total\{model="echo",version="1",digest="\w+"\} [1-9]\d*$/m)
+    expect(text).toMatch(
+      /^tideway_inference_failures_total\{model="",version="",digest="",code="MODEL_NOT_FOUND"\} 2$/m,
+    )
+    expect(text).not.toContain('absent')
+  })
+
+  it('keep their id and go on with the trace of their caller, in steps', async () => {
+    const { ask, spans } = await observedRig({}, { serving: echo() })
+    const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`
+    const response = await ask(PATH, init({ traceparent, 'X-Request-Id': 'job-7' }))
+    expect(response.headers.get('x-request-id')).toBe('job-7')
+    expect(spans).toMatchObject([
+      {
+        name: 'POST /v2/models/{model}/infer',
+        attributes: {
+          'tideway.request.id': 'job-7',
+          'tideway.model.name': 'echo',
+          'tideway.model.version': '3',
+          'http.response.status_code': 200,
+        },
+        children: expect.arrayContaining(['decode', 'infer', 'encode']) as string[],
+      },
+    ])
+    expect((await ask('/v2/models/none/infer', init())).headers.get('x-request-id')).toMatch(/^[0-9a-f-]{36}$/)
+  })
+
+  it('are logged where all are', async () => {
+    for (const [logRequests, count] of [
+      ['changes', 0],
+      ['all', 1],
+    ] as const) {
+      const { ask, lines } = await observedRig({ logRequests }, { serving: echo() })
+      await ask(PATH, init())
+      expect(lines).toHaveLength(count)
+      await rig?.stop()
+    }
   })
 })
 

@@ -4,7 +4,6 @@ import {
   type Logger,
   type Metrics,
   nullMetrics,
-  nullTracer,
   type RequestLogs,
   type Span,
   silentLogger,
@@ -17,26 +16,29 @@ export interface ObserveOptions {
   readonly metrics?: Metrics | undefined
   readonly tracer?: Tracer | undefined
   readonly logger?: Logger | undefined
-  readonly logRequests?: RequestLogs
+  readonly logRequests?: RequestLogs | undefined
 }
 
 /** A request as it comes. */
+export interface Asked {
+  readonly method: string
+  /** The template that it matched, `/v1/models/{model}`; undefined where it matched none. */
+  readonly route: string | undefined
+  /** Without its query, which may hold secrets. */
+  readonly path: string
+  readonly caller: TraceHeaders
+}
+
+/** From when it came on. */
 export interface Begun {
   readonly requestId: string
   /** On the clock of `performance.now()`. */
   readonly startMs: number
 }
 
-/** A request that was answered. */
-export interface Ended {
-  readonly method: string
-  /** The template that it matched, `/v1/models/{model}`; undefined where it matched none. */
-  readonly route: string | undefined
-  /** Without its query, which may hold secrets. */
-  readonly path: string
+export interface Outcome {
   readonly status: number
   readonly actor?: string | undefined
-  readonly caller: TraceHeaders
 }
 
 /** Of OpenTelemetry's conventions for `http.server.request.duration`, in seconds. */
@@ -45,28 +47,29 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** What probes and scrapers ask for all the time. */
 const PROBES = /^(\/metrics|\/v[12]\/health\/\w+)$/
-/** What devices say all the time: no change that somebody made. */
-const REPORTS = /\/reports$/
+/** What changes nothing that somebody would want to know of: what devices tell all the time, and inference. */
+const UNTOLD = /\/(reports|infer)$/
 
 /**
- * Counts, traces and logs requests on routes, those of inference apart. By OpenTelemetry's conventions for HTTP servers; the
- * route is its template, so that a client can make no series.
+ * Counts, traces and logs requests by OpenTelemetry's conventions for HTTP servers. The route is its template, so that a
+ * client can make no series.
  */
 export class RequestObserver {
   readonly #durations: Family<Histogram, 'http_request_method' | 'http_route' | 'http_response_status_code'>
-  readonly #series = new Map<string, Histogram>()
-  readonly #tracer: Tracer
+  /** By route, then by method and status. */
+  readonly #series = new Map<string, Map<string, Histogram>>()
+  readonly #tracer: Tracer | undefined
   readonly #logger: Logger
   readonly #logRequests: RequestLogs
 
   constructor({ metrics = nullMetrics, tracer, logger, logRequests }: ObserveOptions) {
     this.#durations = metrics.histogram({
       name: 'http_server_request_duration_seconds',
-      help: 'How long requests took until their answer began, those of inference apart',
+      help: 'How long requests took until their answer began',
       labels: ['http_request_method', 'http_route', 'http_response_status_code'],
       buckets: BUCKETS,
     })
-    this.#tracer = tracer ?? nullTracer
+    this.#tracer = tracer
     this.#logger = logger ?? silentLogger
     this.#logRequests = logRequests ?? 'changes'
   }
@@ -75,59 +78,68 @@ export class RequestObserver {
     return { requestId: requestIdOf(requestId), startMs: performance.now() }
   }
 
-  end(begun: Begun, ended: Ended): void {
-    const endMs = performance.now()
-    const method = METHODS.has(ended.method) ? ended.method : '_OTHER'
-    const span = PROBES.test(ended.path) ? undefined : this.#span(begun, ended, method)
-    span?.end(endMs)
-    this.#of(method, ended).observe((endMs - begun.startMs) / 1_000, span?.context.traceId)
-    if (this.#isTold(ended)) this.#log(begun, ended, endMs - begun.startMs, span)
-  }
-
-  #of(method: string, { route = '', status }: Ended): Histogram {
-    const key = `${method} ${status} ${route}`
-    const known = this.#series.get(key)
-    if (known) return known
-    const code = String(status)
-    const labels = { http_request_method: method, http_route: route, http_response_status_code: code }
-    const series = this.#durations.of(labels)
-    this.#series.set(key, series)
-    return series
-  }
-
-  /** Made when all is known: nothing inside has spans of its own. */
-  #span({ requestId, startMs }: Begun, { route, path, status, caller }: Ended, method: string): Span | undefined {
-    const span = this.#tracer.start(route === undefined ? method : `${method} ${route}`, {
+  /** Its span, where its trace is sampled: `end` ends it. */
+  span({ requestId, startMs }: Begun, { method, route, path, caller }: Asked): Span | undefined {
+    if (this.#tracer === undefined || PROBES.test(path)) return undefined
+    const known = knownMethod(method)
+    return this.#tracer.start(route === undefined ? known : `${known} ${route}`, {
       kind: 'server',
       startMs,
       caller,
       attributes: {
-        'http.request.method': method,
+        'http.request.method': known,
         ...(route !== undefined && { 'http.route': route }),
         'url.path': path.slice(0, 200),
         'url.scheme': 'http',
-        'http.response.status_code': status,
         'tideway.request.id': requestId,
       },
     })
+  }
+
+  /** Once its answer begins. */
+  end(begun: Begun, asked: Asked, outcome: Outcome, span: Span | undefined): void {
+    const endMs = performance.now()
+    const { status } = outcome
+    const seconds = (endMs - begun.startMs) / 1_000
+    this.#of(asked, status).observe(seconds, span?.context.traceId)
+    span?.set({ 'http.response.status_code': status })
     if (status >= 500) span?.fail(String(status))
-    return span
+    span?.end(endMs)
+    if (this.#isTold(asked)) this.#log(begun, asked, outcome, seconds, span)
   }
 
-  #isTold({ method, path }: Ended): boolean {
+  #of({ method, route = '' }: Asked, status: number): Histogram {
+    const ofRoute = this.#series.get(route) ?? new Map<string, Histogram>()
+    this.#series.set(route, ofRoute)
+    const known = knownMethod(method)
+    const key = known + status
+    const found = ofRoute.get(key)
+    if (found) return found
+    const code = String(status)
+    const labels = { http_request_method: known, http_route: route, http_response_status_code: code }
+    const series = this.#durations.of(labels)
+    ofRoute.set(key, series)
+    return series
+  }
+
+  #isTold({ method, path }: Asked): boolean {
     if (this.#logRequests === 'none') return false
-    return this.#logRequests === 'all' || (!READS.has(method) && !REPORTS.test(path) && !path.endsWith('/infer'))
+    return this.#logRequests === 'all' || (!READS.has(method) && !UNTOLD.test(path))
   }
 
-  #log({ requestId }: Begun, { method, path, status, actor }: Ended, ms: number, span: Span | undefined): void {
+  #log({ requestId }: Begun, { method, path }: Asked, { status, actor }: Outcome, seconds: number, span?: Span): void {
     this.#logger.info('request', {
       requestId,
       ...(span && { traceId: span.context.traceId }),
       method,
       path: path.slice(0, 200),
       status,
-      ms: Math.round(ms * 1_000) / 1_000,
+      ms: Math.round(seconds * 1e6) / 1e3,
       ...(actor !== undefined && { actor }),
     })
   }
+}
+
+function knownMethod(method: string): string {
+  return METHODS.has(method) ? method : '_OTHER'
 }

@@ -10,12 +10,14 @@ import {
   resolveServing,
   type Scope,
   type Serving,
+  type Span,
   Statistics,
   servingConfigSchema,
   tokens,
 } from '@tideway/core'
-import { Batcher } from '../serving/batcher.js'
+import { type Batch, Batcher } from '../serving/batcher.js'
 import { answersRowsAlone } from '../serving/independent.js'
+import { ServingMetrics } from '../serving/metrics.js'
 import { ModelHost } from '../serving/model-host.js'
 import { Switcher } from '../serving/switcher.js'
 import { loadFastest } from '../serving/threads.js'
@@ -39,7 +41,8 @@ export const serving = definePlugin({
     const resolve = (model: string, wanted: string) => (lookup ??= new VersionLookup(registry())).resolve(model, wanted)
     const host = new ModelHost({
       registry,
-      load: (digest) => load(scope, digest, config),
+      load: (digest, onBatch) => load(scope, digest, config, onBatch),
+      metrics: () => metrics(),
       maxSessions: config.maxModels,
       maxBytes: config.maxModelBytes ?? totalmem() * MEMORY_SHARE,
     })
@@ -47,7 +50,10 @@ export const serving = definePlugin({
       load: (version) => host.session(version),
       isReady: (version) => host.isReady(version),
       logger: () => scope.get(tokens.logger),
+      metrics: () => metrics(),
     })
+    let counted: ServingMetrics | undefined
+    const metrics = () => (counted ??= new ServingMetrics(metricsOf(scope), () => host.loaded()))
     const answering = async (model: string, wanted: string) => {
       const version = await resolve(model, wanted)
       return /^\d+$/.test(wanted) ? version : switcher.answering(wanted, version)
@@ -69,12 +75,13 @@ export const serving = definePlugin({
           const version = await answering(model, wanted)
           for (;;) {
             const loading = host.session(version)
+            if (!host.isReady(version)) traceLoad(loading, context.span)
             const batcher = await loading
             const waited = performance.now() - called
             try {
-              const { outputs, queueMs, runMs, rows, batchRows, leads } = await batcher.run(inputs, context)
+              const { outputs, queueMs, runMs, rows, batchRows, leads, run } = await batcher.run(inputs, context)
               const [queueNs, runNs] = [nanoseconds(waited + queueMs), nanoseconds(runMs)]
-              return { version, outputs, timing: { queueNs, runNs, rows, batchSize: batchRows, leads } }
+              return { version, outputs, timing: { queueNs, runNs, rows, batchSize: batchRows, leads, run } }
             } catch (error) {
               // Evicted between the look-up and the run: load it again.
               if (codeOf(error) !== 'SESSION_DISPOSED') throw error
@@ -87,12 +94,19 @@ export const serving = definePlugin({
         unload: (model) => host.unload(model),
       }),
     )
-    return { stop: () => host.close() }
+    return { start: () => void metrics(), stop: () => host.close() }
   },
 })
 
 function metricsOf(scope: Scope): Metrics {
   return scope.has(tokens.metrics) ? scope.get(tokens.metrics) : nullMetrics
+}
+
+/** Whoever waits for a load sees in its trace what for. */
+function traceLoad(loading: Promise<unknown>, span: Span | undefined): void {
+  const load = span?.child('load')
+  const end = () => load?.end()
+  if (load) loading.then(end, end)
 }
 
 function nanoseconds(milliseconds: number): number {
@@ -103,6 +117,7 @@ async function load(
   scope: Scope,
   manifestDigest: string,
   { maxBatchRows: maxRows, maxDelayMs, maxQueuedRows, threads }: ResolvedServing,
+  onBatch: (batch: Batch) => void,
 ): Promise<{ batcher: Batcher; bytes: number }> {
   const chunks = scope.get(tokens.chunkStore)
   const runtime = scope.get(tokens.runtime)
@@ -119,6 +134,10 @@ async function load(
   }
   const { session, plan } = await loadFastest(runtime, bytes, threads)
   const together = await answersRowsAlone(session)
-  const batcher = new Batcher(session, { maxRows, maxDelayMs, maxQueuedRows, parallel: plan.parallel, together })
+  const batcher = new Batcher(
+    session,
+    { maxRows, maxDelayMs, maxQueuedRows, parallel: plan.parallel, together },
+    onBatch,
+  )
   return { batcher, bytes: file.size }
 }

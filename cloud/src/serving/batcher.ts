@@ -58,6 +58,8 @@ export interface BatchedRun {
   readonly batchRows: number
   /** Whether the run is to be counted with this request: with the first one in it. */
   readonly leads: boolean
+  /** The same object for all requests of the run. */
+  readonly run: Batch
 }
 
 /** A run that has begun; `endsAt` as expected, on the clock of `performance.now()`. */
@@ -98,6 +100,10 @@ export class Batcher {
 
   get signature(): Session['signature'] {
     return this.session.signature
+  }
+
+  get waiting(): { readonly requests: number; readonly rows: number } {
+    return { requests: this.line.requests.length, rows: this.line.rows }
   }
 
   /**
@@ -172,8 +178,9 @@ export class Batcher {
         break
       }
       const taken = this.line.shift(count)
-      this.onBatch({ closed: until === undefined ? closed : 'delay', rows, requests: count })
-      void this.start(taken, rows)
+      const batch: Batch = { closed: until === undefined ? closed : 'delay', rows, requests: count }
+      this.onBatch(batch)
+      void this.start(taken, batch)
     }
     this.wakeAt(Math.min(holdUntil, earliestDeadline(this.line.requests) ?? Number.POSITIVE_INFINITY))
     this.tellDrained()
@@ -209,7 +216,8 @@ export class Batcher {
     if (this.running.size === 0 && this.line.requests.length === 0) this.drained?.()
   }
 
-  private async start(taken: readonly Waiting<BatchedRun>[], rows: number): Promise<void> {
+  private async start(taken: readonly Waiting<BatchedRun>[], batch: Batch): Promise<void> {
+    const { rows } = batch
     const started = performance.now()
     const run = { endsAt: started + this.pace.of(rows) }
     this.running.add(run)
@@ -228,7 +236,7 @@ export class Batcher {
       for (const [at, { resolve, since, rows: own }] of taken.entries()) {
         const outputs = parts?.[at]
         if (outputs === undefined) break
-        resolve({ outputs, queueMs: started - since, runMs, rows: own, batchRows: rows, leads: at === 0 })
+        resolve({ outputs, queueMs: started - since, runMs, rows: own, batchRows: rows, leads: at === 0, run: batch })
       }
       if (parts === undefined) await this.apart(taken)
     } catch (error) {
@@ -249,7 +257,8 @@ export class Batcher {
         if (patience.signal?.aborted) throw refusal(patience, started - since)
         const outputs = await this.session.run(inputs)
         const runMs = performance.now() - started
-        resolve({ outputs, queueMs: started - since, runMs, rows, batchRows: rows, leads: true })
+        const run = { closed: 'alone', rows, requests: 1 } as const
+        resolve({ outputs, queueMs: started - since, runMs, rows, batchRows: rows, leads: true, run })
       } catch (error) {
         reject(error)
       }

@@ -1,10 +1,15 @@
 import { errors, type Registry, type ServedVersion, type VersionRecord } from '@tideway/core'
-import type { Batcher } from './batcher.js'
+import type { Batch, Batcher } from './batcher.js'
+import type { LoadedVersion, ServingMetrics } from './metrics.js'
 
 export interface ModelHostOptions {
   readonly registry: () => Registry
   /** Makes a session of a version's preferred variant; `bytes` is the size of its file. */
-  readonly load: (manifestDigest: string) => Promise<{ readonly batcher: Batcher; readonly bytes: number }>
+  readonly load: (
+    manifestDigest: string,
+    onBatch: (batch: Batch) => void,
+  ) => Promise<{ readonly batcher: Batcher; readonly bytes: number }>
+  readonly metrics?: () => ServingMetrics
   /** Versions kept loaded, and the size of their files in all: the least recently used are disposed of for others. */
   readonly maxSessions: number
   readonly maxBytes: number
@@ -12,7 +17,10 @@ export interface ModelHostOptions {
 
 interface Loaded {
   readonly model: string
+  readonly version: VersionRecord
   readonly session: Promise<Batcher>
+  /** Once it is loaded. */
+  batcher: Batcher | undefined
   ready: boolean
   /** Of its file, once it is loaded. */
   bytes: number
@@ -34,9 +42,10 @@ export class ModelHost {
   }
 
   /** The session of a version, loaded if need be. Throws `MODEL_UNLOADED`, and as loading does. */
-  session({ model, manifestDigest }: VersionRecord): Promise<Batcher> {
+  session(version: VersionRecord): Promise<Batcher> {
+    const { model, manifestDigest } = version
     if (this.#unloaded.has(model)) return Promise.reject(errors.MODEL_UNLOADED({ model }))
-    const loaded = this.#loaded.get(manifestDigest) ?? this.#start(model, manifestDigest)
+    const loaded = this.#loaded.get(manifestDigest) ?? this.#start(version)
     this.#put(manifestDigest, loaded)
     return loaded.session
   }
@@ -52,8 +61,9 @@ export class ModelHost {
   }
 
   async load(model: string): Promise<void> {
-    const { manifestDigest } = await this.#options.registry().resolve(model, 'latest')
-    const fresh = this.#start(model, manifestDigest)
+    const version = await this.#options.registry().resolve(model, 'latest')
+    const { manifestDigest } = version
+    const fresh = this.#start(version)
     await fresh.session
     const old = this.#loaded.get(manifestDigest)
     this.#unloaded.delete(model)
@@ -67,6 +77,13 @@ export class ModelHost {
     const mine = [...this.#loaded].filter(([, loaded]) => loaded.model === model)
     for (const [digest] of mine) this.#loaded.delete(digest)
     await Promise.all(mine.map(([, loaded]) => dispose(loaded)))
+  }
+
+  /** What is in memory, for metrics. */
+  loaded(): readonly LoadedVersion[] {
+    return [...this.#loaded.values()].flatMap(({ version, bytes, batcher }) =>
+      batcher === undefined ? [] : [{ version, bytes, waiting: batcher.waiting }],
+    )
   }
 
   async index(): Promise<readonly ServedVersion[]> {
@@ -92,18 +109,24 @@ export class ModelHost {
     return { state: 'unavailable', reason: failure ?? 'not loaded yet: the first request for it does that' }
   }
 
-  #start(model: string, manifestDigest: string): Loaded {
-    const loading = this.#options.load(manifestDigest)
+  #start(version: VersionRecord): Loaded {
+    const { model, manifestDigest } = version
+    const began = performance.now()
+    const metrics = this.#options.metrics?.()
+    const loading = this.#options.load(manifestDigest, (batch) => metrics?.batch(version, batch))
     const session = loading.then(({ batcher }) => batcher)
-    const loaded: Loaded = { model, session, ready: false, bytes: 0 }
+    const loaded: Loaded = { model, version, session, batcher: undefined, ready: false, bytes: 0 }
     loading.then(
-      ({ bytes }) => {
+      ({ batcher, bytes }) => {
+        metrics?.loadEnded('done', performance.now() - began)
         loaded.ready = true
+        loaded.batcher = batcher
         loaded.bytes = bytes
         this.#evict()
         this.#failures.delete(manifestDigest)
       },
       (error: unknown) => {
+        metrics?.loadEnded('failed', performance.now() - began)
         this.forget(manifestDigest, session)
         this.#failures.set(manifestDigest, error instanceof Error ? error.message : String(error))
       },
@@ -126,6 +149,7 @@ export class ModelHost {
       const isWithin = this.#loaded.size <= maxSessions && bytes <= maxBytes
       if (isWithin || this.#loaded.size <= 1 || oldest === undefined) return
       this.#loaded.delete(oldest[0])
+      this.#options.metrics?.().evicted()
       void dispose(oldest[1])
     }
   }

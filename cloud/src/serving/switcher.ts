@@ -1,5 +1,6 @@
 import type { Logger, VersionRecord } from '@tideway/core'
 import type { Batcher } from './batcher.js'
+import type { ServingMetrics } from './metrics.js'
 
 const RETRY_MS = 10_000
 
@@ -17,6 +18,7 @@ export interface SwitcherOptions {
   /** Whether a version can be run at once. */
   readonly isReady: (version: VersionRecord) => boolean
   readonly logger: () => Pick<Logger, 'error'>
+  readonly metrics?: () => Pick<ServingMetrics, 'switchEnded'>
 }
 
 /**
@@ -40,6 +42,7 @@ export class Switcher {
     const { isReady } = this.options
     // Nothing answers for it (unloaded, or least recently used): the request loads what it asks for.
     if (isReady(wanted) || !isReady(line.current)) {
+      this.options.metrics?.().switchEnded('done')
       this.lines.set(key, { current: wanted, next: undefined })
       return wanted
     }
@@ -54,10 +57,13 @@ export class Switcher {
     this.options.load(next).then(
       () => {
         // The alias may have moved on meanwhile.
-        if (this.lines.get(key) === line && line.next === next) this.lines.set(key, { current: next, next: undefined })
+        if (this.lines.get(key) !== line || line.next !== next) return
+        this.lines.set(key, { current: next, next: undefined })
+        this.options.metrics?.().switchEnded('done')
       },
       (error: unknown) => {
         if (line.next === next) line.retryAt = performance.now() + RETRY_MS
+        this.options.metrics?.().switchEnded('failed')
         this.options.logger().error('a version cannot be loaded; the one before goes on', {
           model: next.model,
           version: next.version,

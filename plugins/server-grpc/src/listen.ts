@@ -1,5 +1,6 @@
 import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
+import { createSecureContext } from 'node:tls'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { errors } from './errors.js'
 import { admission, checkAddress } from './grpc/access.js'
@@ -34,27 +35,28 @@ export async function listen(services: Services, options: ServerGrpcOptions): Pr
   setMaxListeners(0, stopping.signal)
   addServices(server, services, limits, stopping.signal)
   const port = await bind(server, options)
-  const host = options.host.includes(':') ? `[${options.host}]` : options.host
+  const address = addressOf(options.host, port)
   return {
-    url: `${tls ? 'grpcs' : 'grpc'}://${host}:${port}`,
+    url: `${tls ? 'grpcs' : 'grpc'}://${address}`,
     stop() {
-      return new Promise((resolve) => {
-        stopping.abort()
-        const cut = setTimeout(() => server.forceShutdown(), limits.stopGraceMs)
-        server.tryShutdown(() => {
-          clearTimeout(cut)
-          resolve()
-        })
-      })
+      stopping.abort()
+      // Not forceShutdown, which finds no connections while channelz is off; and before tryShutdown, by which those that it
+      // is to cut would be closing already.
+      server.drain(address, limits.stopGraceMs)
+      return new Promise((resolve) => server.tryShutdown(() => resolve()))
     },
   }
 }
 
+/** As URLs and gRPC have it. */
+function addressOf(host: string, port: number): string {
+  return host.includes(':') && !host.startsWith('[') ? `[${host}]:${port}` : `${host}:${port}`
+}
+
 async function bind(server: Server, { host, port, tls }: ServerGrpcOptions): Promise<number> {
   const credentials = tls ? await secured(tls) : ServerCredentials.createInsecure()
-  const address = `${host.includes(':') && !host.startsWith('[') ? `[${host}]` : host}:${port}`
   return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (cause, bound) => {
+    server.bindAsync(addressOf(host, port), credentials, (cause, bound) => {
       if (cause) reject(errors.GRPC_LISTEN_FAILED({ host, port, reason: cause.message }, cause))
       else resolve(bound)
     })
@@ -72,6 +74,8 @@ async function secured({ cert, key, ca }: NonNullable<ServerGrpcOptions['tls']>)
   const chain = { cert_chain: await pem('the certificate', cert), private_key: await pem('the key', key) }
   const roots = ca === undefined ? null : await pem('the CA', ca)
   try {
+    // What gRPC's library says of them comes later, as a failure to listen.
+    createSecureContext({ cert: chain.cert_chain, key: chain.private_key, ca: roots ?? undefined })
     return ServerCredentials.createSsl(roots, [chain], roots !== null)
   } catch (cause) {
     throw errors.GRPC_TLS_INVALID({ what: 'the certificate or key', reason: String(cause) }, cause)

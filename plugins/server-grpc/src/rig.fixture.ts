@@ -7,17 +7,26 @@ import {
   type MessageShape,
   toBinary,
 } from '@bufbuild/protobuf'
-import { type CallOptions, Client, credentials, Metadata, type ServiceError, type status } from '@grpc/grpc-js'
+import {
+  type CallOptions,
+  type ChannelCredentials,
+  type ChannelOptions,
+  Client,
+  type ClientDuplexStream,
+  credentials,
+  Metadata,
+  type ServiceError,
+  type status,
+} from '@grpc/grpc-js'
 import { Statistics, silentLogger } from '@tideway/core'
 import { bufferOf } from './grpc/calls.js'
 import { type Listener, listen } from './listen.js'
 import { optionsSchema } from './options.js'
 import type { Services } from './services.js'
 
-/** A real server on a free port of loopback, and a real client of it. */
-export interface Rig extends Listener {
+/** A real client. */
+export interface Asking {
   readonly client: Client
-  readonly address: string
   call<I extends DescMessage, O extends DescMessage>(
     method: DescMethodUnary<I, O>,
     request: MessageInitShape<I>,
@@ -25,6 +34,17 @@ export interface Rig extends Listener {
   ): Promise<MessageShape<O>>
   /** A call with these bytes, whatever they are. */
   bytes(path: string, message: Uint8Array, given?: Given): Promise<Buffer>
+  /** A stream both ways, whose messages are their bytes. */
+  stream(path: string, given?: Given): ClientDuplexStream<Uint8Array, Buffer>
+}
+
+/** A real server on a free port of loopback, and a client of it. */
+export interface Rig extends Listener, Asking {
+  readonly address: string
+  /** Stops the server alone. */
+  stopListening(): Promise<void>
+  /** A further client, with options of gRPC's library. */
+  another(options: ChannelOptions): Asking
 }
 
 export interface Given {
@@ -39,38 +59,53 @@ export interface Refusal {
   readonly tidewayCode: string | undefined
 }
 
-export async function startRig(services: Partial<Services>, options: Record<string, unknown> = {}): Promise<Rig> {
+export async function startRig(
+  services: Partial<Services>,
+  options: Record<string, unknown> = {},
+  creds: ChannelCredentials = credentials.createInsecure(),
+): Promise<Rig> {
   const whole = { statistics: new Statistics(), logger: silentLogger, ...services }
   const listener = await listen(whole, optionsSchema.parse({ port: 0, ...options }))
   const address = new URL(listener.url).host
-  const client = new Client(address, credentials.createInsecure(), { 'grpc.max_receive_message_length': -1 })
-  const bytes: Rig['bytes'] = (path, message, given = {}) =>
-    new Promise((resolve, reject) => {
-      client.makeUnaryRequest(
-        path,
-        (sent: Uint8Array) => bufferOf(sent),
-        (received) => received,
-        message,
-        metadataOf(given),
-        given.options ?? {},
-        (error, answer) => (error ? reject(error) : resolve(answer as Buffer)),
-      )
-    })
+  const clients: Client[] = []
+  const another = (channel: ChannelOptions) => {
+    const client = new Client(address, creds, { 'grpc.max_receive_message_length': -1, ...channel })
+    clients.push(client)
+    return asking(client)
+  }
   return {
     ...listener,
-    client,
+    ...another({}),
     address,
-    bytes,
-    async call({ input, output, parent, name }, request, given) {
-      const message = toBinary(input, create(input, request))
-      return fromBinary(output, await bytes(`/${parent.typeName}/${name}`, message, given))
-    },
+    another,
+    stopListening: () => listener.stop(),
     async stop() {
-      client.close()
+      for (const client of clients) client.close()
       await listener.stop()
     },
   }
 }
+
+function asking(client: Client): Asking {
+  const bytes: Asking['bytes'] = (path, message, given = {}) =>
+    new Promise((resolve, reject) => {
+      client.makeUnaryRequest(path, bufferOf, same, message, metadataOf(given), given.options ?? {}, (error, answer) =>
+        error ? reject(error) : resolve(answer as Buffer),
+      )
+    })
+  return {
+    client,
+    bytes,
+    stream: (path, given = {}) =>
+      client.makeBidiStreamRequest(path, bufferOf, same, metadataOf(given), given.options ?? {}),
+    async call({ input, output, parent, name }, request, given) {
+      const message = toBinary(input, create(input, request))
+      return fromBinary(output, await bytes(`/${parent.typeName}/${name}`, message, given))
+    },
+  }
+}
+
+const same = (received: Buffer) => received
 
 export function metadataOf({ metadata = {} }: Given): Metadata {
   const made = new Metadata()

@@ -44,6 +44,7 @@ export type {
   Deployment,
   GrpcServer,
   InferContext,
+  InferResult,
   InferTiming,
   Jobs,
   ReportIntake,
@@ -353,6 +354,7 @@ export {
   trafficSwitchSchema,
   versionsIn,
 } from './traffic/policy.js'
+export { signatureChange } from './traffic/signature.js'
 export { HOST_VERSION } from './version.js'
 export { type DesiredModel, type DesiredState, desiredModelSchema, desiredSchema } from './wire/desired.js'
 export {

@@ -44,6 +44,8 @@ class Member implements MemberControl {
       metricsPrometheus(),
       part(tokens.registry, () => this.registry()),
       part(tokens.chunkStore, () => this.channel.remote(OBJECTS.chunkStore)),
+      part(tokens.trafficStore, () => this.channel.remote(OBJECTS.trafficStore)),
+      part(tokens.abTestStore, () => this.channel.remote(OBJECTS.abTestStore)),
       onnxNodeRuntime(),
       serving(resolveServing(config)),
     )

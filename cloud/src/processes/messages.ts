@@ -22,6 +22,8 @@ export const EVENTS = {
 export const OBJECTS = {
   registry: 'registry',
   chunkStore: 'chunkStore',
+  trafficStore: 'trafficStore',
+  abTestStore: 'abTestStore',
   group: 'group',
   member: 'member',
 } as const

@@ -33,7 +33,15 @@ const STOP_GRACE_MS = 12_000
 export const dataPlane = definePlugin({
   name: 'data-plane',
   provides: [tokens.dataPlane, tokens.servingGroup],
-  needs: [tokens.registry, tokens.chunkStore, tokens.serving, tokens.statistics, tokens.logger],
+  needs: [
+    tokens.registry,
+    tokens.chunkStore,
+    tokens.trafficStore,
+    tokens.abTestStore,
+    tokens.serving,
+    tokens.statistics,
+    tokens.logger,
+  ],
   options,
   register(scope, { host, port, processes, apiKeys, serving }) {
     if (!isLoopback(host) && apiKeys.length === 0) throw core.CREDENTIALS_REQUIRED({ host })
@@ -60,6 +68,8 @@ export const dataPlane = definePlugin({
           objects: {
             [OBJECTS.registry]: registry,
             [OBJECTS.chunkStore]: scope.get(tokens.chunkStore),
+            [OBJECTS.trafficStore]: scope.get(tokens.trafficStore),
+            [OBJECTS.abTestStore]: scope.get(tokens.abTestStore),
             [OBJECTS.group]: group,
           },
           logger: scope.get(tokens.logger),

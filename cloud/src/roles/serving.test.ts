@@ -40,6 +40,7 @@ beforeAll(async () => {
   host.use(
     giving(tokens.registry, services.registry),
     giving(tokens.chunkStore, services.chunkStore),
+    giving(tokens.trafficStore, services.trafficStore),
     giving(tokens.runtime, counting),
     giving(tokens.logger, silentLogger),
     servingPlugin(),

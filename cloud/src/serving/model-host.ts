@@ -10,6 +10,8 @@ export interface ModelHostOptions {
     onBatch: (batch: Batch) => void,
   ) => Promise<{ readonly batcher: Batcher; readonly bytes: number }>
   readonly metrics?: () => ServingMetrics
+  /** The size of that file, without loading it. */
+  readonly sizeOf: (manifestDigest: string) => Promise<number>
   /** Versions kept loaded, and the size of their files in all: the least recently used are disposed of for others. */
   readonly maxSessions: number
   readonly maxBytes: number
@@ -36,6 +38,8 @@ export class ModelHost {
   readonly #loaded = new Map<string, Loaded>()
   readonly #failures = new Map<string, string>()
   readonly #unloaded = new Set<string>()
+  /** By model, the manifest digests that are not evicted. */
+  readonly #pinned = new Map<string, readonly string[]>()
 
   constructor(options: ModelHostOptions) {
     this.#options = options
@@ -58,6 +62,26 @@ export class ModelHost {
   /** Forgets a session that is disposed of, but not one that was loaded in its place since. */
   forget(manifestDigest: string, session: Promise<Batcher>): void {
     if (this.#loaded.get(manifestDigest)?.session === session) this.#loaded.delete(manifestDigest)
+  }
+
+  /** From now on these versions of a model, and no others of it, stay loaded once they are. */
+  pin(model: string, manifestDigests: readonly string[]): void {
+    if (manifestDigests.length === 0) this.#pinned.delete(model)
+    else this.#pinned.set(model, manifestDigests)
+    this.#evict()
+  }
+
+  /** Why these cannot all stay loaded beside what other models have pinned; undefined where they can. */
+  async refusal(model: string, manifestDigests: readonly string[]): Promise<string | undefined> {
+    const { maxSessions, maxBytes, sizeOf } = this.#options
+    const others = [...this.#pinned].filter(([name]) => name !== model).flatMap(([, digests]) => digests)
+    const all = [...new Set([...others, ...manifestDigests])]
+    // One stays free for models without a policy.
+    if (all.length >= maxSessions)
+      return `${all.length} versions would have to stay loaded, ${others.length} of them for other models; there is room for ${maxSessions - 1}`
+    const bytes = (await Promise.all(all.map(sizeOf))).reduce((sum, size) => sum + size, 0)
+    if (bytes <= maxBytes) return undefined
+    return `the versions that would have to stay loaded have ${bytes} bytes; there is room for ${Math.floor(maxBytes)}`
   }
 
   async load(model: string): Promise<void> {
@@ -140,14 +164,15 @@ export class ModelHost {
     this.#evict()
   }
 
-  /** Frees the least recently used until what is loaded is within bounds; the last one stays whatever its size is. */
+  /** Frees the least recently used until what is loaded is within bounds: none that is pinned, nor the last one. */
   #evict(): void {
     const { maxSessions, maxBytes } = this.#options
     for (;;) {
       const bytes = [...this.#loaded.values()].reduce((sum, loaded) => sum + loaded.bytes, 0)
-      const [oldest] = this.#loaded
-      const isWithin = this.#loaded.size <= maxSessions && bytes <= maxBytes
-      if (isWithin || this.#loaded.size <= 1 || oldest === undefined) return
+      if (this.#loaded.size <= maxSessions && bytes <= maxBytes) return
+      const pinned = new Set([...this.#pinned.values()].flat())
+      const oldest = [...this.#loaded].slice(0, -1).find(([digest]) => !pinned.has(digest))
+      if (oldest === undefined) return
       this.#loaded.delete(oldest[0])
       this.#options.metrics?.().evicted()
       void dispose(oldest[1])

@@ -75,20 +75,27 @@ export interface InferContext {
   readonly span?: Span
 }
 
+/** An answer, and which version gave it. */
+export interface InferResult {
+  readonly version: VersionRecord
+  readonly outputs: Tensors
+  readonly timing?: InferTiming
+  /** Under an A/B test: by which its outcome is reported. */
+  readonly unit?: string
+}
+
 /** Online inference in the cloud. */
 export interface Serving {
-  /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_UNLOADED`. Without a version: the alias `latest`. */
+  /**
+   * Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `MODEL_UNLOADED`. Without a version: whatever the model's traffic policy
+   * says, which is the alias `latest` where none was set.
+   */
   metadata(
     model: string,
     version?: string,
   ): Promise<{ version: VersionRecord; versions: readonly string[]; platform: string; signature: Signature }>
   /** Also throws `INPUT_INVALID`. Outputs in the order of the signature. */
-  infer(
-    model: string,
-    version: string | undefined,
-    inputs: Tensors,
-    context?: InferContext,
-  ): Promise<{ version: VersionRecord; outputs: Tensors; timing?: InferTiming }>
+  infer(model: string, version: string | undefined, inputs: Tensors, context?: InferContext): Promise<InferResult>
   /** Every version of every model, loaded or not. */
   index?(): Promise<readonly ServedVersion[]>
   /**

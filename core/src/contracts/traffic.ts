@@ -68,6 +68,8 @@ export interface Traffic {
   switch(model: string, change: unknown, by: TrafficActor): Promise<TrafficView>
   /** Oldest first. Throws `MODEL_NOT_FOUND`. */
   history(model: string): Promise<readonly TrafficRecord[]>
+  /** Calls `listener` with each unit that gets a version under an A/B test, in this process; often. Answers what ends it. */
+  onUnit(listener: (test: string, unit: string) => void): () => void
 }
 
 export interface TrafficActor {

@@ -73,6 +73,8 @@ export interface InferContext {
   readonly signal?: AbortSignal
   /** Where its trace is sampled: what answers the request adds its own spans to it. */
   readonly span?: Span
+  /** An answer that was kept from an earlier request will not do: it is run, and its answer is not kept. */
+  readonly noCache?: boolean
 }
 
 /** An answer, and which version gave it. */

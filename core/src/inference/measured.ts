@@ -6,8 +6,14 @@ import type { InferAnswer } from './answer.js'
 import type { Statistics } from './statistics.js'
 import type { InferTarget } from './target.js'
 
+/** What every form of the protocol asks for: inputs, and in how many milliseconds they are to be answered. */
+export interface Asked {
+  readonly inputs: Tensors
+  readonly timeoutMs?: number | undefined
+}
+
 /** One form of the protocol: how a request becomes tensors, and tensors an answer. */
-export interface InferForm<R extends { readonly inputs: Tensors }, A> {
+export interface InferForm<R extends Asked, A> {
   decode(): R | Promise<R>
   encode(answer: InferAnswer, request: R): A
   /** Of the bodies, where it knows. */
@@ -27,7 +33,7 @@ export interface InferForm<R extends { readonly inputs: Tensors }, A> {
  *   encode: encodeInferAnswer,
  * })
  */
-export async function runMeasured<R extends { readonly inputs: Tensors }, A>(
+export async function runMeasured<R extends Asked, A>(
   { serving, statistics }: { readonly serving: Serving; readonly statistics: Statistics },
   { model, version: wanted }: InferTarget,
   form: InferForm<R, A>,
@@ -41,7 +47,7 @@ export async function runMeasured<R extends { readonly inputs: Tensors }, A>(
     const request = await form.decode()
     const decoded = performance.now()
     const { version, outputs, timing } = await serving
-      .infer(model, wanted, request.inputs, context)
+      .infer(model, wanted, request.inputs, within(context, request.timeoutMs, began))
       .catch(async (error: unknown) => {
         const totalNs = nanoseconds(performance.now() - began)
         // A model that is not there has no statistics.
@@ -80,6 +86,12 @@ export async function runMeasured<R extends { readonly inputs: Tensors }, A>(
   } finally {
     observer.ended()
   }
+}
+
+/** The context with a time-out that the request itself gave, where that is shorter. */
+function within(context: InferContext | undefined, timeoutMs: number | undefined, began: number) {
+  if (timeoutMs === undefined) return context
+  return { ...context, deadlineMs: Math.min(context?.deadlineMs ?? Number.POSITIVE_INFINITY, began + timeoutMs) }
 }
 
 function nanoseconds(milliseconds: number): number {

@@ -19,6 +19,8 @@ export interface InferRequest extends RequestedOutputs, TextOptions {
   readonly int64AsString: boolean
   /** NaN and infinities as null instead of the bare words that Triton writes and JSON lacks. */
   readonly nonFiniteAsNull: boolean
+  /** In how many milliseconds it is to be answered (Triton, docs/protocol/extension_schedule_policy.md: `timeout`). */
+  readonly timeoutMs?: number
 }
 
 /** What a client asks of a model. */
@@ -103,12 +105,14 @@ function decode(
     exact: () => (exact() as { readonly inputs: unknown }).inputs,
   })
   const requested = decodeRequested(body.outputs, parameters, issues)
+  const timeoutMs = timeoutOf(parameters.timeout, issues)
   return {
     id: named ? id : undefined,
     inputs,
     ...requested,
     int64AsString: parameters.int64_as_string === true,
     nonFiniteAsNull: parameters.non_finite_as_null === true,
+    ...(timeoutMs !== undefined && { timeoutMs }),
   }
 }
 
@@ -118,6 +122,14 @@ function parsed(text: string): unknown {
   } catch {
     return undefined
   }
+}
+
+/** Microseconds as milliseconds; 0 says none, as in Triton. */
+function timeoutOf(value: unknown, issues: Issues): number | undefined {
+  if (value === undefined || value === 0) return undefined
+  if (typeof value === 'number' && Number.isInteger(value) && value > 0) return value / 1_000
+  issues.add('parameters.timeout: must be whole microseconds')
+  return undefined
 }
 
 function textOf(bytes: Uint8Array): string {

@@ -4,6 +4,7 @@ import type { Admit } from '../http/access.js'
 import { sourceOf } from '../http/aligned.js'
 import { failureReply } from '../http/failure.js'
 import type { RequestObserver } from '../observe/requests.js'
+import { goneSignal } from './gone.js'
 import { headersOf, type Infer } from './infer.js'
 
 /** Answers a request, or says that it is not for it. */
@@ -58,7 +59,14 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
     try {
       const { host = '', authorization } = incoming.headers
       actor = admit({ path, hostname: hostnameOf(host), authorization })
-      const body = await infer({ target: targetAt(path, model, version), source: sourceOf(incoming), requestId, span })
+      const signal = goneSignal(incoming.socket)
+      const body = await infer({
+        target: targetAt(path, model, version),
+        source: sourceOf(incoming),
+        signal,
+        requestId,
+        span,
+      })
       reply(200, headersOf(body), typeof body === 'string' ? Buffer.from(body) : body.body)
     } catch (error) {
       const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)

@@ -23,6 +23,7 @@ const inferRequest = z.object({
       binary_data_output: z.boolean().optional(),
       int64_as_string: z.boolean().optional(),
       non_finite_as_null: z.boolean().optional(),
+      timeout: z.int().nonnegative().optional(),
     })
     .optional(),
   inputs: z.array(tensor).min(1),
@@ -49,7 +50,8 @@ answered as bare words, as Triton does, which is no JSON: with \`parameters.non_
 In binary, \`Inference-Header-Content-Length\` is the length of the JSON, and the tensors that have
 \`parameters.binary_data_size\` follow it in their order, little-endian; with 0 the body is the one input of the model.
 Outputs come in binary where \`parameters.binary_data_output\`, or \`parameters.binary_data\` of the output, is true.
-Without a version the alias \`latest\` is used.`
+\`parameters.timeout\` (microseconds), \`Grpc-Timeout\` (\`500m\`) or \`X-Envoy-Expected-Rq-Timeout-Ms\` say how long the client waits:
+what could not begin by then is answered with 504. Without a version the alias \`latest\` is used.`
 
 const LOAD = `Loads the version that the alias \`latest\` names, anew if it is loaded. Of this process alone. Other versions are
 loaded by the first request for them.`

@@ -16,6 +16,7 @@ import type { BodyLimits } from '../http/body.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
 import { checkType } from './content-type.js'
+import { contextOf } from './context.js'
 import { targetOf } from './target.js'
 
 /** One request to run a model: what its path names, and its body. */
@@ -25,6 +26,8 @@ export interface InferAsk {
   readonly requestId?: string
   /** Where its trace is sampled. */
   readonly span?: Span | undefined
+  /** Fires when the client has gone. */
+  readonly signal?: AbortSignal
 }
 
 /** Answers with the body: JSON, or JSON with binary tensors behind it. */
@@ -40,12 +43,12 @@ export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limit
     maxBytes: limits.maxInferBodyBytes,
     idleMs: limits.bodyIdleMs,
   }
-  return async ({ target, source, requestId, span }) => {
+  return async ({ target, source, signal, requestId, span }) => {
+    const context = { ...contextOf(source.header, performance.now(), signal), requestId, span }
     const serving = need(services, 'serving')
     const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType(source.header)
     const bytes = await readAligned(source, body, headerBytes)
-    const context = { requestId, span }
     const form: InferForm<InferRequest, string | BinaryBody> = {
       async decode() {
         // Only a raw body needs to know the model before it is read.

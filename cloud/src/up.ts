@@ -29,6 +29,7 @@ import { intake } from './roles/intake.js'
 import { jobs } from './roles/jobs.js'
 import { localQueue } from './roles/queue.js'
 import { serving } from './roles/serving.js'
+import { tracesOf } from './roles/traces.js'
 import { trainerRole } from './roles/trainer.js'
 
 /**
@@ -43,7 +44,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
   const parts = [
     part(tokens.logger, () => logger),
     metricsPrometheus(),
-    ...(await traces(config)),
+    ...(await tracesOf(config.traces)),
     part(tokens.quantizer, createQuantizer),
     ...(isTrainerOnly ? [] : [store(config)]),
     ...link(config),
@@ -64,18 +65,6 @@ function http({ http, logs }: ResolvedCloudConfig): PluginUse {
   return serverHttp({ ...http, logRequests: logs.requests })
 }
 
-/**
- * Where somewhere to send traces to is configured, here or by OpenTelemetry's own variables. Only then is its SDK loaded, which
- * takes longer than most parts.
- */
-async function traces({ traces }: ResolvedCloudConfig): Promise<PluginUse[]> {
-  const { OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_SDK_DISABLED } = process.env
-  const isNamed = Boolean(OTEL_EXPORTER_OTLP_ENDPOINT ?? OTEL_EXPORTER_OTLP_TRACES_ENDPOINT)
-  if (OTEL_SDK_DISABLED === 'true' || (traces === undefined && !isNamed)) return []
-  const { tracesOtel } = await import('@tideway/traces-otel')
-  return [tracesOtel(traces ?? {})]
-}
-
 function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {
   if (postgresUrl === undefined) return storePostgres({ dir, chunksDir })
   return storePostgres({ url: postgresUrl, chunksDir: chunksDir ?? join(dir, 'chunks') })
@@ -87,8 +76,9 @@ function grpc({ grpc, http }: ResolvedCloudConfig): PluginUse[] {
 }
 
 /** Processes for inference, where an address for them is configured. */
-function data({ dataPlane: plane, serving, http }: ResolvedCloudConfig): PluginUse[] {
-  return plane === undefined ? [] : [dataPlane({ ...plane, serving, apiKeys: http.apiKeys })]
+function data({ dataPlane: plane, serving, http, logs, traces }: ResolvedCloudConfig): PluginUse[] {
+  if (plane === undefined) return []
+  return [dataPlane({ ...plane, serving, apiKeys: http.apiKeys, observe: { logs, traces } })]
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */

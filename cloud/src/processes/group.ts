@@ -1,17 +1,20 @@
-import type { ModelStat, ServedVersion, Serving, Statistics } from '@tideway/core'
+import type { MetricReading, Metrics, ModelStat, ServedVersion, Serving, Statistics } from '@tideway/core'
 
 /** What the processes that serve the same models ask of one another. */
 export interface ServingProcess {
   statistics(): Promise<readonly ModelStat[]>
+  /** What it counted, for the one that tells of all. */
+  metrics(): Promise<readonly MetricReading[]>
   index(): Promise<readonly ServedVersion[]>
   load(model: string): Promise<void>
   unload(model: string): Promise<void>
 }
 
 /** A process's own part of what `ServingGroup` asks of all. */
-export function processOf(serving: Required<Serving>, statistics: Statistics): ServingProcess {
+export function processOf(serving: Required<Serving>, statistics: Statistics, metrics?: Metrics): ServingProcess {
   return {
     statistics: async () => statistics.toJson(),
+    metrics: async () => (await metrics?.readings?.()) ?? [],
     index: () => serving.index(),
     load: (model) => serving.load(model),
     unload: (model) => serving.unload(model),
@@ -19,7 +22,7 @@ export function processOf(serving: Required<Serving>, statistics: Statistics): S
 }
 
 /** All processes as one: what is loaded is loaded in each of them, and what they counted adds up. */
-export class ServingGroup implements ServingProcess {
+export class ServingGroup implements Omit<ServingProcess, 'metrics'> {
   constructor(private readonly processes: () => readonly ServingProcess[]) {}
 
   async statistics(): Promise<readonly ModelStat[]> {

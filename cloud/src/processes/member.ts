@@ -6,6 +6,7 @@ import { createDoor, type Door } from '@tideway/server-http'
 import { createLogger } from '../config/logger.js'
 import { part } from '../part.js'
 import { serving } from '../roles/serving.js'
+import { tracesOf } from '../roles/traces.js'
 import { Channel, type Port } from './channel.js'
 import { grouped, processOf, type ServingProcess } from './group.js'
 import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, OBJECTS } from './messages.js'
@@ -25,6 +26,7 @@ class Member implements MemberControl {
       start: (config: MemberConfig) => this.start(config),
       stop: () => this.stop(),
       statistics: () => this.own().statistics(),
+      metrics: () => this.own().metrics(),
       index: () => this.own().index(),
       load: (model: string) => this.own().load(model),
       unload: (model: string) => this.own().unload(model),
@@ -37,11 +39,12 @@ class Member implements MemberControl {
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
   }
 
-  async start({ serving: config, apiKeys }: MemberConfig): Promise<void> {
+  async start({ serving: config, apiKeys, logs, traces }: MemberConfig): Promise<void> {
     const host = createHost()
     host.use(
-      part(tokens.logger, () => createLogger('tideway serving')),
+      part(tokens.logger, () => createLogger('tideway serving', logs.level)),
       metricsPrometheus(),
+      ...(await tracesOf(traces)),
       part(tokens.registry, () => this.registry()),
       part(tokens.chunkStore, () => this.channel.remote(OBJECTS.chunkStore)),
       part(tokens.trafficStore, () => this.channel.remote(OBJECTS.trafficStore)),
@@ -60,8 +63,9 @@ class Member implements MemberControl {
       statistics,
       logger,
       metrics: host.get(tokens.metrics),
+      ...(host.has(tokens.tracer) && { tracer: host.get(tokens.tracer) }),
     }
-    this.door = createDoor(services, { apiKeys, routes: 'inference' })
+    this.door = createDoor(services, { apiKeys, routes: 'inference', logRequests: logs.requests })
   }
 
   stop(): Promise<void> {
@@ -80,7 +84,11 @@ class Member implements MemberControl {
 
   private own(): ServingProcess {
     const host = this.host as Host
-    return processOf(host.get(tokens.serving) as Required<Serving>, host.get(tokens.statistics))
+    return processOf(
+      host.get(tokens.serving) as Required<Serving>,
+      host.get(tokens.statistics),
+      host.get(tokens.metrics),
+    )
   }
 
   private registry(): Registry {

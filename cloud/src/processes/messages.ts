@@ -1,10 +1,12 @@
-import type { ResolvedServing } from '@tideway/core'
+import type { ResolvedCloudConfig, ResolvedServing } from '@tideway/core'
 
 /** What a serving process is told when it is started. */
 export interface MemberConfig {
   /** How models are run, with its share of the cores. */
   readonly serving: ResolvedServing
   readonly apiKeys: readonly string[]
+  readonly logs: ResolvedCloudConfig['logs']
+  readonly traces: ResolvedCloudConfig['traces']
 }
 
 /** A connection is sent with this. */

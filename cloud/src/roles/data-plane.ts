@@ -2,6 +2,7 @@ import { availableParallelism } from 'node:os'
 import {
   errors as core,
   definePlugin,
+  type MetricReading,
   type ResolvedServing,
   type Server,
   type Serving,
@@ -12,7 +13,7 @@ import { isLoopback, urlOf } from '@tideway/server-http'
 import { z } from 'zod'
 import { cloudErrors } from '../errors.js'
 import { grouped, processOf, ServingGroup } from '../processes/group.js'
-import { EVENTS, OBJECTS } from '../processes/messages.js'
+import { EVENTS, type MemberConfig, OBJECTS } from '../processes/messages.js'
 import { Pool } from '../processes/pool.js'
 
 const options = z.strictObject({
@@ -21,6 +22,8 @@ const options = z.strictObject({
   processes: z.int().min(1).max(256).default(availableParallelism),
   apiKeys: z.array(z.string()).readonly(),
   serving: servingConfigSchema,
+  /** What its processes log and trace, as this one does. */
+  observe: z.custom<Pick<MemberConfig, 'logs' | 'traces'>>(),
 })
 
 const STOP_GRACE_MS = 12_000
@@ -42,8 +45,9 @@ export const dataPlane = definePlugin({
     tokens.statistics,
     tokens.logger,
   ],
+  wants: [tokens.metrics],
   options,
-  register(scope, { host, port, processes, apiKeys, serving }) {
+  register(scope, { host, port, processes, apiKeys, serving, observe }) {
     if (!isLoopback(host) && apiKeys.length === 0) throw core.CREDENTIALS_REQUIRED({ host })
     let url: string | undefined
     let pool: Pool | undefined
@@ -64,7 +68,7 @@ export const dataPlane = definePlugin({
         const threads = Math.max(1, Math.floor(availableParallelism() / processes))
         pool = new Pool({
           processes,
-          config: { serving: { ...(serving as ResolvedServing), threads }, apiKeys },
+          config: { serving: { ...(serving as ResolvedServing), threads }, apiKeys, ...observe },
           objects: {
             [OBJECTS.registry]: registry,
             [OBJECTS.chunkStore]: scope.get(tokens.chunkStore),
@@ -77,6 +81,7 @@ export const dataPlane = definePlugin({
         })
         registry.onChange?.((model) => pool?.tell(EVENTS.changed, model))
         scope.get(tokens.statistics).gatherFrom(() => group.statistics())
+        if (scope.has(tokens.metrics)) scope.get(tokens.metrics).gatherFrom?.(() => readingsOf(pool))
         try {
           url = urlOf(host, await pool.start(host, port))
         } catch (cause) {
@@ -92,3 +97,9 @@ export const dataPlane = definePlugin({
     }
   },
 })
+
+/** Of those that answer: one that has just ended is left out. */
+async function readingsOf(pool: Pool | undefined): Promise<(readonly MetricReading[])[]> {
+  const asked = await Promise.allSettled((pool?.processes() ?? []).map((one) => one.metrics()))
+  return asked.flatMap((answer) => (answer.status === 'fulfilled' ? [answer.value] : []))
+}

@@ -41,6 +41,33 @@ export interface HistogramSpec<Label extends string> extends MetricSpec<Label> {
   readonly buckets: readonly number[]
 }
 
+export type MetricLabels = Readonly<Record<string, string | number>>
+
+/** One line of a reading. */
+export interface MetricSample {
+  /** Behind the metric's own name: `_bucket`, `_sum`, or nothing. */
+  readonly suffix: string
+  readonly labels: MetricLabels
+  readonly value: number
+  readonly exemplar?: MetricExemplar | undefined
+}
+
+/** What led to a value of a bucket (OpenMetrics, "Exemplars"). */
+export interface MetricExemplar {
+  readonly traceId: string
+  readonly value: number
+  /** Seconds since 1970. */
+  readonly at: number
+}
+
+/** One metric as it is read; plain data, as it travels between processes. */
+export interface MetricReading {
+  readonly name: string
+  readonly help: string
+  readonly type: string
+  readonly samples: readonly MetricSample[]
+}
+
 /**
  * Where parts of a process count. Asked for a name again with the same labels it gives the same family, so that parts that
  * know nothing of one another may share one. Throws `METRIC_CONFLICT` when the labels, kind or buckets differ.
@@ -58,6 +85,10 @@ export interface Metrics {
   onRead(refresh: () => void | Promise<void>): void
   /** All series as text, in the best form that an HTTP `Accept` header allows. */
   read(accept?: string): Promise<{ readonly contentType: string; readonly text: string }>
+  /** What this process counted, for another that tells of both. */
+  readings?(): Promise<readonly MetricReading[]>
+  /** Where other processes do the same work: what they counted is told with what this one did, in sum. */
+  gatherFrom?(others: () => Promise<readonly (readonly MetricReading[])[]>): void
 }
 
 const series: Counter & Gauge & Histogram = { add() {}, reach() {}, set() {}, observe() {} }

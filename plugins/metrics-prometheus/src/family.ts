@@ -1,6 +1,6 @@
-import type { Family, HistogramSpec } from '@tideway/core'
+import type { Family, HistogramSpec, MetricLabels, MetricSample } from '@tideway/core'
 import { errors } from './errors.js'
-import type { Labels, Sample, Series } from './series.js'
+import type { Series } from './series.js'
 
 export type Kind = 'counter' | 'gauge' | 'histogram'
 
@@ -8,7 +8,7 @@ export type Kind = 'counter' | 'gauge' | 'histogram'
 export type Spec = Omit<HistogramSpec<string>, 'buckets'> & { readonly buckets?: readonly number[] }
 
 interface Held<S> {
-  readonly labels: Labels
+  readonly labels: MetricLabels
   readonly series: S
 }
 
@@ -33,7 +33,7 @@ export class SeriesFamily<S extends Series> implements Family<S, string> {
     if (this.#names.length === 0) this.of({})
   }
 
-  of(labels: Labels): S {
+  of(labels: MetricLabels): S {
     const key = this.#keyOf(labels)
     const held = this.#held.get(key)
     if (held) return held.series
@@ -43,11 +43,11 @@ export class SeriesFamily<S extends Series> implements Family<S, string> {
     return series
   }
 
-  remove(labels: Labels): void {
+  remove(labels: MetricLabels): void {
     this.#held.delete(this.#keyOf(labels))
   }
 
-  samples(): Sample[] {
+  samples(): MetricSample[] {
     return [...this.#held.values()].flatMap(({ labels, series }) => series.samples(labels))
   }
 
@@ -61,12 +61,12 @@ export class SeriesFamily<S extends Series> implements Family<S, string> {
     if (listed(spec.buckets) !== listed(this.spec.buckets)) throw conflict('it has other buckets')
   }
 
-  #keyOf(labels: Labels): string {
+  #keyOf(labels: MetricLabels): string {
     // Unlike a joined string of values, whatever they hold.
     return JSON.stringify(this.#names.map((name) => labels[name]))
   }
 
-  #ordered(labels: Labels): Labels {
+  #ordered(labels: MetricLabels): MetricLabels {
     return Object.fromEntries(this.#names.map((name) => [name, labels[name] ?? '']))
   }
 }

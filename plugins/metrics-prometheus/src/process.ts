@@ -1,11 +1,11 @@
+import type { MetricReading } from '@tideway/core'
 import { collectDefaultMetrics, Registry } from 'prom-client'
-import type { Reading } from './text.js'
 
 /**
  * What prom-client tells of a Node process: CPU, memory, file descriptors, heap spaces, garbage collection, and how late
  * the event loop is. It measures from the first call on.
  */
-export function processReadings(): () => Promise<readonly Reading[]> {
+export function processReadings(): () => Promise<readonly MetricReading[]> {
   const registry = new Registry()
   collectDefaultMetrics({ register: registry })
   return async () =>

@@ -136,6 +136,42 @@ describe('metrics for Prometheus', () => {
   })
 })
 
+describe('metrics of several processes', () => {
+  it('are told as one, but for what is of a process itself', async () => {
+    const [main, other] = [make(), make()]
+    for (const [metrics, rows, heap] of [
+      [main, 2, 10],
+      [other, 3, 20],
+    ] as const) {
+      metrics
+        .counter({ name: 'rows_total', help: 'Rows', labels: ['model'] })
+        .of({ model: 'a' })
+        .add(rows)
+      metrics
+        .histogram({ name: 's', help: 'S', buckets: [1] })
+        .of({})
+        .observe(rows)
+      metrics.gauge({ name: 'nodejs_heap_bytes', help: 'Heap' }).of({}).set(heap)
+    }
+    other
+      .counter({ name: 'rows_total', help: 'Rows', labels: ['model'] })
+      .of({ model: 'b' })
+      .add()
+    main.gatherFrom(async () => [structuredClone(await other.readings())])
+    expect((await linesOf(main)).filter((line) => !line.startsWith('#'))).toEqual([
+      'rows_total{model="a"} 5',
+      'rows_total{model="b"} 1',
+      's_bucket{le="1"} 0',
+      's_bucket{le="+Inf"} 2',
+      's_sum 5',
+      's_count 2',
+      'nodejs_heap_bytes 10',
+      'nodejs_heap_bytes{process="serving-0"} 20',
+    ])
+    expect(await linesOf(other)).toContain('rows_total{model="a"} 3')
+  })
+})
+
 describe('the plugin', () => {
   it('measures the process, in both forms', async () => {
     const host = createHost()

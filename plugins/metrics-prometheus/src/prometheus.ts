@@ -1,13 +1,24 @@
-import type { Counter, Family, Gauge, Histogram, HistogramSpec, Logger, MetricSpec, Metrics } from '@tideway/core'
+import type {
+  Counter,
+  Family,
+  Gauge,
+  Histogram,
+  HistogramSpec,
+  Logger,
+  MetricReading,
+  MetricSpec,
+  Metrics,
+} from '@tideway/core'
 import { type Kind, SeriesFamily, type Spec } from './family.js'
 import { CounterSeries, GaugeSeries, HistogramSeries, type Series } from './series.js'
-import { CONTENT_TYPES, formFor, type Reading, write } from './text.js'
+import { sumOf } from './sum.js'
+import { CONTENT_TYPES, formFor, write } from './text.js'
 
 export interface PrometheusOptions {
   /** Of one metric at most; further ones are left out of readings and counted in `tideway_metrics_dropped_series_total`. */
   readonly maxSeries: number
   /** Further readings, such as of the process. */
-  readonly more?: () => Promise<readonly Reading[]>
+  readonly more?: () => Promise<readonly MetricReading[]>
   readonly logger?: () => Pick<Logger, 'warn'>
 }
 
@@ -23,6 +34,7 @@ export class PrometheusMetrics implements Metrics {
   readonly #families = new Map<string, SeriesFamily<Series>>()
   readonly #refresh: (() => void | Promise<void>)[] = []
   readonly #options: PrometheusOptions
+  #others: () => Promise<readonly (readonly MetricReading[])[]> = async () => []
   readonly #dropped: Counter
 
   constructor(options: PrometheusOptions) {
@@ -47,17 +59,26 @@ export class PrometheusMetrics implements Metrics {
     this.#refresh.push(refresh)
   }
 
+  gatherFrom(others: () => Promise<readonly (readonly MetricReading[])[]>): void {
+    this.#others = others
+  }
+
   async read(accept?: string): Promise<{ readonly contentType: string; readonly text: string }> {
+    const form = formFor(accept)
+    const readings = sumOf(await this.readings(), await this.#others())
+    return { contentType: CONTENT_TYPES[form], text: write(readings, form) }
+  }
+
+  async readings(): Promise<readonly MetricReading[]> {
     await Promise.all(this.#refresh.map((refresh) => this.#guarded(refresh)))
     const more = (await this.#options.more?.()) ?? []
-    const form = formFor(accept)
     const ours = [...this.#families.values()].map((family) => ({
       name: family.spec.name,
       help: family.spec.help,
       type: family.kind,
       samples: family.samples(),
     }))
-    return { contentType: CONTENT_TYPES[form], text: write([...ours, ...more], form) }
+    return [...ours, ...more]
   }
 
   #family<S extends Series, Label extends string>(kind: Kind, spec: Spec, create: () => S): Family<S, Label> {

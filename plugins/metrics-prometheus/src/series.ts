@@ -1,26 +1,7 @@
-import type { Counter, Gauge, Histogram } from '@tideway/core'
-
-export type Labels = Readonly<Record<string, string | number>>
-
-/** What led to a value of a bucket (OpenMetrics, "Exemplars"). */
-export interface Exemplar {
-  readonly traceId: string
-  readonly value: number
-  /** Seconds since 1970. */
-  readonly at: number
-}
-
-/** One line of a reading. */
-export interface Sample {
-  /** Behind the metric's own name: `_bucket`, `_sum`. */
-  readonly suffix: string
-  readonly labels: Labels
-  readonly value: number
-  readonly exemplar?: Exemplar | undefined
-}
+import type { Counter, Gauge, Histogram, MetricExemplar, MetricLabels, MetricSample } from '@tideway/core'
 
 export interface Series {
-  samples(labels: Labels): Sample[]
+  samples(labels: MetricLabels): MetricSample[]
 }
 
 export class CounterSeries implements Counter, Series {
@@ -34,7 +15,7 @@ export class CounterSeries implements Counter, Series {
     if (total >= 0) this.#total = total
   }
 
-  samples(labels: Labels): Sample[] {
+  samples(labels: MetricLabels): MetricSample[] {
     return [{ suffix: '', labels, value: this.#total }]
   }
 }
@@ -46,7 +27,7 @@ export class GaugeSeries implements Gauge, Series {
     this.#value = value
   }
 
-  samples(labels: Labels): Sample[] {
+  samples(labels: MetricLabels): MetricSample[] {
     return [{ suffix: '', labels, value: this.#value }]
   }
 }
@@ -55,7 +36,7 @@ export class HistogramSeries implements Histogram, Series {
   readonly #bounds: readonly number[]
   /** Of each bucket alone, and what is above the last bound. */
   readonly #counts: number[]
-  readonly #exemplars: (Exemplar | undefined)[] = []
+  readonly #exemplars: (MetricExemplar | undefined)[] = []
   #sum = 0
 
   constructor(bounds: readonly number[]) {
@@ -74,7 +55,7 @@ export class HistogramSeries implements Histogram, Series {
     if (traceId !== undefined) this.#exemplars[at] = { traceId, value, at: Date.now() / 1000 }
   }
 
-  samples(labels: Labels): Sample[] {
+  samples(labels: MetricLabels): MetricSample[] {
     let count = 0
     const buckets = this.#counts.map((own, at) => {
       count += own

@@ -1,12 +1,4 @@
-import type { Labels, Sample } from './series.js'
-
-/** One metric as it is read. */
-export interface Reading {
-  readonly name: string
-  readonly help: string
-  readonly type: string
-  readonly samples: readonly Sample[]
-}
+import type { MetricLabels, MetricReading, MetricSample } from '@tideway/core'
 
 export type Form = 'prometheus' | 'openmetrics'
 
@@ -26,7 +18,7 @@ export function formFor(accept = ''): Form {
  * metrics for good. OpenMetrics alone has exemplars; a counter without `_total` in its name, as Triton's are, is
  * none there, and is told as of unknown type so that its name stays.
  */
-export function write(readings: readonly Reading[], form: Form): string {
+export function write(readings: readonly MetricReading[], form: Form): string {
   const lines = readings.flatMap((reading) => {
     const { name, type } = form === 'openmetrics' ? openMetricsOf(reading) : reading
     const help = escaped(reading.help).replaceAll('"', form === 'openmetrics' ? '\\"' : '"')
@@ -39,18 +31,18 @@ export function write(readings: readonly Reading[], form: Form): string {
   return `${lines.join('\n')}\n${form === 'openmetrics' ? '# EOF\n' : ''}`
 }
 
-function openMetricsOf({ name, type }: Reading): { name: string; type: string } {
+function openMetricsOf({ name, type }: MetricReading): { name: string; type: string } {
   if (type !== 'counter') return { name, type }
   return name.endsWith('_total') ? { name: name.slice(0, -'_total'.length), type } : { name, type: 'unknown' }
 }
 
-function line(name: string, { suffix, labels, value, exemplar }: Sample, form: Form): string {
+function line(name: string, { suffix, labels, value, exemplar }: MetricSample, form: Form): string {
   const plain = `${name}${suffix}${block(labels)} ${numberText(value)}`
   if (exemplar === undefined || form !== 'openmetrics') return plain
   return `${plain} # ${block({ trace_id: exemplar.traceId })} ${numberText(exemplar.value)} ${exemplar.at.toFixed(3)}`
 }
 
-function block(labels: Labels): string {
+function block(labels: MetricLabels): string {
   const parts = Object.entries(labels).map(
     ([name, value]) =>
       `${name}="${typeof value === 'number' ? numberText(value) : escaped(value).replaceAll('"', '\\"')}"`,

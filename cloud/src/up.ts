@@ -23,8 +23,10 @@ import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
 import { cloudErrors } from './errors.js'
 import { part } from './part.js'
+import { abTests } from './roles/ab-tests.js'
 import { controller } from './roles/controller.js'
 import { dataPlane } from './roles/data-plane.js'
+import { exposures } from './roles/exposures.js'
 import { intake } from './roles/intake.js'
 import { jobs } from './roles/jobs.js'
 import { localQueue } from './roles/queue.js'
@@ -52,7 +54,16 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     onnxTrainer({ providers: [...config.trainer.providers] }),
     ...when('monitor', monitorDrift({ alarmRate: config.drift.alarmRate }), intake()),
     ...when('controller', controller()),
-    ...when('api', serving(config.serving), ...data(config), jobs(), http(config), ...grpc(config)),
+    ...when(
+      'api',
+      serving(config.serving),
+      exposures(),
+      abTests(),
+      ...data(config),
+      jobs(),
+      http(config),
+      ...grpc(config),
+    ),
     ...when('trainer', trainerRole(cloudOf(config))),
   ]
   const host = createHost()

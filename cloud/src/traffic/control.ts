@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import {
   type InferContext,
   type InferResult,
@@ -71,8 +72,10 @@ export function trafficControl(options: ControlOptions): TrafficControl {
     traffic,
     standing: (model) => table.standing(model),
     async infer(policy, model, inputs, context, called) {
-      const { version, unit } = policy.choose(context)
       const { test } = policy.record
+      // One that says nothing of itself gets a name by which its outcome can be told.
+      const isNameless = test !== undefined && context.stickyKey === undefined && context.requestId === undefined
+      const { version, unit } = policy.choose(isNameless ? { requestId: randomUUID() } : context)
       // Before it is run: a version that fails, fails units that were assigned to it.
       if (unit !== undefined && test !== undefined) for (const listener of listeners) listener(test, unit)
       const answer = await runner.run(version ?? (await latest(model)), inputs, context, called)

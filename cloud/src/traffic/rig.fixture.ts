@@ -20,7 +20,7 @@ export interface Rig {
 }
 
 /** A process that serves what the store of `services` has; several may share it. */
-export async function startServing(services: TestServices, maxModels = 8): Promise<Rig> {
+export async function startServing(services: TestServices, maxModels = 64): Promise<Rig> {
   const host = createHost()
   host.use(
     giving(tokens.registry, services.registry),

@@ -111,7 +111,7 @@ function saltOf(policy: TrafficPolicy, before: TrafficRecord | undefined): strin
   const versions = (of: TrafficPolicy) =>
     answeringIn(of)
       .map(([, version]) => version)
-      .sort()
+      .toSorted((a, b) => Number(a) - Number(b))
       .join()
   const isSame = before !== undefined && versions(before.policy) === versions(policy)
   return isSame ? before.salt : randomBytes(12).toString('hex')

@@ -134,28 +134,24 @@ describe('a policy that cannot be honoured is refused, and the one before goes o
   })
 
   it('more versions than may be loaded', async () => {
-    const small = await startServing(services, 3)
-    const [one, other] = [await aModel(3), await aModel(2)]
-    const three = {
-      kind: 'weighted',
-      versions: [1, 2, 3].map((version, at) => ({ version, weight: at === 0 ? 40 : 30 })),
-    }
+    const own = await openTestServices()
+    const small = await startServing(own, 3)
+    for (const model of ['one', 'other', 'third']) for (const at of [1, 2, 3]) await registerAdding(own, model, at)
+    const weights = [40, 30, 30].map((weight, at) => ({ version: at + 1, weight }))
     try {
-      await expect(small.traffic.set(one, three, by)).rejects.toMatchObject(refused('room for 2'))
-      await small.traffic.set(one, canary(50), by)
-      await expect(small.traffic.set(other, canary(50), by)).rejects.toMatchObject(
-        refused('2 of them for other models'),
-      )
+      const three = small.traffic.set('one', { kind: 'weighted', versions: weights }, by)
+      await expect(three).rejects.toMatchObject(refused('room for 2'))
+      await small.traffic.set('one', canary(50), by)
+      const more = small.traffic.set('other', canary(50), by)
+      await expect(more).rejects.toMatchObject(refused('2 of them for other models'))
       // What others ask for does not drive out what a policy needs.
-      for (let at = 0; at < 3; at++) for (const model of [other, await aModel(1)]) await ask(model, undefined, small)
+      for (let at = 0; at < 3; at++) for (const model of ['other', 'third']) await ask(model, undefined, small)
       const index = await small.serving.index()
-      expect(index.filter((entry) => entry.model === one).map(({ state }) => state)).toEqual([
-        'ready',
-        'ready',
-        'unavailable',
-      ])
+      const states = index.filter(({ model }) => model === 'one').map(({ state }) => state)
+      expect(states).toEqual(['ready', 'ready', 'unavailable'])
     } finally {
       await small.host.stop()
+      await own.close()
     }
   })
 })

@@ -68,7 +68,8 @@ export interface AbArm {
   readonly version: number
   /** With an outcome. */
   readonly units: number
-  readonly mean: number | undefined
+  /** Of their values; left out before the first. */
+  readonly mean?: number | undefined
 }
 
 /** A test and what is known of it now. */

@@ -15,7 +15,8 @@ export interface Asked {
 /** One form of the protocol: how a request becomes tensors, and tensors an answer. */
 export interface InferForm<R extends Asked, A> {
   decode(): R | Promise<R>
-  encode(answer: InferAnswer, request: R): A
+  /** `unit`: by which the outcome of the request is reported, under an A/B test. */
+  encode(answer: InferAnswer, request: R, unit: string | undefined): A
   /** Of the bodies, where it knows. */
   readonly bytesIn?: number
   bytesOut?(answer: A): number
@@ -46,7 +47,7 @@ export async function runMeasured<R extends Asked, A>(
     const began = performance.now()
     const request = await form.decode()
     const decoded = performance.now()
-    const { version, outputs, timing } = await serving
+    const { version, outputs, timing, unit } = await serving
       .infer(model, wanted, request.inputs, within(context, request.timeoutMs, began))
       .catch(async (error: unknown) => {
         const totalNs = nanoseconds(performance.now() - began)
@@ -56,7 +57,7 @@ export async function runMeasured<R extends Asked, A>(
         throw error
       })
     const ran = performance.now()
-    const answered = form.encode({ model, version: String(version.version), outputs }, request)
+    const answered = form.encode({ model, version: String(version.version), outputs }, request, unit)
     const ended = performance.now()
     statistics.of(model, String(version.version)).succeeded({
       rows: timing?.rows ?? 1,

@@ -10,7 +10,8 @@ import { createInfer } from './inference/infer.js'
 import { inferenceRoutes } from './inference/routes.js'
 import { observed } from './observe/middleware.js'
 import { RequestObserver } from './observe/requests.js'
-import { limitsSchema, type ServerLimits } from './options.js'
+import { limitsSchema, type ServerLimits, STICKY_HEADER } from './options.js'
+import { abTestRoutes } from './routes/ab-tests.js'
 import { blobRoutes } from './routes/blobs.js'
 import { chunkRoutes } from './routes/chunks.js'
 import { deviceRoutes } from './routes/devices.js'
@@ -20,6 +21,7 @@ import { metricsRoutes } from './routes/metrics.js'
 import { modelRoutes } from './routes/models.js'
 import { rolloutRoutes } from './routes/rollout.js'
 import { runRoutes } from './routes/runs.js'
+import { trafficRoutes } from './routes/traffic.js'
 import type { Services } from './services.js'
 
 export interface AppOptions {
@@ -27,6 +29,7 @@ export interface AppOptions {
   readonly routes?: 'all' | 'inference'
   readonly apiKeys?: readonly string[]
   readonly limits?: Partial<ServerLimits>
+  readonly stickyHeader?: string
   readonly logRequests?: RequestLogs
   /** Fires when the server stops, so that streams of events end. */
   readonly stopping?: AbortSignal
@@ -52,9 +55,9 @@ export function createApp(services: Services, options: AppOptions = {}): Hono<Ap
 
 export function createFace(services: Services, options: AppOptions = {}): Face {
   const app = new OpenAPIHono<AppEnv>()
-  const { apiKeys = [], stopping = new AbortController().signal } = options
+  const { apiKeys = [], stopping = new AbortController().signal, stickyHeader = STICKY_HEADER } = options
   const limits = limitsSchema.parse(options.limits ?? {})
-  const deps: Deps = { app, services, limits, stopping, secured: apiKeys.length > 0 }
+  const deps: Deps = { app, services, limits, stopping, secured: apiKeys.length > 0, stickyHeader }
   const logger = services.logger ?? silentLogger
   const admit = admission(apiKeys)
   const statistics = services.statistics ?? new Statistics(services.metrics)
@@ -83,6 +86,8 @@ export function createFace(services: Services, options: AppOptions = {}): Face {
 function controlRoutes(deps: Deps): void {
   metricsRoutes(deps)
   modelRoutes(deps)
+  trafficRoutes(deps)
+  abTestRoutes(deps)
   chunkRoutes(deps)
   blobRoutes(deps)
   deviceRoutes(deps)

@@ -22,6 +22,9 @@ export const limitsSchema = z.strictObject({
   stopGraceMs: milliseconds.default(10_000),
 })
 
+/** Whose value keeps requests with the same version, where none other is configured. */
+export const STICKY_HEADER = 'x-tideway-key'
+
 export const optionsSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   /** 0 takes a free one. */
@@ -30,6 +33,12 @@ export const optionsSchema = z.strictObject({
   apiKeys: z.array(z.string().min(16)).readonly().default([]),
   /** Which requests get a line in the log. */
   logRequests: z.enum(requestLogs).default('changes'),
+  /** Whose value keeps requests with the same version while a traffic policy stands: of a user, a session, a device. */
+  stickyHeader: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,64}$/, 'must be the name of a header')
+    .transform((name) => name.toLowerCase())
+    .default(STICKY_HEADER),
   limits: limitsSchema.prefault({}),
 })
 

@@ -1,4 +1,5 @@
 import {
+  type AbTests,
   type AuditLog,
   type ChunkStore,
   type Controller,
@@ -18,6 +19,7 @@ import {
   silentLogger,
   type Token,
   type Tracer,
+  type Traffic,
   tokens,
   type WireInfo,
 } from '@tideway/core'
@@ -34,6 +36,8 @@ export interface Services {
   readonly serving?: Serving
   /** Shared with the other doors to the same models; of the HTTP face alone where nothing provides them. */
   readonly statistics?: Statistics
+  readonly traffic?: Traffic
+  readonly abTests?: AbTests
   readonly jobs?: Jobs
   readonly intake?: ReportIntake
   readonly monitor?: Monitor
@@ -63,6 +67,8 @@ export function servicesOf(scope: Scope): Services {
     controller: take(tokens.controller),
     serving: take(tokens.servingGroup) ?? take(tokens.serving),
     statistics: take(tokens.statistics),
+    traffic: take(tokens.traffic),
+    abTests: take(tokens.abTests),
     jobs: take(tokens.jobs),
     intake: take(tokens.intake),
     monitor: take(tokens.monitor),

@@ -20,11 +20,13 @@ export interface Deps {
   readonly services: Services
   readonly limits: ServerLimits
   readonly secured: boolean
+  /** Lower-case: whose value is the key of a request; see `InferContext.stickyKey`. */
+  readonly stickyHeader: string
   /** Fires when the server stops: streams without an end must end then. */
   readonly stopping: AbortSignal
 }
 
-type Method = 'get' | 'head' | 'post' | 'put' | 'patch'
+type Method = 'get' | 'head' | 'post' | 'put' | 'patch' | 'delete'
 type Shape = z.ZodObject
 type Documented = NonNullable<Parameters<OpenAPIHono['openAPIRegistry']['registerPath']>[0]['responses']>
 const none = z.object({})

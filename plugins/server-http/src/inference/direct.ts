@@ -60,14 +60,15 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
       const { host = '', authorization } = incoming.headers
       actor = admit({ path, hostname: hostnameOf(host), authorization })
       const signal = goneSignal(incoming.socket)
-      const body = await infer({
+      const answered = await infer({
         target: targetAt(path, model, version),
         source: sourceOf(incoming),
         signal,
         requestId,
         span,
       })
-      reply(200, headersOf(body), typeof body === 'string' ? Buffer.from(body) : body.body)
+      const { body } = answered
+      reply(200, headersOf(answered), typeof body === 'string' ? Buffer.from(body) : body.body)
     } catch (error) {
       const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)
       const json = { 'Content-Type': 'application/json', ...headers }

@@ -18,6 +18,7 @@ import { need } from '../services.js'
 import { checkType } from './content-type.js'
 import { contextOf } from './context.js'
 import { targetOf } from './target.js'
+import { stickyKeyIn, toldOf } from './told.js'
 
 /** One request to run a model: what its path names, and its body. */
 export interface InferAsk {
@@ -30,35 +31,44 @@ export interface InferAsk {
   readonly signal?: AbortSignal
 }
 
-/** Answers with the body: JSON, or JSON with binary tensors behind it. */
-export type Infer = (ask: InferAsk) => Promise<string | BinaryBody>
+/** An answer: JSON, or JSON with binary tensors behind it, and what its headers tell of it. */
+export interface InferReply {
+  readonly body: string | BinaryBody
+  readonly told: Readonly<Record<string, string>>
+}
+
+export type Infer = (ask: InferAsk) => Promise<InferReply>
 
 /**
  * Runs a model (Open Inference Protocol v2, "Inference"), with tensors in JSON or in binary both ways. The body is narrowed by
  * core's codec straight into the tensors that run.
  */
-export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limits'>, statistics: Statistics): Infer {
+export function createInfer(
+  { services, limits, stickyHeader }: Pick<Deps, 'services' | 'limits' | 'stickyHeader'>,
+  statistics: Statistics,
+): Infer {
   const body: BodyLimits = {
     what: 'the inference request',
     maxBytes: limits.maxInferBodyBytes,
     idleMs: limits.bodyIdleMs,
   }
   return async ({ target, source, signal, requestId, span }) => {
-    const context = { ...contextOf(source.header, performance.now(), signal), requestId, span }
+    const stickyKey = stickyKeyIn(source, stickyHeader)
+    const context = { ...contextOf(source.header, performance.now(), signal), requestId, stickyKey, span }
     const serving = need(services, 'serving')
     const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType(source.header)
     const bytes = await readAligned(source, body, headerBytes)
-    const form: InferForm<InferRequest, string | BinaryBody> = {
+    const form: InferForm<InferRequest, InferReply> = {
       async decode() {
         // Only a raw body needs to know the model before it is read.
         const isRaw = headerBytes === 0
         const signature = isRaw ? (await serving.metadata(target.model, target.version)).signature : undefined
         return decodeInferRequest(bytes, headerBytes, signature)
       },
-      encode: encodeInferAnswer,
+      encode: (answer, request, unit) => ({ body: encodeInferAnswer(answer, request), told: toldOf(answer.version, unit) }),
       bytesIn: bytes.byteLength,
-      bytesOut: (answer) => (typeof answer === 'string' ? Buffer.byteLength(answer) : answer.body.byteLength),
+      bytesOut: ({ body }) => (typeof body === 'string' ? Buffer.byteLength(body) : body.body.byteLength),
     }
     return runMeasured({ serving, statistics }, target, form, context)
   }
@@ -67,14 +77,15 @@ export function createInfer({ services, limits }: Pick<Deps, 'services' | 'limit
 /** The same behind the adapter, for paths that are written unusually and processes without a listener. */
 export function inferHandler(infer: Infer) {
   return async (c: Context<AppEnv>): Promise<Response> => {
-    const body = await infer({ target: targetOf(c), source: sourceIn(c), requestId: c.get('requestId') })
-    return c.body(typeof body === 'string' ? body : body.body, 200, headersOf(body))
+    const reply = await infer({ target: targetOf(c), source: sourceIn(c), requestId: c.get('requestId') })
+    return c.body(typeof reply.body === 'string' ? reply.body : reply.body.body, 200, headersOf(reply))
   }
 }
 
-export function headersOf(body: string | BinaryBody): Record<string, string> {
-  if (typeof body === 'string') return { 'Content-Type': 'application/json' }
+export function headersOf({ body, told }: InferReply): Record<string, string> {
+  if (typeof body === 'string') return { ...told, 'Content-Type': 'application/json' }
   return {
+    ...told,
     'Content-Type': 'application/octet-stream',
     'Inference-Header-Content-Length': String(body.headerBytes),
   }

@@ -45,7 +45,7 @@ beforeEach(() => {
   }
   const registry = () => ({ resolve: async () => versionOf(1), versions: async () => [] }) as unknown as Registry
   const counted = new ServingMetrics(metrics, () => host.loaded())
-  const options = { registry, load, metrics: () => counted, maxSessions: 2, maxBytes: 1e9 }
+  const options = { registry, load, metrics: () => counted, sizeOf: async () => 1, maxSessions: 2, maxBytes: 1e9 }
   host = new ModelHost(options)
   const logger = () => ({ error: () => undefined })
   const isReady = (version: VersionRecord) => host.isReady(version)

@@ -66,7 +66,10 @@ export function createInfer(
         const signature = isRaw ? (await serving.metadata(target.model, target.version)).signature : undefined
         return decodeInferRequest(bytes, headerBytes, signature)
       },
-      encode: (answer, request, unit) => ({ body: encodeInferAnswer(answer, request), told: toldOf(answer.version, unit) }),
+      encode: (answer, request, unit) => ({
+        body: encodeInferAnswer(answer, request),
+        told: toldOf(answer.version, unit),
+      }),
       bytesIn: bytes.byteLength,
       bytesOut: ({ body }) => (typeof body === 'string' ? Buffer.byteLength(body) : body.body.byteLength),
     }

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 import { HOST_VERSION } from '@tideway/core'
 import { Command } from 'commander'
+import { addAb } from './commands/ab.js'
 import { addDoctor } from './commands/doctor.js'
 import { addDown } from './commands/down.js'
 import { addFinetune } from './commands/finetune.js'
@@ -8,6 +9,7 @@ import { addFleet } from './commands/fleet.js'
 import { addJobs } from './commands/jobs.js'
 import { addQuantize } from './commands/quantize.js'
 import { addQuickstart } from './commands/quickstart.js'
+import { addTraffic } from './commands/traffic.js'
 import { addTrain } from './commands/train.js'
 import { addTrainer } from './commands/trainer.js'
 import { addUp } from './commands/up.js'
@@ -38,6 +40,8 @@ addQuantize(program)
 addTrainer(program)
 addJobs(program)
 addFleet(program)
+addTraffic(program)
+addAb(program)
 addDoctor(program)
 
 try {

@@ -56,6 +56,11 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     () => 'the process that was asked has ended',
     'Ask again: it is started again, unless the whole cloud stops.',
   ),
+  TRAFFIC_OPTIONS_INVALID: entry<{ kinds: number }>(
+    400,
+    (d) => `${d.kinds === 0 ? 'no' : 'more than one'} kind of policy is named`,
+    'Give --only, or --weights, or --stable with --canary and --percent, or --blue with --green; --shadow with any.',
+  ),
   PIPELINE_INVALID: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} is no pipeline: ${d.reason}`,

@@ -24,6 +24,7 @@ import { type Blobs, createBlobs } from './blobs.js'
 import { watchJob } from './events.js'
 import { type ClientOptions, createHttp, path } from './http.js'
 import { type InferOptions, infer, metadata } from './infer.js'
+import { createTrafficClient, type TrafficClient } from './traffic.js'
 
 export interface ModelDetails {
   readonly model: ModelRecord
@@ -51,7 +52,7 @@ interface Fields {
  * The cloud over HTTP, from Node and from browsers. What the cloud refuses is thrown here as it was there (same code,
  * message and data); what does not answer is `CLOUD_UNREACHABLE`.
  */
-export interface Client extends Blobs {
+export interface Client extends Blobs, TrafficClient {
   readonly url: string
   /** Does the process run, and does its store answer? */
   ready(): Promise<{ ready: boolean; version: string }>
@@ -186,5 +187,6 @@ export function createClient(options: ClientOptions): Client {
     infer: (model, inputs, given = {}) => infer(http, model, inputs, given),
     metadata: (model, version) => metadata(http, model, version),
     ...createBlobs(http),
+    ...createTrafficClient(http),
   }
 }

@@ -4,3 +4,4 @@ export { type Client, createClient, type JobChange, type ModelDetails } from './
 export { entries, errors } from './errors.js'
 export type { ClientOptions } from './http.js'
 export type { InferOptions } from './infer.js'
+export type { AbTestOrder, TrafficClient, TrafficOrder } from './traffic.js'

@@ -11,11 +11,14 @@ import { type Http, path } from './http.js'
 
 /** Of the JSON that binary tensors follow. */
 const LENGTH = 'Inference-Header-Content-Length'
+const KEY = 'X-Tideway-Key'
 
 export interface InferOptions {
   readonly version?: string | number
   /** Names of the outputs wanted; all when left out. */
   readonly outputs?: readonly string[]
+  /** Requests with the same key are answered by the same version while a traffic policy stands. */
+  readonly stickyKey?: string
   readonly signal?: AbortSignal
 }
 
@@ -28,7 +31,7 @@ export async function infer(http: Http, model: string, inputs: Tensors, options:
   const { bytes, headers } = await http.bytes(`${modelPath(model, options.version)}/infer`, {
     method: 'POST',
     octets: body,
-    headers: { [LENGTH]: String(headerBytes) },
+    headers: { [LENGTH]: String(headerBytes), ...(options.stickyKey && { [KEY]: options.stickyKey }) },
     signal: options.signal,
   })
   const length = headers.get(LENGTH)

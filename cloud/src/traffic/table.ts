@@ -71,7 +71,7 @@ export class TrafficTable {
   async stop(): Promise<void> {
     clearInterval(this.#timer)
     await this.#polling
-    await Promise.all([...this.#standing.values()].map(({ shadow }) => shadow?.close()))
+    for (const { shadow } of this.#standing.values()) await shadow?.close()
   }
 
   /** Lets a policy answer from now on, unless a newer one does. */

@@ -1,4 +1,4 @@
-import { type InferAnswer, inferTargetSchema, narrow, runMeasured } from '@tideway/core'
+import { type InferAnswer, type InferContext, inferTargetSchema, narrow, runMeasured } from '@tideway/core'
 import type { CallContext } from '../grpc/calls.js'
 import { type Services, servingOf } from '../services.js'
 import { decodeRequest, type GrpcInferRequest } from '../wire/decode.js'
@@ -20,7 +20,7 @@ export function readInfer(message: Uint8Array): WireRequest {
 export async function runInfer(
   services: Services,
   request: WireRequest,
-  { deadlineMs, signal }: CallContext,
+  { metadata, deadlineMs, signal }: CallContext,
   encode: EncodeAnswer,
 ): Promise<Buffer> {
   const { statistics } = services
@@ -28,5 +28,18 @@ export async function runInfer(
   const serving = servingOf(services)
   const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
   const form = { decode: () => decodeRequest(request), encode, bytesOut: (answer: Buffer) => answer.byteLength }
-  return runMeasured<GrpcInferRequest, Buffer>({ serving, statistics }, target, form, { deadlineMs, signal })
+  return runMeasured<GrpcInferRequest, Buffer>({ serving, statistics }, target, form, {
+    ...keysIn(metadata, request.id),
+    deadlineMs,
+    signal,
+  })
+}
+
+/** As the header of that name is over HTTP. */
+const STICKY_KEY = 'x-tideway-key'
+
+/** What a traffic policy goes by; the protocol's own id stands for a request without a key in an A/B test. */
+function keysIn(metadata: CallContext['metadata'], id: string): Pick<InferContext, 'stickyKey' | 'requestId'> {
+  const [stickyKey] = metadata.get(STICKY_KEY)
+  return { ...(stickyKey && { stickyKey: String(stickyKey) }), ...(id && { requestId: id }) }
 }

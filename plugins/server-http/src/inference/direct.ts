@@ -28,6 +28,8 @@ const MAX_PATHS = 1_000
 /** How long a sender whose body is not wanted may go on, so that it reads the answer; as the adapter does. */
 const DRAIN_MS = 500
 const MAX_DRAIN_BYTES = 64 * 1024 ** 2
+/** Bytes of so little are cheaper copied than written on their own. */
+const MAX_JOINED_BYTES = 4096
 
 /**
  * The way of inference requests ahead of the adapter to the web's Request and Response, which takes longer than a small model
@@ -52,7 +54,7 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
     const { requestId } = begun
     const span = observer.span(begun, asked)
     let actor: string | undefined
-    const reply = (status: number, headers: Record<string, string>, body: Uint8Array) => {
+    const reply = (status: number, headers: Record<string, string>, body: string | Uint8Array) => {
       send(outgoing, status, { ...headers, 'X-Request-Id': requestId }, body)
       observer.end(begun, asked, { status, actor }, span)
     }
@@ -68,18 +70,27 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
         span,
       })
       const { body } = answered
-      reply(200, headersOf(answered), typeof body === 'string' ? Buffer.from(body) : body.body)
+      reply(200, headersOf(answered), typeof body === 'string' ? body : body.body)
     } catch (error) {
       const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)
       const json = { 'Content-Type': 'application/json', ...headers }
-      reply(status, json, Buffer.from(JSON.stringify(body)))
+      reply(status, json, JSON.stringify(body))
       if (!incoming.readableEnded) drain(incoming)
     }
   }
-  const send = (outgoing: ServerResponse, status: number, headers: Record<string, string>, body: Uint8Array) => {
-    if (stopping.aborted) outgoing.setHeader('Connection', 'close')
-    outgoing.writeHead(status, { ...headers, 'Content-Length': body.byteLength })
-    outgoing.end(body)
+  const send = (
+    outgoing: ServerResponse,
+    status: number,
+    headers: Record<string, string>,
+    body: string | Uint8Array,
+  ): void => {
+    const flat = ['Content-Length', String(Buffer.byteLength(body))]
+    for (const name in headers) flat.push(name, headers[name] as string)
+    if (stopping.aborted) flat.push('Connection', 'close')
+    outgoing.writeHead(status, flat)
+    // Text goes out in one write with the headers, bytes in one of their own behind them.
+    if (typeof body === 'string' || body.byteLength > MAX_JOINED_BYTES) outgoing.end(body)
+    else outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
   }
   return (incoming, outgoing) => {
     const { url = '', method } = incoming

@@ -41,6 +41,7 @@ export type {
 export type {
   Broker,
   Controller,
+  DataPlane,
   Deployment,
   GrpcServer,
   InferContext,

@@ -1,4 +1,12 @@
-import type { MetricReading, Metrics, ModelStat, ServedVersion, Serving, Statistics } from '@tideway/core'
+import {
+  codeOf,
+  type MetricReading,
+  type Metrics,
+  type ModelStat,
+  type ServedVersion,
+  type Serving,
+  type Statistics,
+} from '@tideway/core'
 
 /** What the processes that serve the same models ask of one another. */
 export interface ServingProcess {
@@ -29,7 +37,7 @@ export class ServingGroup implements Omit<ServingProcess, 'metrics'> {
     return (await this.all((one) => one.statistics())).flat()
   }
 
-  /** A version is ready when it is in all processes, and loading when it is in one. */
+  /** A version is ready when it is in one process: the others load it when they are asked for it. */
   async index(): Promise<readonly ServedVersion[]> {
     const [first = [], ...others] = await this.all((one) => one.index())
     const keyOf = ({ model, version }: ServedVersion) => `${model} ${version}`
@@ -48,24 +56,29 @@ export class ServingGroup implements Omit<ServingProcess, 'metrics'> {
     await this.all((one) => one.unload(model))
   }
 
-  private all<T>(ask: (one: ServingProcess) => Promise<T>): Promise<T[]> {
-    return Promise.all(this.processes().map(ask))
+  /** Of those that do not end meanwhile: what they had is gone with them. */
+  private async all<T>(ask: (one: ServingProcess) => Promise<T>): Promise<T[]> {
+    const asked = this.processes().map((one) =>
+      ask(one).catch((error: unknown) => {
+        if (codeOf(error) !== 'SERVING_PROCESS_ENDED') throw error
+        return ENDED
+      }),
+    )
+    return (await Promise.all(asked)).filter((answer): answer is Awaited<T> => answer !== ENDED)
   }
 }
 
 /** Of several states the first is that of the group. */
-const RANK: Readonly<Record<ServedVersion['state'], number>> = { loading: 0, unavailable: 1, ready: 2 }
+const RANK: Readonly<Record<ServedVersion['state'], number>> = { ready: 0, loading: 1, unavailable: 2 }
+const ENDED = Symbol('ended')
 
 /** Serving as this process does it, but for what concerns all of them. */
-export function grouped(
-  serving: Serving,
-  { index, load, unload }: Pick<ServingProcess, 'index' | 'load' | 'unload'>,
-): Serving {
+export function grouped(serving: Serving, group: Pick<ServingProcess, 'index' | 'load' | 'unload'>): Serving {
   return {
     metadata: (...args) => serving.metadata(...args),
     infer: (...args) => serving.infer(...args),
-    index,
-    load,
-    unload,
+    index: () => group.index(),
+    load: (model) => group.load(model),
+    unload: (model) => group.unload(model),
   }
 }

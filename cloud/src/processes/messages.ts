@@ -38,4 +38,5 @@ export interface MemberControl {
   stop(): Promise<void>
 }
 
-export const memberFile = new URL('./member.js', import.meta.url)
+/** The built one: tests run from the sources, processes do not. */
+export const memberFile = new URL('../../dist/processes/member.js', import.meta.url)

@@ -66,6 +66,11 @@ export class Pool {
     return [...this.members].map(({ channel }) => channel.remote<ServingProcess>(OBJECTS.member))
   }
 
+  /** Of those that are ready, for who watches them. */
+  pids(): readonly number[] {
+    return [...this.members].flatMap(({ child }) => child.pid ?? [])
+  }
+
   tell(event: string, value: unknown): void {
     for (const { channel } of this.members) channel.tell(event, value)
   }
@@ -90,7 +95,12 @@ export class Pool {
     const member: Member = { child, channel, connections: 0 }
     channel.on(EVENTS.closed, () => member.connections--)
     child.once('exit', (code, signal) => this.ended(member, signal ?? code))
-    await channel.remote<MemberControl>(OBJECTS.member).start(config)
+    try {
+      await channel.remote<MemberControl>(OBJECTS.member).start(config)
+    } catch (error) {
+      child.kill()
+      throw error
+    }
     this.members.add(member)
     this.failures = 0
     for (const socket of this.waiting.splice(0)) this.give(socket)
@@ -111,11 +121,11 @@ export class Pool {
 
   private ended(member: Member, reason: unknown): void {
     const wasReady = this.members.delete(member)
-    if (this.isStopping) return
+    // One that did not come up is told of by who started it.
+    if (this.isStopping || !wasReady) return
     const { logger } = this.options
     logger.error('a serving process ended; another takes its place', { pid: member.child.pid, reason })
-    // One that failed at its first start is told of by `start`.
-    if (wasReady) this.respawn()
+    this.respawn()
   }
 
   private respawn(): void {

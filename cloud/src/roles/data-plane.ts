@@ -1,10 +1,10 @@
 import { availableParallelism } from 'node:os'
 import {
   errors as core,
+  type DataPlane,
   definePlugin,
   type MetricReading,
   type ResolvedServing,
-  type Server,
   type Serving,
   servingConfigSchema,
   tokens,
@@ -55,9 +55,12 @@ export const dataPlane = definePlugin({
     const group = new ServingGroup(() => [here(), ...(pool?.processes() ?? [])])
     scope.provide(
       tokens.dataPlane,
-      (): Server => ({
+      (): DataPlane => ({
         get url() {
           return url
+        },
+        get pids() {
+          return pool?.pids() ?? []
         },
       }),
     )

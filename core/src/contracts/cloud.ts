@@ -148,6 +148,12 @@ export interface GrpcServer {
   readonly url: string | undefined
 }
 
+/** Processes that answer inference alone, on an address of their own. */
+export interface DataPlane extends Server {
+  /** Of those that are ready. */
+  readonly pids: readonly number[]
+}
+
 /** An MQTT broker inside this process. */
 export interface Broker {
   /** `mqtt://127.0.0.1:1883` once started. */

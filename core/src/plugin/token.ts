@@ -2,6 +2,7 @@ import type { AbTestStore, AbTests } from '../contracts/ab-test.js'
 import type {
   Broker,
   Controller,
+  DataPlane,
   GrpcServer,
   Jobs,
   ReportIntake,
@@ -70,7 +71,7 @@ export const tokens = {
   /** The same, but that what is loaded and listed is of all processes that serve. */
   servingGroup: token<Serving>('tideway/serving-group@1'),
   /** Where processes answer that do inference alone. */
-  dataPlane: token<Server>('tideway/data-plane@1'),
+  dataPlane: token<DataPlane>('tideway/data-plane@1'),
   statistics: token<Statistics>('tideway/statistics@1'),
   traffic: token<Traffic>('tideway/traffic@1'),
   abTests: token<AbTests>('tideway/ab-tests@1'),

@@ -1,0 +1,165 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type Client, createClient } from '@tideway/client'
+import { createCloud } from '@tideway/cloud'
+import { type Host, resolveConfig, silentLogger, tokens } from '@tideway/core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { eventually } from '../support/process.js'
+import { registerVersion, type TestVersion } from '../support/version.js'
+
+const PROCESSES = 2
+const CLIENTS = 8
+
+let dir: string
+let cloud: Host
+let client: Client
+let url: string
+let first: TestVersion
+
+async function startCloud(): Promise<void> {
+  const config = { dir, roles: ['api' as const], http: { port: 0 }, broker: { port: 0 } }
+  cloud = await createCloud(resolveConfig({ ...config, dataPlane: { port: 0, processes: PROCESSES } }), silentLogger)
+  await cloud.start()
+  client = createClient({ url: String(cloud.get(tokens.server).url) })
+  url = String(cloud.get(tokens.dataPlane).url)
+}
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'tideway-data-plane-'))
+  await startCloud()
+  first = await registerVersion(client, 'line', { seed: 1 })
+})
+afterAll(async () => {
+  await cloud?.stop()
+  await rm(dir, { recursive: true, force: true })
+})
+
+interface Said {
+  readonly status: number
+  readonly body: Readonly<Record<string, unknown>>
+}
+
+/** On connections of one agent, so that they stay where they were given. */
+function asker(agent: Agent, path = '/v2/models/line/infer', body?: object): () => Promise<Said> {
+  const inputs = [{ name: 'x', shape: [1, 8], datatype: 'FP32', data: Array.from(first.input) }]
+  const text = JSON.stringify(body ?? { inputs })
+  return () =>
+    new Promise((resolve, reject) => {
+      const asked = request(url + path, { agent, method: 'POST', headers: { 'content-type': 'application/json' } })
+      asked.once('error', reject)
+      asked.once('response', async (response) => {
+        const parts: Buffer[] = []
+        for await (const part of response) parts.push(part as Buffer)
+        resolve({ status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString()) as Said['body'] })
+      })
+      asked.end(text)
+    })
+}
+
+const agents = (count: number) => Array.from({ length: count }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
+const get = async (path: string): Promise<Said> => {
+  const response = await fetch(url + path)
+  return { status: response.status, body: (await response.json()) as Said['body'] }
+}
+const pids = (): readonly number[] => cloud.get(tokens.dataPlane).pids
+const countOf = async (path: string): Promise<number> => {
+  const { body } = await get(path)
+  const [stat] = body['model_stats'] as readonly { inference_stats: { success: { count: number } } }[]
+  return stat?.inference_stats.success.count ?? 0
+}
+
+describe('processes that answer inference alone', () => {
+  it('answer as the model does, over several connections', async () => {
+    const said = await Promise.all(agents(CLIENTS).map((agent) => asker(agent)()))
+    for (const { status, body } of said) {
+      expect(status).toBe(200)
+      const [output] = body['outputs'] as readonly { data: readonly number[] }[]
+      output?.data.forEach((value, i) => expect(value).toBeCloseTo(first.answer[i] as number, 3))
+    }
+  })
+
+  it('count together, whichever is asked, and so does the other face of the cloud', async () => {
+    const before = await countOf('/v2/models/line/stats')
+    const [one, other] = agents(2) as [Agent, Agent]
+    for (let i = 0; i < 5; i++) {
+      await asker(one)()
+      await asker(other)()
+    }
+    const everywhere = await Promise.all(Array.from({ length: 4 }, () => countOf('/v2/models/line/stats')))
+    expect(new Set(everywhere)).toEqual(new Set([before + 10]))
+    const face = await fetch(`${cloud.get(tokens.server).url}/v2/models/line/stats`)
+    const { model_stats } = (await face.json()) as {
+      model_stats: { inference_stats: { success: { count: number } } }[]
+    }
+    expect(model_stats[0]?.inference_stats.success.count).toBe(before + 10)
+  })
+
+  it('unload and load a model in all of them, whichever is told', async () => {
+    const all = agents(4)
+    expect((await asker(all[0] as Agent, '/v2/repository/models/line/unload', {})()).status).toBe(200)
+    for (const agent of all) expect((await asker(agent)()).body).toMatchObject({ code: 'MODEL_UNLOADED' })
+    expect((await asker(all[1] as Agent, '/v2/repository/models/line/load', {})()).status).toBe(200)
+    for (const agent of all) expect((await asker(agent)()).status).toBe(200)
+    const { body } = await asker(all[0] as Agent, '/v2/repository/index', {})()
+    expect(body).toEqual([{ name: 'line', version: '1', state: 'READY', reason: '' }])
+  })
+
+  it('have no routes of the control plane', async () => {
+    expect(await get('/v1/models')).toMatchObject({ status: 404, body: { error: { code: 'ROUTE_NOT_FOUND' } } })
+    expect((await get('/v2/health/ready')).body).toEqual({ ready: true })
+  })
+
+  it('follow an alias that moves', async () => {
+    const second = await registerVersion(client, 'line', { seed: 2 })
+    const all = agents(4)
+    await eventually('all answer with the new version', async () => {
+      const said = await Promise.all(all.map((agent) => asker(agent)()))
+      return said.every(({ body }) => body['model_version'] === String(second.version.version))
+    })
+  })
+
+  it('are replaced when one ends, while the others go on', async () => {
+    const results: Said[] = []
+    const [victim] = pids() as [number]
+    let isDone = false
+    const loops = agents(CLIENTS).map(async (agent) => {
+      while (!isDone) results.push(await asker(agent)().catch(() => ({ status: 0, body: {} })))
+    })
+    await eventually('some requests are answered', () => results.length > 50)
+    process.kill(victim, 'SIGKILL')
+    await eventually('another process is there', () => {
+      const now = pids()
+      return now.length === PROCESSES && !now.includes(victim)
+    })
+    const broken = results.length
+    await eventually('requests go on', () => results.length > broken + 50)
+    isDone = true
+    await Promise.all(loops)
+    // Connections of the one that ended are cut once; nothing is answered wrongly, and nothing later fails.
+    expect(results.filter(({ status }) => status === 0).length).toBeLessThanOrEqual(CLIENTS)
+    expect(results.filter(({ status }) => status !== 0 && status !== 200)).toEqual([])
+    expect(results.slice(broken + CLIENTS).every(({ status }) => status === 200)).toBe(true)
+  })
+
+  it('finish what they took when the cloud stops, and end with it', async () => {
+    const all = pids()
+    const asked = agents(CLIENTS).map((agent) => asker(agent)())
+    await asked[0]
+    const stopped = cloud.stop()
+    for (const { status } of await Promise.all(asked)) expect(status).toBe(200)
+    await stopped
+    expect(all.filter(isRunning)).toEqual([])
+    await startCloud()
+  })
+})
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -5,6 +5,7 @@ import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createDoor, type Door } from '@tideway/server-http'
 import { createLogger } from '../config/logger.js'
 import { part } from '../part.js'
+import { exposures } from '../roles/exposures.js'
 import { serving } from '../roles/serving.js'
 import { tracesOf } from '../roles/traces.js'
 import { Channel, type Port } from './channel.js'
@@ -51,6 +52,7 @@ class Member implements MemberControl {
       part(tokens.abTestStore, () => this.channel.remote(OBJECTS.abTestStore)),
       onnxNodeRuntime(),
       serving(resolveServing(config)),
+      exposures(),
     )
     await host.start()
     this.host = host

@@ -9,6 +9,7 @@ const benches: Readonly<Record<string, () => Promise<Bench>>> = {
   runtimes: async () => (await import('./runtimes/index.js')).runtimes,
   quickstart: async () => (await import('./quickstart.js')).quickstart,
   update: async () => (await import('./update.js')).update,
+  abtest: async () => (await import('./abtest.js')).abtest,
 }
 
 function holds(check: BenchCheck): boolean {

@@ -51,7 +51,9 @@ In binary, \`Inference-Header-Content-Length\` is the length of the JSON, and th
 \`parameters.binary_data_size\` follow it in their order, little-endian; with 0 the body is the one input of the model.
 Outputs come in binary where \`parameters.binary_data_output\`, or \`parameters.binary_data\` of the output, is true.
 \`parameters.timeout\` (microseconds), \`Grpc-Timeout\` (\`500m\`) or \`X-Envoy-Expected-Rq-Timeout-Ms\` say how long the client waits:
-what could not begin by then is answered with 504. Without a version the alias \`latest\` is used.`
+what could not begin by then is answered with 504. Without a version the model's traffic policy says who
+answers, the alias \`latest\` where none was set; requests with the same \`X-Tideway-Key\` stay with a version. The answer's
+\`X-Tideway-Version\` says which it was, \`X-Tideway-Unit\` under an A/B test by what its outcome is reported.`
 
 const LOAD = `Loads the version that the alias \`latest\` names, anew if it is loaded. Of this process alone. Other versions are
 loaded by the first request for them.`

@@ -27,6 +27,7 @@ import { abTests } from './roles/ab-tests.js'
 import { controller } from './roles/controller.js'
 import { dataPlane } from './roles/data-plane.js'
 import { exposures } from './roles/exposures.js'
+import { fleetMetrics } from './roles/fleet-metrics.js'
 import { intake } from './roles/intake.js'
 import { jobs } from './roles/jobs.js'
 import { localQueue } from './roles/queue.js'
@@ -61,6 +62,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
       abTests(),
       ...data(config),
       jobs(),
+      fleetMetrics(),
       http(config),
       ...grpc(config),
     ),

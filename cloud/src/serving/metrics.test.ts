@@ -108,9 +108,9 @@ describe('a switch to another version', () => {
   it('is counted once it is done, or could not be', async () => {
     switcher.answering('latest', versionOf(1))
     await host.session(versionOf(1))
-    expect(await lines('tideway_model_switches_total')).toEqual([])
+    expect(await lines('tideway_model_switches_total')).toEqual(['{result="done"} 0', '{result="failed"} 0'])
     switcher.answering('latest', versionOf(2))
-    await expect.poll(() => lines('tideway_model_switches_total')).toEqual(['{result="done"} 1'])
+    await expect.poll(() => lines('tideway_model_switches_total')).toEqual(['{result="done"} 1', '{result="failed"} 0'])
     switcher.answering('latest', versionOf(9))
     await expect.poll(() => lines('tideway_model_switches_total')).toEqual(['{result="done"} 1', '{result="failed"} 1'])
   })

@@ -54,6 +54,8 @@ export class ServingMetrics {
       'tideway_model_switches_total',
       'Aliases that came to be answered by another version, or failed to',
     )
+    // What has not happened is told as zero: the first failure would not show as an increase otherwise.
+    for (const result of ['done', 'failed']) for (const ends of [this.#loads, this.#switches]) ends.of({ result })
     const tell = teller(metrics)
     metrics.onRead(() => {
       this.#batches.forgetUnused()

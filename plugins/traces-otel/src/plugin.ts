@@ -30,6 +30,7 @@ export const tracesOtel = definePlugin({
       const metrics = scope.has(tokens.metrics) ? scope.get(tokens.metrics) : nullMetrics
       const help = 'Spans that were sent, and that were lost since they could not be'
       const spans = metrics.counter({ name: 'tideway_trace_spans_total', help, labels: ['result'] })
+      for (const result of ['sent', 'lost']) spans.of({ result })
       const logger = () => (scope.has(tokens.logger) ? scope.get(tokens.logger) : silentLogger)
       return startTraces(options, new ToldExporter(otlpExporter(options), spans, logger))
     }

@@ -146,8 +146,43 @@ export const { entries, errors } = defineErrors({
   CREDENTIALS_REQUIRED: entry<{ host: string }>(
     400,
     (d) => `listening on ${d.host} without credentials is refused`,
-    'Bind to 127.0.0.1, or configure credentials.',
+    'Bind to 127.0.0.1, or configure credentials: `tideway keys create --role admin` of a cloud on loopback makes a key.',
   ),
+  UNAUTHORIZED: entry<{ given: boolean }>(
+    401,
+    (d) => (d.given ? 'the API key or token of this request is not valid' : 'this request has no API key or token'),
+    'Send one as "Authorization: Bearer <key>"; `tideway keys create` makes keys.',
+  ),
+  TOKEN_EXPIRED: entry(401, () => 'the token has expired', 'Get a new one from the issuer.'),
+  TOKEN_INVALID: entry<{
+    reason: 'form' | 'algorithm' | 'signature' | 'key' | 'issuer' | 'audience' | 'time' | 'claims'
+  }>(
+    401,
+    (d) => `the token is not valid here (${d.reason})`,
+    'Get one from the configured issuer, for the configured audience.',
+  ),
+  ISSUER_UNAVAILABLE: entry<{ issuer: string; reason: string }>(
+    503,
+    (d) => `the keys of the issuer ${d.issuer} cannot be read (${d.reason})`,
+    'Check `oidc` in the configuration, and that this process can reach the issuer.',
+  ),
+  ROLE_REQUIRED: entry<{ roles: readonly string[] }>(
+    403,
+    (d) => `this needs the role ${d.roles.join(' or ')}`,
+    'Ask an admin for a key with that role.',
+  ),
+  MODEL_FORBIDDEN: entry<{ model: string }>(
+    403,
+    (d) => `these credentials are not for model ${d.model}`,
+    'Ask an admin for a key whose scope has that model.',
+  ),
+  DEVICE_FORBIDDEN: entry<{ fleet: string; device: string }>(
+    403,
+    (d) => `these credentials do not speak for device ${d.fleet}/${d.device}`,
+    'Use the key of that device, or of its fleet.',
+  ),
+  KEY_NOT_FOUND: entry<{ key: string }>(404, (d) => `key ${d.key} is not known`, 'List keys with `tideway keys list`.'),
+  KEY_EXISTS: entry<{ key: string }>(409, (d) => `there is a key ${d.key} already`, 'Make it with another id.'),
   PROFILE_INVALID: entry<{ what: string; reason: string }>(
     400,
     (d) => `${d.what} of a profile cannot be read: ${d.reason}`,
@@ -263,11 +298,6 @@ export const { entries, errors } = defineErrors({
     501,
     (d) => `the models of this process are served without the protocol's extension ${d.extension}`,
     'GET /v2 lists the extensions that there are.',
-  ),
-  UNAUTHORIZED: entry(
-    401,
-    () => 'this request has no valid API key',
-    'Send one of the configured keys as "Authorization: Bearer <key>".',
   ),
   INTERNAL: entry<{ requestId: string }>(
     500,

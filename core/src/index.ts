@@ -6,10 +6,12 @@ export { RatioCheck } from './abtest/ratio.js'
 export { type AbVerdict, RATIO_LEVEL, verdictOf } from './abtest/verdict.js'
 export {
   type CloudConfig,
+  type ConfiguredApiKey,
   configDefaults,
   defineConfig,
   type GrpcTls,
   type LogLevel,
+  type OidcConfig,
   type RequestLogs,
   type ResolvedCloudConfig,
   type Role,
@@ -38,6 +40,24 @@ export type {
   AbTestView,
   StoredOutcome,
 } from './contracts/ab-test.js'
+export {
+  type Access,
+  type AccessRole,
+  type AccessScope,
+  type Actor,
+  accessRoles,
+  allows,
+  allowsDevice,
+  allowsModel,
+  type Credentials,
+  isLoopback,
+  type KeyOrder,
+  type KeyRecord,
+  type Keys,
+  localActor,
+  type Origin,
+  openAccess,
+} from './contracts/access.js'
 export type {
   Broker,
   Controller,
@@ -83,6 +103,8 @@ export type {
   JobRecord,
   JobStatus,
   JobStore,
+  KeyChanges,
+  KeyStore,
   MetricPoint,
   ModelRecord,
   Registry,
@@ -90,6 +112,7 @@ export type {
   RunRecord,
   RunStatus,
   RunStore,
+  StoredKey,
   StoredReport,
   VersionRecord,
 } from './contracts/store.js'

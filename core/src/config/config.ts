@@ -1,3 +1,4 @@
+import type { AccessRole, AccessScope } from '../contracts/access.js'
 import type { PluginUse } from '../plugin/plugin.js'
 import { type ResolvedServing, resolveServing, type ServingConfig } from './serving.js'
 
@@ -10,14 +11,55 @@ export type LogLevel = (typeof logLevels)[number]
 export const requestLogs = ['none', 'changes', 'all'] as const
 export type RequestLogs = (typeof requestLogs)[number]
 
+export type ConfiguredApiKey =
+  | string
+  | ({ readonly key: string; readonly name?: string; readonly roles?: readonly AccessRole[] } & AccessScope)
+
+export interface OidcConfig {
+  /** As tokens name it in `iss`: `https://sso.example.com/realms/main`. */
+  readonly issuer: string
+  /** What tokens must name in `aud`. */
+  readonly audience: string | readonly string[]
+  /** Default: what the issuer's discovery document says. */
+  readonly jwksUrl?: string
+  /** Default: all that are asymmetric. */
+  readonly algorithms?: readonly string[]
+  /** Claim with the roles, or a path to it: `realm_access.roles`. Default `roles`. */
+  readonly rolesClaim?: string | readonly string[]
+  /** From the issuer's names to ours: `{ 'ml-ops': ['operator', 'publisher'] }`. Default: the same names. */
+  readonly roleMap?: Readonly<Record<string, readonly AccessRole[]>>
+  /** Claim with the models to which a token is restricted. */
+  readonly modelsClaim?: string | readonly string[]
+  /** Default 30. */
+  readonly clockToleranceSeconds?: number
+}
+
 /** `tideway.config.ts`: everything may be left out. */
 export interface CloudConfig {
   /** Where the embedded store, logs and process files live. */
   readonly dir?: string
   readonly roles?: readonly Role[]
-  readonly http?: { readonly host?: string; readonly port?: number; readonly apiKeys?: readonly string[] }
+  readonly http?: {
+    readonly host?: string
+    readonly port?: number
+    /** Keys beside those that `tideway keys create` makes; a text alone is one of the role admin. */
+    readonly apiKeys?: readonly ConfiguredApiKey[]
+    /** Pages of which origins (`https://app.example.com`) may read answers; none by default. */
+    readonly cors?: { readonly origins: readonly string[]; readonly maxAgeSeconds?: number }
+    /** Whose X-Forwarded-For is believed: addresses, or ranges as `10.0.0.0/8`. */
+    readonly trustedProxies?: readonly string[]
+  }
+  readonly access?: {
+    /**
+     * Whether requests without credentials are refused. They are unless the API listens on loopback and neither keys nor an
+     * issuer are configured; behind a proxy on the same machine say `true`.
+     */
+    readonly required?: boolean
+    /** Tokens of an OpenID Connect issuer. */
+    readonly oidc?: OidcConfig
+  }
   /**
-   * The Open Inference Protocol over gRPC beside HTTP, where it is given; `apiKeys` of `http` hold there, too. Files of `tls` are
+   * The Open Inference Protocol over gRPC beside HTTP, where it is given; who may ask is the same as there. Files of `tls` are
    * PEM; with `ca`, clients must show a certificate that it signed.
    */
   readonly grpc?: { readonly host?: string; readonly port?: number; readonly tls?: GrpcTls }
@@ -62,7 +104,14 @@ export interface GrpcTls {
 export interface ResolvedCloudConfig {
   readonly dir: string
   readonly roles: readonly Role[]
-  readonly http: { readonly host: string; readonly port: number; readonly apiKeys: readonly string[] }
+  readonly http: {
+    readonly host: string
+    readonly port: number
+    readonly apiKeys: readonly ConfiguredApiKey[]
+    readonly cors: { readonly origins: readonly string[]; readonly maxAgeSeconds?: number }
+    readonly trustedProxies: readonly string[]
+  }
+  readonly access: { readonly required: boolean | undefined; readonly oidc: OidcConfig | undefined }
   /** Undefined: no gRPC. */
   readonly grpc: { readonly host: string; readonly port: number; readonly tls: GrpcTls | undefined } | undefined
   readonly broker: { readonly host: string; readonly port: number }
@@ -85,7 +134,13 @@ export interface ResolvedCloudConfig {
 export const configDefaults = Object.freeze({
   dir: '.tideway',
   roles,
-  http: Object.freeze({ host: '127.0.0.1', port: 4400, apiKeys: Object.freeze([]) as readonly string[] }),
+  http: Object.freeze({
+    host: '127.0.0.1',
+    port: 4400,
+    apiKeys: Object.freeze([]) as readonly ConfiguredApiKey[],
+    cors: Object.freeze({ origins: Object.freeze([]) as readonly string[] }),
+    trustedProxies: Object.freeze([]) as readonly string[],
+  }),
   grpc: Object.freeze({ host: '127.0.0.1', port: 8001 }),
   dataPlane: Object.freeze({ host: '127.0.0.1', port: 8000 }),
   broker: Object.freeze({ host: '127.0.0.1', port: 1884 }),
@@ -116,6 +171,8 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
       host: pick((c) => c.http?.host) ?? configDefaults.http.host,
       port: pick((c) => c.http?.port) ?? configDefaults.http.port,
       apiKeys: pick((c) => c.http?.apiKeys) ?? configDefaults.http.apiKeys,
+      cors: pick((c) => c.http?.cors) ?? configDefaults.http.cors,
+      trustedProxies: pick((c) => c.http?.trustedProxies) ?? configDefaults.http.trustedProxies,
     }),
     grpc:
       pick((c) => c.grpc) &&
@@ -124,6 +181,7 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
         port: pick((c) => c.grpc?.port) ?? configDefaults.grpc.port,
         tls: pick((c) => c.grpc?.tls),
       }),
+    access: Object.freeze({ required: pick((c) => c.access?.required), oidc: pick((c) => c.access?.oidc) }),
     broker: Object.freeze({
       host: pick((c) => c.broker?.host) ?? configDefaults.broker.host,
       port: pick((c) => c.broker?.port) ?? configDefaults.broker.port,

@@ -20,7 +20,19 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
       .strictObject({
         host: text.optional(),
         port: port.optional(),
-        apiKeys: z.array(z.string()).readonly().optional(),
+        // What is a key, an origin or an address is judged by who uses it.
+        apiKeys: z
+          .array(z.union([z.string(), z.looseObject({ key: z.string() })]))
+          .readonly()
+          .optional(),
+        cors: z.looseObject({ origins: z.array(z.string()).readonly() }).optional(),
+        trustedProxies: z.array(z.string()).readonly().optional(),
+      })
+      .optional(),
+    access: z
+      .strictObject({
+        required: z.boolean().optional(),
+        oidc: z.looseObject({ issuer: z.string(), audience: z.union([z.string(), z.array(z.string())]) }).optional(),
       })
       .optional(),
     grpc: z

@@ -1,5 +1,6 @@
 import type { DesiredState } from '../wire/desired.js'
 import type { Envelope } from '../wire/envelope.js'
+import type { Origin } from './access.js'
 import type { JobRecord, ReportStore, VersionRecord } from './store.js'
 import type { Signature, Tensors } from './tensor.js'
 import type { Span } from './tracer.js'
@@ -18,14 +19,18 @@ export interface Deployment {
 
 /** Moves devices to versions: chunks acknowledged, then the manifest, then desired state. */
 export interface Controller {
-  /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `CHUNK_NOT_FOUND`, `CHUNK_STREAM_FULL`; then no device was told anything. */
-  deploy(order: {
-    model: string
-    version: string
-    fleet: string
-    devices?: readonly string[]
-    actor: string
-  }): Promise<Deployment>
+  /**
+   * Writes the audit log (`desired.set`) with the origin. Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `CHUNK_NOT_FOUND`,
+   * `CHUNK_STREAM_FULL`; then no device was told anything.
+   */
+  deploy(
+    order: Origin & {
+      model: string
+      version: string
+      fleet: string
+      devices?: readonly string[]
+    },
+  ): Promise<Deployment>
 }
 
 /** How a request was run, measured where it was. Durations are nanoseconds. */
@@ -114,8 +119,8 @@ export interface Serving {
 
 /** Training jobs, as the HTTP face sees them. */
 export interface Jobs {
-  /** Throws `INPUT_REJECTED` naming every bad field, `BLOB_NOT_FOUND` for missing data. */
-  submit(spec: unknown, actor: string): Promise<JobRecord>
+  /** Writes the audit log (`job.submit`). Throws `INPUT_REJECTED` naming every bad field, `BLOB_NOT_FOUND` for missing data. */
+  submit(spec: unknown, origin: Origin): Promise<JobRecord>
   /** A trainer node's word on a job: narrowed here. */
   update(id: string, change: unknown): Promise<JobRecord>
   job(id: string): Promise<JobRecord>

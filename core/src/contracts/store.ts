@@ -1,6 +1,7 @@
 import type { BlobRef } from '../nouns/manifest.js'
 import type { DesiredModel, DesiredState } from '../wire/desired.js'
 import type { Ack, Envelope, ReportedState } from '../wire/envelope.js'
+import type { KeyRecord, Origin } from './access.js'
 
 export interface ModelRecord {
   readonly name: string
@@ -213,10 +214,38 @@ export interface JobStore {
   jobs(filter?: { status?: JobStatus; limit?: number }): Promise<JobRecord[]>
 }
 
-export interface AuditEntry {
+export interface StoredKey extends KeyRecord {
+  /** Lower-case hexadecimal SHA-256 of the key's secret. */
+  readonly secretSha256: string
+}
+
+export interface KeyChanges {
+  /** Each as it is now, in no order. */
+  readonly keys: readonly StoredKey[]
+  /** For the next question. */
+  readonly revision: number
+}
+
+/** API keys. A secret is never stored, nor shown again. */
+export interface KeyStore {
+  /** Throws `KEY_EXISTS` for an id that was given before. */
+  create(key: Omit<StoredKey, 'revokedAt' | 'lastUsedAt'>): Promise<StoredKey>
+  /** Newest first, the revoked ones too. */
+  keys(): Promise<StoredKey[]>
+  /** The first time counts. Throws `KEY_NOT_FOUND`. */
+  revoke(id: string, at: string): Promise<StoredKey>
+  /** Notes when keys were last used: the latest time counts, ids that are not there are passed over. */
+  used(uses: readonly { readonly id: string; readonly at: string }[]): Promise<void>
+  /**
+   * The keys that were made or revoked, by whatever process, since the revision; of 0 all. A change that is committed is in
+   * the answer to the next question. When a key was used is no change.
+   */
+  changes(since: number): Promise<KeyChanges>
+}
+
+export interface AuditEntry extends Origin {
   readonly id: number
   readonly at: string
-  readonly actor: string
   /** `version.register`, `alias.set`, `desired.set`, ... */
   readonly action: string
   readonly subject: string
@@ -225,7 +254,13 @@ export interface AuditEntry {
 
 /** Append-only. */
 export interface AuditLog {
-  append(entry: { actor: string; action: string; subject: string; data?: Record<string, unknown> }): Promise<AuditEntry>
-  /** Newest first, at most `limit` (default 100). */
-  list(filter?: { subject?: string; action?: string; limit?: number }): Promise<AuditEntry[]>
+  append(entry: Origin & { action: string; subject: string; data?: Record<string, unknown> }): Promise<AuditEntry>
+  /** Newest first, at most `limit` (default 100) of those before the entry of the id `before`. */
+  list(filter?: {
+    subject?: string
+    action?: string
+    actor?: string
+    before?: number
+    limit?: number
+  }): Promise<AuditEntry[]>
 }

@@ -1,4 +1,5 @@
 import type { AbTestStore, AbTests } from '../contracts/ab-test.js'
+import type { Access } from '../contracts/access.js'
 import type {
   Broker,
   Controller,
@@ -20,6 +21,7 @@ import type {
   ChunkStore,
   DeviceStore,
   JobStore,
+  KeyStore,
   Registry,
   ReportStore,
   RunStore,
@@ -62,6 +64,8 @@ export const tokens = {
   auditLog: token<AuditLog>('tideway/audit-log@1'),
   trafficStore: token<TrafficStore>('tideway/traffic-store@1'),
   abTestStore: token<AbTestStore>('tideway/ab-test-store@1'),
+  keyStore: token<KeyStore>('tideway/key-store@1'),
+  access: token<Access>('tideway/access@1'),
   cloudLink: token<CloudLink>('tideway/cloud-link@1'),
   edgeLink: token<EdgeLink>('tideway/edge-link@1'),
   jobQueue: token<JobQueue>('tideway/job-queue@1'),

@@ -6,6 +6,7 @@ import { auditLogContract } from '@tideway/test/contract/store/audit-log'
 import { chunkStoreContract } from '@tideway/test/contract/store/chunk-store'
 import { deviceStoreContract } from '@tideway/test/contract/store/device-store'
 import { jobStoreContract } from '@tideway/test/contract/store/job-store'
+import { keyStoreContract } from '@tideway/test/contract/store/key-store'
 import { registryContract } from '@tideway/test/contract/store/registry'
 import { reportStoreContract } from '@tideway/test/contract/store/report-store'
 import { runStoreContract } from '@tideway/test/contract/store/run-store'
@@ -32,6 +33,7 @@ export function storeContracts(name: string, opened: () => Opened): void {
   const services = { registry: () => opened().store.registry }
   trafficStoreContract(name, () => opened().store.trafficStore, services)
   abTestStoreContract(name, () => opened().store.abTestStore, services)
+  keyStoreContract(name, () => opened().store.keyStore)
   auditLogContract(name, () => opened().store.auditLog, {
     tamper: {
       update: (id) => opened().query(`update audit_log set actor = 'nobody' where id = ${id}`),

@@ -24,6 +24,7 @@ describe('the store plugin', { timeout: 120_000 }, () => {
       () => host.get(tokens.runStore).runs(),
       () => host.get(tokens.jobStore).jobs(),
       () => host.get(tokens.auditLog).list(),
+      () => host.get(tokens.keyStore).keys(),
     ]
     const unavailable = { code: 'STORE_UNAVAILABLE', data: { store: dir } }
     for (const ask of asks) await expect(ask()).rejects.toMatchObject(unavailable)

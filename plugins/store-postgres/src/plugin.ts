@@ -22,6 +22,7 @@ export const storePostgres = definePlugin({
     tokens.auditLog,
     tokens.trafficStore,
     tokens.abTestStore,
+    tokens.keyStore,
   ],
   options: optionsSchema,
   register(scope, options) {
@@ -35,6 +36,7 @@ export const storePostgres = definePlugin({
     scope.provide(tokens.auditLog, () => store.auditLog)
     scope.provide(tokens.trafficStore, () => store.trafficStore)
     scope.provide(tokens.abTestStore, () => store.abTestStore)
+    scope.provide(tokens.keyStore, () => store.keyStore)
     return { start: () => store.open(), stop: () => store.close() }
   },
 })

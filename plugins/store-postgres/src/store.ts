@@ -5,6 +5,7 @@ import {
   type ChunkStore,
   type DeviceStore,
   type JobStore,
+  type KeyStore,
   narrow,
   type Registry,
   type ReportStore,
@@ -18,6 +19,7 @@ import { auditLogOn } from './facets/audit-log.js'
 import { chunkStoreOn } from './facets/chunk-store.js'
 import { deviceStoreOn } from './facets/device-store.js'
 import { jobStoreOn } from './facets/job-store.js'
+import { keyStoreOn } from './facets/key-store.js'
 import { registryOn } from './facets/registry.js'
 import { reportStoreOn } from './facets/report-store.js'
 import { runStoreOn } from './facets/run-store.js'
@@ -37,6 +39,7 @@ export interface Facets {
   readonly auditLog: AuditLog
   readonly trafficStore: TrafficStore
   readonly abTestStore: AbTestStore
+  readonly keyStore: KeyStore
 }
 
 /** Every facet of the store, on one database. */
@@ -62,6 +65,7 @@ export function facetsOn(handle: Handle, chunksDir: string): Facets {
     auditLog: auditLogOn(handle),
     trafficStore: trafficStoreOn(handle),
     abTestStore: abTestStoreOn(handle),
+    keyStore: keyStoreOn(handle),
   }
 }
 

@@ -27,6 +27,27 @@ export function auditLogContract(name: string, log: Subject<AuditLog>, subject: 
       expect((await log().append({ actor: 'a', action: 'b', subject })).data).toEqual({})
     })
 
+    it('keeps from where, and of which request, where that is known', async () => {
+      const origin = { actor: 'key:ci', address: '192.0.2.7', requestId: unique('request') }
+      const subject = unique('digits')
+      const written = await log().append({ ...origin, action: 'alias.set', subject })
+      expect(written).toMatchObject(origin)
+      expect(await log().list({ subject })).toEqual([written])
+    })
+
+    it('lists in pages, and by actor', async () => {
+      const [subject, actor] = [unique('fleet'), unique('key')]
+      const ids: number[] = []
+      for (let i = 0; i < 7; i++)
+        ids.unshift((await log().append({ actor: i % 2 ? actor : 'other', action: 'desired.set', subject })).id)
+      const listed = async (filter: Parameters<AuditLog['list']>[0]) =>
+        (await log().list({ subject, ...filter })).map((entry) => entry.id)
+      expect(await listed({ limit: 3 })).toEqual(ids.slice(0, 3))
+      expect(await listed({ limit: 3, before: ids[2]! })).toEqual(ids.slice(3, 6))
+      expect(await listed({ before: ids[6]! })).toEqual([])
+      expect(await listed({ actor })).toEqual([ids[1], ids[3], ids[5]])
+    })
+
     it('lists newest first, by subject and action, at most so many and 100 by default', async () => {
       const subject = unique('fleet')
       const ids: number[] = []

@@ -188,6 +188,8 @@ export const auditLog = pgTable(
     id: order().primaryKey(),
     at: instant().notNull(),
     actor: freeText().notNull(),
+    address: freeText(),
+    requestId: freeText(),
     action: freeText().notNull(),
     subject: freeText().notNull(),
     data: json().$type<AuditEntry['data']>().notNull(),

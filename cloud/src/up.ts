@@ -84,8 +84,8 @@ function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse 
 }
 
 /** Where it is configured: a second port is for those who want it. */
-function grpc({ grpc, http }: ResolvedCloudConfig): PluginUse[] {
-  return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys: http.apiKeys })]
+function grpc({ grpc, http, logs }: ResolvedCloudConfig): PluginUse[] {
+  return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys: http.apiKeys, logRequests: logs.requests })]
 }
 
 /** Processes for inference, where an address for them is configured. */

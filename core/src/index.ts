@@ -398,5 +398,6 @@ export {
 export { limits } from './wire/limits.js'
 export { issuesOf, narrow, parseJson, toJsonBytes } from './wire/parse.js'
 export { type ReportSource, readReport, readReported } from './wire/report.js'
+export { requestIdOf } from './wire/request-id.js'
 export { deviceOf, subjectOf, subjects, topicOf } from './wire/subjects.js'
 export { backoffMs, jittered, type Rereader, sleep, startRereader, within } from './wire/timing.js'

@@ -42,6 +42,25 @@ describe('a call', () => {
     expect(contexts[1]!.signal!.aborted).toBe(true)
   })
 
+  it('hands on the key that keeps it with a version, and that a kept answer will not do', async () => {
+    const contexts: (InferContext | undefined)[] = []
+    const rig = await rigOf(async (model, version, inputs, context) => {
+      contexts.push(context)
+      return { ...(await echo.infer(model, version, inputs)), unit: context?.stickyKey }
+    })
+    const metadata = { 'x-tideway-key': 'customer 17', 'cache-control': 'no-cache' }
+    const { parameters } = await rig.call(method.modelInfer, request, { metadata })
+    expect(parameters.tideway_unit?.parameterChoice.value).toBe('customer 17')
+    expect((await rig.call(method.modelInfer, request)).parameters).toEqual({})
+    expect(contexts[0]).toMatchObject({ stickyKey: 'customer 17', noCache: true })
+    expect(Object.keys(contexts[1]!)).not.toEqual(expect.arrayContaining(['stickyKey', 'noCache']))
+    const long = { metadata: { 'x-tideway-key': 'x'.repeat(257) } }
+    expect(await refusalOf(rig.call(method.modelInfer, request, long))).toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      details: expect.stringContaining('metadata x-tideway-key'),
+    })
+  })
+
   it('that is late ends with DEADLINE_EXCEEDED, and nobody waits for its run', async () => {
     let signal: AbortSignal | undefined
     const error = vi.fn()

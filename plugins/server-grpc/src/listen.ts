@@ -4,7 +4,8 @@ import { createSecureContext } from 'node:tls'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
 import { errors } from './errors.js'
 import { admission, checkAddress } from './grpc/access.js'
-import { admitting } from './grpc/interceptor.js'
+import { Door } from './grpc/door.js'
+import { CallObserver } from './grpc/observer.js'
 import type { ServerGrpcOptions } from './options.js'
 import { addServices } from './service.js'
 import type { Services } from './services.js'
@@ -19,10 +20,12 @@ export interface Listener {
 /** Serves on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `GRPC_TLS_INVALID`, `GRPC_LISTEN_FAILED`. */
 export async function listen(services: Services, options: ServerGrpcOptions): Promise<Listener> {
   checkAddress(options)
-  const { limits, apiKeys, tls } = options
+  const { limits, apiKeys, tls, logRequests } = options
   const { logger } = services
+  const observer = new CallObserver({ ...services, logRequests })
+  const door = new Door({ admit: admission(apiKeys), observer, logger })
   const server = new Server({
-    interceptors: [admitting(admission(apiKeys), logger)],
+    interceptors: [door.interceptor],
     'grpc.max_receive_message_length': limits.maxInferMessageBytes,
     'grpc.max_concurrent_streams': limits.maxConcurrentCalls,
     'grpc.keepalive_time_ms': limits.keepaliveMs,
@@ -33,7 +36,7 @@ export async function listen(services: Services, options: ServerGrpcOptions): Pr
   const stopping = new AbortController()
   // Every stream listens to it.
   setMaxListeners(0, stopping.signal)
-  addServices(server, services, limits, stopping.signal)
+  addServices(server, services, { door, logger, limits, stopping: stopping.signal })
   const port = await bind(server, options)
   const address = addressOf(options.host, port)
   return {

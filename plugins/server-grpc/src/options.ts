@@ -1,3 +1,4 @@
+import { requestLogs } from '@tideway/core'
 import { z } from 'zod'
 
 const bytes = z.int().positive()
@@ -30,6 +31,8 @@ export const optionsSchema = z.strictObject({
   /** With keys every method but health asks for one, and addresses other than loopback may be bound. */
   apiKeys: z.array(z.string().min(16)).readonly().default([]),
   tls: tlsSchema.optional(),
+  /** Which calls are logged, as requests are over HTTP. */
+  logRequests: z.enum(requestLogs).default('changes'),
   limits: limitsSchema.prefault({}),
 })
 

@@ -1,10 +1,9 @@
 import type { DescService } from '@bufbuild/protobuf'
 import type { Server, UntypedHandleCall } from '@grpc/grpc-js'
-import type { Logger } from '@tideway/core'
 import { file_health, Health } from './generated/health_pb.js'
 import { file_inference, GRPCInferenceService } from './generated/inference_pb.js'
 import { file_reflection, ServerReflection } from './generated/reflection_pb.js'
-import { type Answer, unary } from './grpc/calls.js'
+import { type Answer, type Calls, unary } from './grpc/calls.js'
 import { definitionOf } from './grpc/definition.js'
 import { healthMethods } from './methods/health.js'
 import { readInfer, runInfer } from './methods/infer.js'
@@ -21,8 +20,11 @@ import { encodeAnswer } from './wire/answer.js'
 const FILES = [file_inference, file_health, file_reflection]
 
 /** Every service and method that is answered; streams end when `stopping` fires. */
-export function addServices(server: Server, services: Services, limits: GrpcLimits, stopping: AbortSignal): void {
-  const { logger } = services
+export function addServices(
+  server: Server,
+  services: Services,
+  { limits, stopping, ...calls }: Calls & { readonly limits: GrpcLimits; readonly stopping: AbortSignal },
+): void {
   const { maxMessageBytes: maxBytes, maxStreamRequests: maxRequests } = limits
   const answers: Readonly<Record<string, Answer>> = {
     ...modelMethods(services, maxBytes),
@@ -31,30 +33,23 @@ export function addServices(server: Server, services: Services, limits: GrpcLimi
     ModelInfer: async (message, context) => runInfer(services, readInfer(message), context, encodeAnswer),
   }
   add(server, GRPCInferenceService, {
-    ...unaryMethods(GRPCInferenceService, answers, logger),
+    ...unaryMethods(answers, calls),
     ModelStreamInfer: streamInfer(services, {
-      path: pathOf(GRPCInferenceService, 'ModelStreamInfer'),
+      ...calls,
       maxRequests,
       stopping,
     }),
   })
-  add(server, Health, healthMethods(services, { maxBytes, stopping }))
-  const path = pathOf(ServerReflection, 'ServerReflectionInfo')
-  const reflecting = { ServerReflectionInfo: reflection(FILES, { path, logger, stopping }) }
+  add(server, Health, healthMethods(services, { ...calls, maxBytes, stopping }))
+  const reflecting = { ServerReflectionInfo: reflection(FILES, { ...calls, stopping }) }
   add(server, ServerReflection, reflecting)
   // The same under the name that it had before it was released, which many tools still ask for.
   add(server, { ...ServerReflection, typeName: 'grpc.reflection.v1alpha.ServerReflection' }, reflecting)
 }
 
-function unaryMethods(service: DescService, answers: Readonly<Record<string, Answer>>, logger: Logger) {
-  const methods = Object.entries(answers).map(
-    ([name, answer]) => [name, unary(pathOf(service, name), answer, logger)] as const,
-  )
+function unaryMethods(answers: Readonly<Record<string, Answer>>, calls: Calls) {
+  const methods = Object.entries(answers).map(([name, answer]) => [name, unary(answer, calls)] as const)
   return Object.fromEntries<UntypedHandleCall>(methods)
-}
-
-function pathOf({ typeName }: DescService, name: string): string {
-  return `/${typeName}/${name}`
 }
 
 function add(

@@ -2,12 +2,14 @@ import {
   type AuditLog,
   errors,
   type Logger,
+  type Metrics,
   type Registry,
   type Scope,
   type Serving,
   Statistics,
   silentLogger,
   type Token,
+  type Tracer,
   tokens,
 } from '@tideway/core'
 
@@ -19,6 +21,8 @@ export interface Services {
   readonly registry?: Registry
   readonly auditLog?: AuditLog
   readonly logger: Logger
+  readonly metrics?: Metrics
+  readonly tracer?: Tracer
 }
 
 /** Takes what this process provides; called at start, when every plugin has been registered. */
@@ -30,6 +34,8 @@ export function servicesOf(scope: Scope): Services {
     registry: take(tokens.registry),
     auditLog: take(tokens.auditLog),
     logger: take(tokens.logger) ?? silentLogger,
+    metrics: take(tokens.metrics),
+    tracer: take(tokens.tracer),
   }
 }
 

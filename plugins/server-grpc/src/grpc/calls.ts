@@ -3,10 +3,13 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { handleUnaryCall, Metadata, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
 import { errors as core, type Logger } from '@tideway/core'
 import { reading } from '../wire/reader.js'
-import { failureOf, ours } from './status.js'
+import type { Caller, Door } from './door.js'
+import { failureOf, ours, trailerOf } from './status.js'
 
 /** What is known of a call beside its messages. */
-export interface CallContext {
+export interface CallContext extends Caller {
+  /** `/inference.GRPCInferenceService/ModelInfer` */
+  readonly path: string
   readonly metadata: Metadata
   /** On the clock of `performance.now()`, in milliseconds. */
   readonly deadlineMs: number | undefined
@@ -22,28 +25,37 @@ export interface AnyCall {
   readonly metadata: Metadata
   readonly cancelled: boolean
   getDeadline(): Date | number
+  getPath(): string
   on(event: 'cancelled', listener: () => void): unknown
 }
 
-export function contextOf(call: AnyCall): CallContext {
+/** What methods are answered with: how calls are known, and where what goes wrong is told. */
+export interface Calls {
+  readonly door: Door
+  readonly logger: Logger
+}
+
+export function contextOf(call: AnyCall, door: Door): CallContext {
   const controller = new AbortController()
   if (call.cancelled) controller.abort()
   // Also emitted behind an answer, when nobody listens any more.
   call.on('cancelled', () => controller.abort())
   const deadline = Number(call.getDeadline())
   const deadlineMs = Number.isFinite(deadline) ? performance.now() + (deadline - Date.now()) : undefined
-  return { metadata: call.metadata, deadlineMs, signal: controller.signal }
+  const { metadata } = call
+  return { ...door.callerOf(metadata), path: call.getPath(), metadata, deadlineMs, signal: controller.signal }
 }
 
 /** A method of one request and one answer, of whose messages gRPC's library knows the bytes alone. */
-export function unary(path: string, answer: Answer, logger: Logger): handleUnaryCall<Buffer, Buffer> {
+export function unary(answer: Answer, { door, logger }: Calls): handleUnaryCall<Buffer, Buffer> {
   const run = async (call: ServerUnaryCall<Buffer, Buffer>, end: sendUnaryData<Buffer>) => {
-    const context = contextOf(call)
+    const context = contextOf(call, door)
+    const { requestId } = context
     try {
-      end(null, await answer(call.request, context))
+      end(null, await answer(call.request, context), trailerOf(requestId))
     } catch (error) {
       // The call has its end already where nobody waits, and what was given up is no failure.
-      if (!context.signal.aborted) end(failureOf(ours(error, path, logger)))
+      if (!context.signal.aborted) end(failureOf(ours(error, context, logger), requestId))
     }
   }
   return (call, end) => void run(call, end)

@@ -32,29 +32,35 @@ const cases: readonly [TidewayError, keyof typeof status][] = [
 describe('the status of', () => {
   it.each(cases)('%s', (error, name) => {
     expect(status[statusOf(error)]).toBe(name)
-    const { code, details, metadata } = failureOf(error)
-    expect([code, details, metadata.get('tideway-code')]).toEqual([status[name], error.message, [error.code]])
+    const { code, details, metadata } = failureOf(error, 'id-1')
+    expect([code, details, metadata.getMap()]).toEqual([
+      status[name],
+      error.message,
+      expect.objectContaining({ 'tideway-code': error.code, 'x-request-id': 'id-1' }),
+    ])
   })
 })
 
 it('a client that is to wait is told for how long, in whole milliseconds', () => {
-  expect(failureOf(busy.SERVING_BUSY({ retryAfterMs: 12.5 })).metadata.get('grpc-retry-pushback-ms')).toEqual(['13'])
-  expect(failureOf(errors.UNAUTHORIZED({})).metadata.get('grpc-retry-pushback-ms')).toEqual([])
+  expect(failureOf(busy.SERVING_BUSY({ retryAfterMs: 12.5 }), 'id-1').metadata.get('grpc-retry-pushback-ms')).toEqual([
+    '13',
+  ])
+  expect(failureOf(errors.UNAUTHORIZED({}), 'id-1').metadata.get('grpc-retry-pushback-ms')).toEqual([])
 })
 
 it('what is no error of ours becomes a request id, under which it is logged', () => {
   const error = vi.fn()
-  const made = ours(new TypeError('a secret'), '/a/B', { ...silentLogger, error })
+  const made = ours(new TypeError('a secret'), { path: '/a/B', requestId: 'id-1' }, { ...silentLogger, error })
   expect(made.code).toBe('INTERNAL')
   expect(made.message).not.toContain('secret')
-  const { requestId } = made.data as { requestId: string }
+  expect(made.data).toEqual({ requestId: 'id-1' })
   expect(error).toHaveBeenCalledWith('request failed', {
-    requestId,
+    requestId: 'id-1',
     path: '/a/B',
     cause: expect.stringContaining('a secret'),
   })
   const known = errors.UNAUTHORIZED({})
-  expect(ours(known, '/a/B', silentLogger)).toBe(known)
+  expect(ours(known, { path: '/a/B', requestId: 'id-1' }, silentLogger)).toBe(known)
 })
 
 describe('details', () => {

@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto'
 import { Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { codeOf, errors, type Logger, type TidewayError } from '@tideway/core'
 
@@ -13,6 +12,9 @@ export const CODE_KEY = 'tideway-code'
  * (grpc/proposal, A6-client-retries.md, "Pushback").
  */
 export const PUSHBACK_KEY = 'grpc-retry-pushback-ms'
+
+/** In the metadata of a call, if its client has an id for it, and in the trailing metadata of its answer. */
+export const REQUEST_ID_KEY = 'x-request-id'
 
 /** Codes whose HTTP status does not tell the one of gRPC. */
 const BY_CODE: Readonly<Record<string, status>> = {
@@ -45,22 +47,34 @@ export function statusOf({ code, status: http }: Pick<TidewayError, 'code' | 'st
   return BY_CODE[code] ?? BY_HTTP[http] ?? status.INTERNAL
 }
 
-/** What is thrown as a TidewayError; what is none of ours becomes `INTERNAL`, logged under a request id. */
-export function ours(thrown: unknown, path: string, logger: Logger): TidewayError {
+/** A call that failed. */
+export interface FailedCall {
+  readonly path: string
+  readonly requestId: string
+}
+
+/** What is thrown as a TidewayError; what is none of ours becomes `INTERNAL`, logged under the id of its call. */
+export function ours(thrown: unknown, { path, requestId }: FailedCall, logger: Logger): TidewayError {
   if (codeOf(thrown) !== undefined) return thrown as TidewayError
-  const requestId = randomUUID()
   const cause = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
   logger.error('request failed', { requestId, path, cause })
   return errors.INTERNAL({ requestId })
 }
 
-/** What a call is answered with for an error of ours: its message, its code, and when to come again. */
-export function failureOf(error: TidewayError): Failure {
-  const metadata = new Metadata()
+/** What a call is answered with for an error of ours: its message, its code, its id, and when to come again. */
+export function failureOf(error: TidewayError, requestId: string): Failure {
+  const metadata = trailerOf(requestId)
   metadata.set(CODE_KEY, error.code)
   const { retryAfterMs } = (error.data ?? {}) as { retryAfterMs?: unknown }
   if (typeof retryAfterMs === 'number') metadata.set(PUSHBACK_KEY, String(Math.ceil(retryAfterMs)))
   return { code: statusOf(error), details: asDetails(error.message), metadata }
+}
+
+/** Trailing metadata that tell the id of a call. */
+export function trailerOf(requestId: string): Metadata {
+  const trailer = new Metadata()
+  trailer.set(REQUEST_ID_KEY, requestId)
+  return trailer
 }
 
 /** Percent signs and all, in bytes: clients take 8 KiB of metadata by default. */

@@ -9,8 +9,8 @@ import {
   HealthCheckResponse_ServingStatus as Serving,
 } from '../generated/health_pb.js'
 import { GRPCInferenceService } from '../generated/inference_pb.js'
-import { bufferOf, contextOf, described, unary } from '../grpc/calls.js'
-import { failureOf, ours } from '../grpc/status.js'
+import { bufferOf, type Calls, contextOf, described, unary } from '../grpc/calls.js'
+import { failureOf, ours, trailerOf } from '../grpc/status.js'
 import type { Services } from '../services.js'
 import { reading } from '../wire/reader.js'
 
@@ -22,9 +22,8 @@ const KNOWN = new Set(['', GRPCInferenceService.typeName])
 /** gRPC's own health protocol, for load balancers and Kubernetes: what `ServerReady` says. */
 export function healthMethods(
   services: Services,
-  { maxBytes, stopping }: { readonly maxBytes: number; readonly stopping: AbortSignal },
+  { maxBytes, stopping, ...calls }: Calls & { readonly maxBytes: number; readonly stopping: AbortSignal },
 ): Readonly<Record<string, UntypedHandleCall>> {
-  const { logger } = services
   const now = async () => {
     const isReady = !stopping.aborted && services.serving !== undefined && (await storeAnswers(services))
     return isReady ? Serving.SERVING : Serving.NOT_SERVING
@@ -35,7 +34,8 @@ export function healthMethods(
   })
 
   const watch: handleServerStreamingCall<Buffer, Buffer> = (call) => {
-    const { signal } = contextOf(call)
+    const context = contextOf(call, calls.door)
+    const { signal, requestId } = context
     const ending = AbortSignal.any([signal, stopping])
     let told: Serving | undefined
     const tell = (health: Serving) => {
@@ -52,14 +52,14 @@ export function healthMethods(
       const end = () => {
         clearInterval(timer)
         tell(Serving.NOT_SERVING)
-        if (!signal.aborted) call.end()
+        if (!signal.aborted) call.end(trailerOf(requestId))
       }
       ending.addEventListener('abort', end, { once: true })
       if (ending.aborted) end()
       else void look(service)
     } catch (error) {
-      call.emit('error', failureOf(ours(error, `/${Health.typeName}/Watch`, logger)))
+      call.emit('error', failureOf(ours(error, context, calls.logger), requestId))
     }
   }
-  return { Check: unary(`/${Health.typeName}/Check`, check, logger), Watch: watch }
+  return { Check: unary(check, calls), Watch: watch }
 }

@@ -1,12 +1,21 @@
-import { type InferAnswer, type InferContext, inferTargetSchema, narrow, runMeasured } from '@tideway/core'
+import {
+  errors as core,
+  type InferAnswer,
+  type InferContext,
+  type InferForm,
+  inferTargetSchema,
+  narrow,
+  runMeasured,
+} from '@tideway/core'
 import type { CallContext } from '../grpc/calls.js'
+import { textIn } from '../grpc/door.js'
 import { type Services, servingOf } from '../services.js'
 import { decodeRequest, type GrpcInferRequest } from '../wire/decode.js'
 import { reading } from '../wire/reader.js'
 import { readRequest, type WireRequest } from '../wire/request.js'
 
-/** How an answer is written; `Buffer` is what gRPC's library takes. */
-export type EncodeAnswer = (answer: InferAnswer, request: GrpcInferRequest) => Buffer
+/** How an answer is written; `unit`: by which its outcome is reported, under an A/B test. */
+export type EncodeAnswer = (answer: InferAnswer, request: GrpcInferRequest, unit: string | undefined) => Buffer
 
 /** Throws `GRPC_MESSAGE_INVALID`, and `INPUT_REJECTED` for more fields than are kept. */
 export function readInfer(message: Uint8Array): WireRequest {
@@ -20,26 +29,39 @@ export function readInfer(message: Uint8Array): WireRequest {
 export async function runInfer(
   services: Services,
   request: WireRequest,
-  { metadata, deadlineMs, signal }: CallContext,
+  context: CallContext,
   encode: EncodeAnswer,
 ): Promise<Buffer> {
   const { statistics } = services
   const { model, version } = request
   const serving = servingOf(services)
   const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
-  const form = { decode: () => decodeRequest(request), encode, bytesOut: (answer: Buffer) => answer.byteLength }
-  return runMeasured<GrpcInferRequest, Buffer>({ serving, statistics }, target, form, {
-    ...keysIn(metadata, request.id),
-    deadlineMs,
-    signal,
-  })
+  const form: InferForm<GrpcInferRequest, Buffer> = {
+    decode: () => decodeRequest(request),
+    encode,
+    bytesIn: request.bytes,
+    bytesOut: (answer) => answer.byteLength,
+  }
+  const { requestId, span, deadlineMs, signal } = context
+  const given = { requestId, span, deadlineMs, signal, ...askedIn(context.metadata) }
+  return runMeasured({ serving, statistics }, target, form, given)
 }
 
-/** As the header of that name is over HTTP. */
+/** As the headers of these names are over HTTP. */
 const STICKY_KEY = 'x-tideway-key'
+const CACHE_CONTROL = 'cache-control'
+/** As long as a unit of an A/B test may be. */
+const MAX_KEY_CHARACTERS = 256
 
-/** What a traffic policy goes by; the protocol's own id stands for a request without a key in an A/B test. */
-function keysIn(metadata: CallContext['metadata'], id: string): Pick<InferContext, 'stickyKey' | 'requestId'> {
-  const [stickyKey] = metadata.get(STICKY_KEY)
-  return { ...(stickyKey && { stickyKey: String(stickyKey) }), ...(id && { requestId: id }) }
+/** What the metadata of a call say of how it is to be run. Throws `INPUT_REJECTED` for a key that is too long. */
+function askedIn(metadata: CallContext['metadata']): Pick<InferContext, 'stickyKey' | 'noCache'> {
+  const stickyKey = textIn(metadata, STICKY_KEY)
+  if (stickyKey !== undefined && stickyKey.length > MAX_KEY_CHARACTERS) {
+    const issues = [
+      `metadata ${STICKY_KEY}: has ${stickyKey.length} characters, at most ${MAX_KEY_CHARACTERS} are taken`,
+    ]
+    throw core.INPUT_REJECTED({ what: 'the inference request', issues })
+  }
+  const noCache = /\bno-(cache|store)\b/i.test(textIn(metadata, CACHE_CONTROL) ?? '')
+  return { ...(stickyKey && { stickyKey }), ...(noCache && { noCache }) }
 }

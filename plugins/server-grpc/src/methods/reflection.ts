@@ -2,14 +2,13 @@ import { create, type DescFile, fromBinary, type MessageInitShape, toBinary } fr
 import { nestedTypes } from '@bufbuild/protobuf/reflect'
 import { FileDescriptorProtoSchema } from '@bufbuild/protobuf/wkt'
 import { type handleBidiStreamingCall, status } from '@grpc/grpc-js'
-import type { Logger } from '@tideway/core'
 import {
   type ServerReflectionRequest,
   ServerReflectionRequestSchema,
   ServerReflectionResponseSchema,
 } from '../generated/reflection_pb.js'
-import { bufferOf } from '../grpc/calls.js'
-import { failureOf, ours } from '../grpc/status.js'
+import { bufferOf, type Calls, contextOf } from '../grpc/calls.js'
+import { failureOf, ours, trailerOf } from '../grpc/status.js'
 import { reading } from '../wire/reader.js'
 
 type Response = MessageInitShape<typeof ServerReflectionResponseSchema>['messageResponse']
@@ -31,7 +30,7 @@ function symbolsOf(files: readonly DescFile[]): ReadonlyMap<string, DescFile> {
  */
 export function reflection(
   files: readonly DescFile[],
-  { path, logger, stopping }: { readonly path: string; readonly logger: Logger; readonly stopping: AbortSignal },
+  { door, logger, stopping }: Calls & { readonly stopping: AbortSignal },
 ): handleBidiStreamingCall<Buffer, Buffer> {
   const symbols = symbolsOf(files)
   const names = files.flatMap((file) => file.services.map(({ typeName }) => typeName))
@@ -63,7 +62,9 @@ export function reflection(
   }
 
   return (call) => {
-    const stop = () => void call.end()
+    const context = contextOf(call, door)
+    const { requestId } = context
+    const stop = () => call.end(trailerOf(requestId))
     stopping.addEventListener('abort', stop)
     call.on('cancelled', () => stopping.removeEventListener('abort', stop))
     call.on('end', stop)
@@ -76,7 +77,7 @@ export function reflection(
         const response = { validHost, originalRequest, messageResponse: answer(originalRequest) }
         call.write(bufferOf(toBinary(ServerReflectionResponseSchema, create(ServerReflectionResponseSchema, response))))
       } catch (error) {
-        call.emit('error', failureOf(ours(error, path, logger)))
+        call.emit('error', failureOf(ours(error, context, logger), requestId))
       }
     })
   }

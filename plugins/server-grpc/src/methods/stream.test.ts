@@ -89,6 +89,19 @@ describe('a stream', () => {
     expect(code?.parameterChoice).toEqual({ case: 'stringParam', value: 'MODEL_NOT_FOUND' })
   })
 
+  it('runs each of its requests under an id of its own', async () => {
+    const ids: unknown[] = []
+    const rig = await rigOf((model, version, inputs, context) => {
+      ids.push(context?.requestId)
+      return echo.infer(model, version, inputs)
+    })
+    const { call, ended, send } = open(rig)
+    for (let i = 0; i < 3; i++) send(numbered(i))
+    call.end()
+    await ended
+    expect(ids).toEqual([0, 1, 2].map((i) => expect.stringMatching(new RegExp(`^[0-9a-f-]{36}/${i}$`))))
+  })
+
   it('marks its one answer as the last where the request asks for that', async () => {
     const { call, answers, ended, send } = open(await rigOf())
     const asked = { parameterChoice: { case: 'boolParam' as const, value: true } }

@@ -1,8 +1,8 @@
 import { setMaxListeners } from 'node:events'
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js'
 import { errors } from '../errors.js'
-import { type CallContext, contextOf } from '../grpc/calls.js'
-import { failureOf, ours } from '../grpc/status.js'
+import { type CallContext, type Calls, contextOf } from '../grpc/calls.js'
+import { failureOf, ours, trailerOf } from '../grpc/status.js'
 import type { Services } from '../services.js'
 import { encodeStreamAnswer, encodeStreamError } from '../wire/answer.js'
 import type { WireRequest } from '../wire/request.js'
@@ -10,8 +10,7 @@ import { readInfer, runInfer } from './infer.js'
 
 type Call = ServerDuplexStream<Buffer, Buffer>
 
-export interface StreamOptions {
-  readonly path: string
+export interface StreamOptions extends Calls {
   /** Requests that run at once. */
   readonly maxRequests: number
   /** Fires when the server stops: no more is read then, what was read is answered. */
@@ -24,15 +23,18 @@ export interface StreamOptions {
  */
 export function streamInfer(services: Services, options: StreamOptions): handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
-    const context = contextOf(call)
+    const context = contextOf(call, options.door)
     // Each request of the stream may listen to it.
     setMaxListeners(0, context.signal)
     let running = 0
     let last = Promise.resolve()
     let isEnding = false
 
+    let taken = 0
     const take = (message: Buffer) => {
-      const answer = answerTo(services, options.path, message, context)
+      // Each is a request of its own, for logs and for traffic policies.
+      const requestId = `${context.requestId}/${taken++}`
+      const answer = answerTo(services, message, { ...context, requestId })
       running++
       if (running >= options.maxRequests) call.pause()
       last = last.then(async () => {
@@ -49,10 +51,10 @@ export function streamInfer(services: Services, options: StreamOptions): handleB
       await last
       if (!context.signal.aborted) how()
     }
-    const stop = () => void end(() => call.emit('error', failureOf(errors.GRPC_STOPPING({}))))
+    const stop = () => void end(() => call.emit('error', failureOf(errors.GRPC_STOPPING({}), context.requestId)))
 
     call.on('data', take)
-    call.on('end', () => void end(() => call.end()))
+    call.on('end', () => void end(() => call.end(trailerOf(context.requestId))))
     context.signal.addEventListener('abort', () => options.stopping.removeEventListener('abort', stop))
     options.stopping.addEventListener('abort', stop)
     if (options.stopping.aborted) stop()
@@ -60,7 +62,7 @@ export function streamInfer(services: Services, options: StreamOptions): handleB
 }
 
 /** An answer, or the word of what went wrong; never throws. */
-async function answerTo(services: Services, path: string, message: Buffer, context: CallContext): Promise<Buffer> {
+async function answerTo(services: Services, message: Buffer, context: CallContext): Promise<Buffer> {
   let request: Partial<WireRequest> = {}
   try {
     const whole = readInfer(message)
@@ -68,7 +70,7 @@ async function answerTo(services: Services, path: string, message: Buffer, conte
     return await runInfer(services, whole, context, encodeStreamAnswer)
   } catch (error) {
     if (context.signal.aborted) return Buffer.alloc(0)
-    return encodeStreamError(ours(error, path, services.logger), request)
+    return encodeStreamError(ours(error, context, services.logger), request)
   }
 }
 

@@ -13,16 +13,15 @@ const INFER_RESPONSE = 2
  * A `ModelInferResponse` with the outputs that were asked for, in raw contents as Triton has them, each copied once. Throws
  * `INPUT_REJECTED` naming every output asked for that the model does not have.
  */
-export function encodeAnswer(answer: InferAnswer, request: GrpcInferRequest): Buffer {
-  return Buffer.concat(partsOf(answer, request))
+export function encodeAnswer(answer: InferAnswer, request: GrpcInferRequest, unit?: string): Buffer {
+  return Buffer.concat(partsOf(answer, request, parametersOf(unit, false)))
 }
 
 /** The same within a `ModelStreamInferResponse`. */
-export function encodeStreamAnswer(answer: InferAnswer, request: GrpcInferRequest): Buffer {
+export function encodeStreamAnswer(answer: InferAnswer, request: GrpcInferRequest, unit?: string): Buffer {
   // There is one answer to each request, so the first is the last (Triton, docs/protocol/extension_generate.md and
   // docs/user_guide/decoupled_models.md).
-  const yes = { parameterChoice: { case: 'boolParam' as const, value: true } }
-  const parts = partsOf(answer, request, request.marksFinal ? { triton_final_response: yes } : undefined)
+  const parts = partsOf(answer, request, parametersOf(unit, request.marksFinal))
   const size = parts.reduce((sum, { byteLength }) => sum + byteLength, 0)
   return Buffer.concat([lengthOf(INFER_RESPONSE, size), ...parts])
 }
@@ -36,11 +35,17 @@ export function encodeStreamError(error: TidewayError, request: Partial<WireRequ
   return Buffer.from(toBinary(ModelStreamInferResponseSchema, message))
 }
 
-function partsOf(
-  answer: InferAnswer,
-  { id, outputs }: GrpcInferRequest,
-  parameters?: MessageInitShape<typeof ModelInferResponseSchema>['parameters'],
-): Uint8Array[] {
+type Parameters = NonNullable<MessageInitShape<typeof ModelInferResponseSchema>['parameters']>
+
+/** Of an answer: by which its outcome is reported, and whether it is the last to its request. */
+function parametersOf(unit: string | undefined, isFinal: boolean): Parameters {
+  return {
+    ...(unit !== undefined && { tideway_unit: { parameterChoice: { case: 'stringParam' as const, value: unit } } }),
+    ...(isFinal && { triton_final_response: { parameterChoice: { case: 'boolParam' as const, value: true } } }),
+  }
+}
+
+function partsOf(answer: InferAnswer, { id, outputs }: GrpcInferRequest, parameters: Parameters): Uint8Array[] {
   const tensors = answeredOutputs(answer, outputs)
   const head = create(ModelInferResponseSchema, {
     modelName: answer.model,

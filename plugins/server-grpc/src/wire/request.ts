@@ -29,6 +29,8 @@ export interface WireRequest {
   readonly inputs: readonly WireInput[]
   readonly outputs: readonly WireOutput[]
   readonly raw: readonly Uint8Array[]
+  /** Of the whole message. */
+  readonly bytes: number
 }
 
 /** No tensor has as many; what comes behind is not kept. */
@@ -59,7 +61,7 @@ export function readRequest(message: Uint8Array): WireRequest {
     },
     records,
   )
-  return { ...names, parameters: Object.fromEntries(parameters), inputs, outputs, raw }
+  return { ...names, parameters: Object.fromEntries(parameters), inputs, outputs, raw, bytes: message.byteLength }
 }
 
 function readInput(message: Uint8Array, records: Records): WireInput {

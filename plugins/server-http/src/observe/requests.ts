@@ -5,12 +5,12 @@ import {
   type Metrics,
   nullMetrics,
   type RequestLogs,
+  requestIdOf,
   type Span,
   silentLogger,
   type TraceHeaders,
   type Tracer,
 } from '@tideway/core'
-import { requestIdOf } from './request-id.js'
 
 export interface ObserveOptions {
   readonly metrics?: Metrics | undefined

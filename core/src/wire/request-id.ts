@@ -1,9 +1,7 @@
-import { randomUUID } from 'node:crypto'
-
 /** Long enough for UUIDs, trace ids and the ids of proxies; nothing that could break a line of a log or a header. */
 const ACCEPTED = /^[A-Za-z0-9][A-Za-z0-9._:/+=@-]{0,127}$/
 
-/** The client's own id of its request (`X-Request-Id`) where it is one, else a new one. */
+/** The client's own id of its request (the header or metadata `X-Request-Id`) where it is one, else a new one. */
 export function requestIdOf(given: string | undefined): string {
-  return given !== undefined && ACCEPTED.test(given) ? given : randomUUID()
+  return given !== undefined && ACCEPTED.test(given) ? given : globalThis.crypto.randomUUID()
 }

@@ -1,0 +1,82 @@
+import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js'
+import { type Logger, requestIdOf, type Span } from '@tideway/core'
+import type { Admit } from './access.js'
+import type { CallObserver } from './observer.js'
+import { failureOf, ours, REQUEST_ID_KEY } from './status.js'
+
+/** Who calls, and under which id. */
+export interface Caller {
+  readonly requestId: string
+  readonly actor: string
+  /** Where its trace is sampled. */
+  readonly span: Span | undefined
+}
+
+export interface DoorOptions {
+  readonly admit: Admit
+  readonly observer: CallObserver
+  readonly logger: Logger
+}
+
+/**
+ * What every call passes before anything of its messages is read: it gets an id, is counted, and says who calls. Beyond it,
+ * calls are told apart by the object that their metadata is.
+ */
+export class Door {
+  readonly #callers = new WeakMap<Metadata, Caller>()
+  readonly #options: DoorOptions
+
+  constructor(options: DoorOptions) {
+    this.#options = options
+  }
+
+  callerOf(metadata: Metadata): Caller {
+    return this.#callers.get(metadata) ?? { requestId: requestIdOf(undefined), actor: 'nobody', span: undefined }
+  }
+
+  readonly interceptor: ServerInterceptor = ({ path }, call) => {
+    const { admit, observer, logger } = this.#options
+    const callers = this.#callers
+    let end: (code: status) => void = () => undefined
+    const intercepting: ServerInterceptingCall = new ServerInterceptingCall(call, {
+      start(next) {
+        next({
+          onReceiveMetadata: (metadata, proceed) => {
+            const requestId = requestIdOf(textIn(metadata, REQUEST_ID_KEY))
+            const [traceparent, tracestate] = [textIn(metadata, 'traceparent'), textIn(metadata, 'tracestate')]
+            const begun = observer.begin(path.slice(1), requestId, { traceparent, tracestate })
+            let actor: string | undefined
+            end = (code) => {
+              end = () => undefined
+              observer.end(begun, code, actor)
+            }
+            const authorization = textIn(metadata, 'authorization')
+            // Whatever comes behind has no use for it, and nothing may log it.
+            metadata.remove('authorization')
+            metadata.set(REQUEST_ID_KEY, requestId)
+            try {
+              actor = admit({ path, authorization })
+              callers.set(metadata, { requestId, actor, span: begun.span })
+            } catch (error) {
+              intercepting.sendStatus(failureOf(ours(error, { path, requestId }, logger), requestId))
+              return
+            }
+            proceed(metadata)
+          },
+          // Also behind an end of the call's own, which was told then. What gRPC's library ends by itself is not told else.
+          onCancel: () => end(Number(call.getDeadline()) <= Date.now() ? status.DEADLINE_EXCEEDED : status.CANCELLED),
+        })
+      },
+      sendStatus(sent, next) {
+        end(sent.code)
+        next(sent)
+      },
+    })
+    return intercepting
+  }
+}
+
+/** The first value of a key, which may be given often. */
+export function textIn(metadata: Metadata, key: string): string | undefined {
+  return metadata.get(key)[0]?.toString()
+}

@@ -204,6 +204,7 @@ export {
   encodeInferRequest,
   type InferCall,
   type InferRequest,
+  timeoutOf,
 } from './inference/request.js'
 export { decodeRequested, type RequestedOutputs } from './inference/requested.js'
 export {

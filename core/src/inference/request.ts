@@ -125,7 +125,7 @@ function parsed(text: string): unknown {
 }
 
 /** Microseconds as milliseconds; 0 says none, as in Triton. */
-function timeoutOf(value: unknown, issues: Issues): number | undefined {
+export function timeoutOf(value: unknown, issues: Issues): number | undefined {
   if (value === undefined || value === 0) return undefined
   if (typeof value === 'number' && Number.isInteger(value) && value > 0) return value / 1_000
   issues.add('parameters.timeout: must be whole microseconds')

@@ -35,6 +35,12 @@ describe('a call', () => {
     })
     await rig.call(method.modelInfer, request, { options: { deadline: Date.now() + 20_000 } })
     await rig.call(method.modelInfer, request)
+    // Microseconds, as in Triton; the shorter of both holds.
+    const timeout = { timeout: { parameterChoice: { case: 'int64Param' as const, value: 5_000_000n } } }
+    await rig.call(method.modelInfer, { ...request, parameters: timeout } as typeof request, {
+      options: { deadline: Date.now() + 20_000 },
+    })
+    expect(contexts[2]!.deadlineMs! - performance.now()).toBeLessThan(5_000)
     const left = contexts[0]!.deadlineMs! - performance.now()
     expect(left).toBeGreaterThan(10_000)
     expect(left).toBeLessThan(20_100)

@@ -1,8 +1,16 @@
-import { decodeBinary, decodeRequested, type InferRequest, Issues, readTensors, type TensorParts } from '@tideway/core'
+import {
+  decodeBinary,
+  decodeRequested,
+  type InferRequest,
+  Issues,
+  readTensors,
+  type TensorParts,
+  timeoutOf,
+} from '@tideway/core'
 import type { WireRequest } from './request.js'
 
 /** What an inference request over gRPC asks for. */
-export interface GrpcInferRequest extends Pick<InferRequest, 'id' | 'inputs' | 'outputs'> {
+export interface GrpcInferRequest extends Pick<InferRequest, 'id' | 'inputs' | 'outputs' | 'timeoutMs'> {
   /** Whether the last answer to it on a stream is to say that it is: Triton's models may give many. */
   readonly marksFinal: boolean
 }
@@ -31,7 +39,8 @@ export function decodeRequest({ id, parameters, inputs, outputs, raw }: WireRequ
   )
   const tensors = readTensors(parts, issues)
   const requested = decodeRequested(outputs, parameters, issues)
+  const timeoutMs = timeoutOf(parameters.timeout, issues)
   issues.throwIfAny()
   const marksFinal = parameters.triton_enable_empty_final_response === true
-  return { id, inputs: tensors, outputs: requested.outputs, marksFinal }
+  return { id, inputs: tensors, outputs: requested.outputs, marksFinal, timeoutMs }
 }

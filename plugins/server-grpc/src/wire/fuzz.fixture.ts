@@ -32,7 +32,7 @@ const requests: readonly RequestInit[] = [
     parameters: {
       priority: { parameterChoice: { case: 'uint64Param', value: 7n } },
       sequence_start: { parameterChoice: { case: 'boolParam', value: true } },
-      timeout: { parameterChoice: { case: 'int64Param', value: -5n } },
+      timeout: { parameterChoice: { case: 'int64Param', value: 5n } },
       scale: { parameterChoice: { case: 'doubleParam', value: 0.5 } },
     },
   } as Partial<RequestInit>),

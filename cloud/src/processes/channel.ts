@@ -49,7 +49,7 @@ type Methods = Readonly<Record<string, ((...args: unknown[]) => unknown) | undef
  */
 export class Channel {
   private readonly objects = new Map<string, Methods>()
-  private readonly waiting = new Map<number, { resolve(value: unknown): void; reject(error: Error): void }>()
+  private readonly waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   private readonly listeners = new Map<string, (value: unknown) => void>()
   private calls = 0
   private isOpen = true

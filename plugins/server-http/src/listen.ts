@@ -17,9 +17,9 @@ export interface Listener {
 
 /** Answers on connections that somebody else accepted. */
 export interface Door {
-  take(socket: Socket): void
+  readonly take: (socket: Socket) => void
   /** As a listener's: finishes what is in flight. */
-  stop(): Promise<void>
+  readonly stop: () => Promise<void>
 }
 
 /** Throws `CREDENTIALS_REQUIRED` for an address other than loopback without keys. */
@@ -85,7 +85,7 @@ export function urlOf(host: string, port: number): string {
 interface Stoppable {
   readonly server: NodeServer
   /** Resolves when `closed` does: connections that become idle are closed, and what is left after `stopGraceMs` is cut. */
-  stop(closed: Promise<unknown>): Promise<void>
+  readonly stop: (closed: Promise<unknown>) => Promise<void>
 }
 
 function createStoppable(services: Services, options: AppOptions, hostname?: string): Stoppable {

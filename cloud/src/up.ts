@@ -1,9 +1,11 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { access } from '@tideway/access'
 import { brokerAedes } from '@tideway/broker-aedes'
 import {
   createHost,
   type Host,
+  isLoopback,
   type Logger,
   type PluginUse,
   type ResolvedCloudConfig,
@@ -57,6 +59,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     ...when('controller', controller()),
     ...when(
       'api',
+      accessOf(config),
       serving(config.serving),
       exposures(),
       abTests(),
@@ -75,7 +78,9 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
 }
 
 function http({ http, logs }: ResolvedCloudConfig): PluginUse {
-  return serverHttp({ ...http, logRequests: logs.requests })
+  const { host, port, cors, trustedProxies } = http
+  const lists = { cors: { ...cors, origins: [...cors.origins] }, trustedProxies: [...trustedProxies] }
+  return serverHttp({ host, port, ...lists, logRequests: logs.requests })
 }
 
 function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {
@@ -85,13 +90,14 @@ function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse 
 
 /** Where it is configured: a second port is for those who want it. */
 function grpc({ grpc, http, logs }: ResolvedCloudConfig): PluginUse[] {
-  return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys: http.apiKeys, logRequests: logs.requests })]
+  const apiKeys = http.apiKeys.map((key) => (typeof key === 'string' ? key : key.key))
+  return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys, logRequests: logs.requests })]
 }
 
 /** Processes for inference, where an address for them is configured. */
 function data({ dataPlane: plane, serving, http, logs, traces }: ResolvedCloudConfig): PluginUse[] {
   if (plane === undefined) return []
-  return [dataPlane({ ...plane, serving, apiKeys: http.apiKeys, observe: { logs, traces } })]
+  return [dataPlane({ ...plane, serving, corsOrigins: [...http.cors.origins], observe: { logs, traces } })]
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */
@@ -103,9 +109,17 @@ function link({ natsUrl, mqttUrl, broker, plugins }: ResolvedCloudConfig): Plugi
   return [brokerAedes(broker), transportMqtt({}), localQueue()]
 }
 
+/** Who may ask the servers of this process: where one of them listens beyond loopback, all ask for credentials. */
+function accessOf({ http, grpc, dataPlane: plane, access: { required, oidc } }: ResolvedCloudConfig): PluginUse {
+  const hosts = [http.host, ...(grpc ? [grpc.host] : []), ...(plane ? [plane.host] : [])]
+  const host = hosts.find((one) => !isLoopback(one)) ?? http.host
+  // Their types say what may be written, the plugin's schema what is valid.
+  return access({ host, apiKeys: http.apiKeys, required, oidc } as Parameters<typeof access>[0])
+}
+
 /** The cloud that the trainer works for: the one named, else the one in this process. */
-function cloudOf({ cloudUrl, http }: ResolvedCloudConfig) {
-  return { cloudUrl, apiKey: cloudUrl === undefined ? http.apiKeys[0] : process.env.TIDEWAY_API_KEY }
+function cloudOf({ cloudUrl }: ResolvedCloudConfig) {
+  return { cloudUrl, ...(cloudUrl !== undefined && { apiKey: process.env.TIDEWAY_API_KEY }) }
 }
 
 /** Apart from the other roles it would wait for ever without a queue that they share. */

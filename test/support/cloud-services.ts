@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import {
+  type AuditLog,
   type Controller,
   checkInputs,
   type DriftVerdict,
@@ -39,7 +40,7 @@ export async function openTestServices(): Promise<TestServices> {
     ...store,
     controller: { deploy: (order) => deploy(store, order) },
     serving: doubler(store),
-    jobs: createTestJobs(store.jobStore),
+    jobs: createTestJobs(store.jobStore, store.auditLog),
     intake: { accept: (envelopes, receivedAt) => store.reportStore.append(envelopes, receivedAt) },
     monitor: {
       observe: () => Promise.resolve(),
@@ -70,7 +71,7 @@ const verdict: DriftVerdict = {
 }
 
 async function deploy(
-  { registry, deviceStore }: Pick<Store, 'registry' | 'deviceStore'>,
+  { registry, deviceStore, auditLog }: Pick<Store, 'registry' | 'deviceStore' | 'auditLog'>,
   order: Parameters<Controller['deploy']>[0],
 ) {
   const { version, manifestDigest } = await registry.resolve(order.model, order.version)
@@ -79,6 +80,8 @@ async function deploy(
   const desired = []
   for (const device of targets)
     desired.push(await deviceStore.setDesired(target(device), { [order.model]: { version, manifestDigest } }))
+  const { actor, address, requestId } = order
+  await auditLog.append({ actor, address, requestId, action: 'desired.set', subject: order.fleet })
   return {
     model: order.model,
     version,
@@ -129,14 +132,16 @@ const changeSchema = z.strictObject({
 })
 
 /** Jobs over the store, without a queue or a trainer. */
-export function createTestJobs(store: JobStore): Jobs {
+export function createTestJobs(store: JobStore, auditLog?: AuditLog): Jobs {
   const changes = new EventEmitter().setMaxListeners(0)
   let count = 0
   const ended = ({ status }: JobRecord) => status === 'finished' || status === 'failed'
   return {
-    async submit(spec) {
+    async submit(spec, origin) {
       const { model } = narrow(z.looseObject({ model: z.string() }), spec, 'job')
-      return store.create({ id: `job-${++count}`, model, spec: spec as Record<string, unknown> })
+      const job = await store.create({ id: `job-${++count}`, model, spec: spec as Record<string, unknown> })
+      await auditLog?.append({ ...origin, action: 'job.submit', subject: job.id })
+      return job
     },
     async update(id, change) {
       const job = await store.update(id, narrow(changeSchema, change, 'job change'))

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type RequestListener, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { optionsSchema as accessSchema, createAccess } from '@tideway/access'
 import { listen, optionsSchema } from '@tideway/server-http'
 import { afterEach, describe, expect, it } from 'vitest'
 import { createClient } from './client.js'
@@ -73,7 +74,8 @@ describe('a client', () => {
 
   it('sends its key, and says when it is not taken', async () => {
     const apiKey = 'a-key-of-enough-letters'
-    const listener = await listen({ wire: { transport: 'nats' } }, optionsSchema.parse({ port: 0, apiKeys: [apiKey] }))
+    const access = createAccess(accessSchema.parse({ apiKeys: [apiKey] }))
+    const listener = await listen({ wire: { transport: 'nats' }, access }, optionsSchema.parse({ port: 0 }))
     expect(await createClient({ url: listener.url, apiKey }).wire()).toEqual({ transport: 'nats' })
     const wrong = createClient({ url: listener.url, apiKey: 'another' }).wire()
     await expect(wrong).rejects.toMatchObject({ code: 'UNAUTHORIZED', status: 401 })

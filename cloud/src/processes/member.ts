@@ -1,5 +1,14 @@
 import type { Socket } from 'node:net'
-import { createHost, type Host, type Registry, resolveServing, type Serving, tokens } from '@tideway/core'
+import {
+  type Actor,
+  type Credentials,
+  createHost,
+  type Host,
+  type Registry,
+  resolveServing,
+  type Serving,
+  tokens,
+} from '@tideway/core'
 import { metricsPrometheus } from '@tideway/metrics-prometheus'
 import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createDoor, type Door } from '@tideway/server-http'
@@ -8,6 +17,7 @@ import { part } from '../part.js'
 import { exposures } from '../roles/exposures.js'
 import { serving } from '../roles/serving.js'
 import { tracesOf } from '../roles/traces.js'
+import { RelayedAccess } from './access.js'
 import { Channel, type Port } from './channel.js'
 import { grouped, processOf, type ServingProcess } from './group.js'
 import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, OBJECTS } from './messages.js'
@@ -40,7 +50,7 @@ class Member implements MemberControl {
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
   }
 
-  async start({ serving: config, apiKeys, logs, traces }: MemberConfig): Promise<void> {
+  async start({ serving: config, accessRequired, corsOrigins, logs, traces }: MemberConfig): Promise<void> {
     const host = createHost()
     host.use(
       part(tokens.logger, () => createLogger('tideway serving', logs.level)),
@@ -56,6 +66,7 @@ class Member implements MemberControl {
     )
     await host.start()
     this.host = host
+    const asked = this.channel.remote<{ identify(credentials: Credentials): Promise<Actor> }>(OBJECTS.access)
     const group = this.channel.remote<ServingProcess>(OBJECTS.group)
     const [statistics, logger] = [host.get(tokens.statistics), host.get(tokens.logger)]
     statistics.gatherFrom(() => group.statistics())
@@ -66,8 +77,10 @@ class Member implements MemberControl {
       logger,
       metrics: host.get(tokens.metrics),
       ...(host.has(tokens.tracer) && { tracer: host.get(tokens.tracer) }),
+      access: new RelayedAccess(accessRequired, (credentials) => asked.identify(credentials)),
     }
-    this.door = createDoor(services, { apiKeys, routes: 'inference', logRequests: logs.requests })
+    const cors = { origins: [...corsOrigins] }
+    this.door = createDoor(services, { routes: 'inference', cors, logRequests: logs.requests })
   }
 
   stop(): Promise<void> {

@@ -4,7 +4,9 @@ import type { ResolvedCloudConfig, ResolvedServing } from '@tideway/core'
 export interface MemberConfig {
   /** How models are run, with its share of the cores. */
   readonly serving: ResolvedServing
-  readonly apiKeys: readonly string[]
+  /** Whether credentials are asked for; who they are of, it asks this process. */
+  readonly accessRequired: boolean
+  readonly corsOrigins: readonly string[]
   readonly logs: ResolvedCloudConfig['logs']
   readonly traces: ResolvedCloudConfig['traces']
 }
@@ -27,6 +29,7 @@ export const OBJECTS = {
   trafficStore: 'trafficStore',
   abTestStore: 'abTestStore',
   group: 'group',
+  access: 'access',
   member: 'member',
 } as const
 

@@ -63,6 +63,8 @@ async function deploy(scope: Scope, order: Parameters<Controller['deploy']>[0]):
   }
   await scope.get(tokens.auditLog).append({
     actor: order.actor,
+    address: order.address,
+    requestId: order.requestId,
     action: 'desired.set',
     subject: `${order.fleet}/${order.devices?.join(',') ?? 'default'}`,
     data: { model: order.model, version, manifestDigest, generations: desired.map((state) => state.generation) },

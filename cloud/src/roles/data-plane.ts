@@ -1,15 +1,18 @@
 import { availableParallelism } from 'node:os'
 import {
+  type Credentials,
   errors as core,
   type DataPlane,
   definePlugin,
+  isLoopback,
   type MetricReading,
+  openAccess,
   type ResolvedServing,
   type Serving,
   servingConfigSchema,
   tokens,
 } from '@tideway/core'
-import { isLoopback, urlOf } from '@tideway/server-http'
+import { urlOf } from '@tideway/server-http'
 import { z } from 'zod'
 import { cloudErrors } from '../errors.js'
 import { grouped, processOf, ServingGroup } from '../processes/group.js'
@@ -20,10 +23,11 @@ const options = z.strictObject({
   host: z.string().min(1),
   port: z.int().min(0).max(65_535),
   processes: z.int().min(1).max(256).default(availableParallelism),
-  apiKeys: z.array(z.string()).readonly(),
   serving: servingConfigSchema,
   /** What its processes log and trace, as this one does. */
   observe: z.custom<Pick<MemberConfig, 'logs' | 'traces'>>(),
+  /** Pages of which origins may read answers. */
+  corsOrigins: z.array(z.string()).readonly().default([]),
 })
 
 const STOP_GRACE_MS = 12_000
@@ -47,8 +51,7 @@ export const dataPlane = definePlugin({
   ],
   wants: [tokens.metrics],
   options,
-  register(scope, { host, port, processes, apiKeys, serving, observe }) {
-    if (!isLoopback(host) && apiKeys.length === 0) throw core.CREDENTIALS_REQUIRED({ host })
+  register(scope, { host, port, processes, serving, corsOrigins, observe }) {
     let url: string | undefined
     let pool: Pool | undefined
     const here = () => processOf(scope.get(tokens.serving) as Required<Serving>, scope.get(tokens.statistics))
@@ -67,17 +70,25 @@ export const dataPlane = definePlugin({
     scope.provide(tokens.servingGroup, () => grouped(scope.get(tokens.serving), group))
     return {
       async start() {
+        const access = scope.has(tokens.access) ? scope.get(tokens.access) : openAccess
+        if (!isLoopback(host) && !access.required) throw core.CREDENTIALS_REQUIRED({ host })
         const registry = scope.get(tokens.registry)
         const threads = Math.max(1, Math.floor(availableParallelism() / processes))
         pool = new Pool({
           processes,
-          config: { serving: { ...(serving as ResolvedServing), threads }, apiKeys, ...observe },
+          config: {
+            serving: { ...(serving as ResolvedServing), threads },
+            accessRequired: access.required,
+            corsOrigins,
+            ...observe,
+          },
           objects: {
             [OBJECTS.registry]: registry,
             [OBJECTS.chunkStore]: scope.get(tokens.chunkStore),
             [OBJECTS.trafficStore]: scope.get(tokens.trafficStore),
             [OBJECTS.abTestStore]: scope.get(tokens.abTestStore),
             [OBJECTS.group]: group,
+            [OBJECTS.access]: { identify: (credentials: Credentials) => access.identify(credentials) },
           },
           logger: scope.get(tokens.logger),
           stopGraceMs: STOP_GRACE_MS,

@@ -87,7 +87,7 @@ async function pushOpen(scope: Scope, which: (job: JobRecord) => boolean, signal
 function createJobs(scope: Scope, events: EventEmitter): Jobs {
   const store = scope.get(tokens.jobStore)
   return {
-    async submit(raw, actor) {
+    async submit(raw, origin) {
       const spec = narrow(jobSpecSchema, raw, 'job')
       const chunks = scope.get(tokens.chunkStore)
       const needed = [spec.data.sha256, spec.from?.checkpoint, spec.base?.sha256, spec.distillation?.sha256]
@@ -98,7 +98,9 @@ function createJobs(scope: Scope, events: EventEmitter): Jobs {
         .get(tokens.runStore)
         .createRun({ id, experiment: spec.model, name: `${spec.model}-${id}`, params: paramsOf(spec) })
       const job = await store.create({ id, model: spec.model, spec })
-      await scope.get(tokens.auditLog).append({ actor, action: 'job.submit', subject: id, data: { model: spec.model } })
+      await scope
+        .get(tokens.auditLog)
+        .append({ ...origin, action: 'job.submit', subject: id, data: { model: spec.model } })
       await scope.get(tokens.jobQueue).push({ id })
       return job
     },

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { createClient } from '@tideway/client'
-import { definePlugin, tokens, type Unsubscribe } from '@tideway/core'
+import { definePlugin, type Scope, tokens, type Unsubscribe } from '@tideway/core'
 import { z } from 'zod'
 import { cloudErrors } from '../errors.js'
 import { startTrainerNode } from '../trainer/node.js'
@@ -17,10 +17,11 @@ export const trainerRole = definePlugin({
     return {
       async start() {
         const url = cloudUrl ?? scope.get(tokens.server).url ?? ''
+        const key = cloudUrl === undefined ? ownKey(scope) : apiKey
         stop = await startTrainerNode({
           name: `${hostname()}-${process.pid}`,
           queue: scope.get(tokens.jobQueue),
-          client: createClient({ url, ...(apiKey !== undefined && { apiKey }) }),
+          client: createClient({ url, ...(key !== undefined && { apiKey: key }) }),
           trainer: scope.get(tokens.trainer),
           quantizer: scope.get(tokens.quantizer),
           runtime: scope.get(tokens.runtime),
@@ -31,3 +32,8 @@ export const trainerRole = definePlugin({
     }
   },
 })
+
+/** With which parts of this process ask its own server. */
+function ownKey(scope: Scope): string | undefined {
+  return scope.has(tokens.access) ? scope.get(tokens.access).processKey : undefined
+}

@@ -25,7 +25,12 @@ export const { entries, errors } = defineErrors({
   HOST_REFUSED: entry<{ host: string }>(
     403,
     (d) => `a server on loopback without credentials does not answer for host ${d.host}`,
-    'Use http://127.0.0.1 or http://localhost, or configure API keys.',
+    'Use http://127.0.0.1 or http://localhost, or require credentials.',
+  ),
+  CORS_UNSAFE: entry(
+    400,
+    () => 'pages of all origins (*) could change what is here without credentials',
+    'Name the origins, or require credentials.',
   ),
   CONTENT_TYPE_UNSUPPORTED: entry<{ contentType: string; expected: string }>(
     415,

@@ -1,6 +1,5 @@
 export { type AppOptions, createApp } from './app.js'
 export { entries, errors } from './errors.js'
-export { isLoopback } from './http/access.js'
 export { createDoor, type Door, type Listener, listen, urlOf } from './listen.js'
 export { optionsSchema, type ServerHttpOptions, type ServerLimits } from './options.js'
 export { serverHttp } from './plugin.js'

@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
-import { codeOf, createHost, type JobRecord, type Logger, silentLogger, tokens } from '@tideway/core'
+import { codeOf, createHost, type JobRecord, type Logger, type Origin, silentLogger, tokens } from '@tideway/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listen } from './listen.js'
 import { optionsSchema } from './options.js'
@@ -22,16 +22,16 @@ const KEY = 'a-key-of-enough-letters'
 const wire = { transport: 'embedded' }
 
 describe('the address', () => {
-  it.each(['0.0.0.0', '::', '10.1.2.3', 'example.org'])('%s is refused without credentials', async (host) => {
-    const refused = listen({}, optionsSchema.parse({ host, port: 0 }))
+  it.each(['0.0.0.0', '::', '10.1.2.3', 'example.org'])('%s is refused without credentials', async (address) => {
+    const refused = listen({}, optionsSchema.parse({ host: address, port: 0 }))
     await expect(refused).rejects.toMatchObject({ code: 'CREDENTIALS_REQUIRED' })
-    expect(() => createHost().use(serverHttp({ host }))).toThrowError(
-      expect.objectContaining({ code: 'CREDENTIALS_REQUIRED' }),
-    )
+    const host = createHost()
+    host.use(serverHttp({ host: address, port: 0 }))
+    await expect(host.start()).rejects.toMatchObject({ cause: { code: 'CREDENTIALS_REQUIRED' } })
   })
 
   it('other than loopback may be bound with credentials', async () => {
-    const rig = await start({ wire }, { host: '0.0.0.0', apiKeys: [KEY] })
+    const rig = await start({ wire }, { host: '0.0.0.0', access: { apiKeys: [KEY] } })
     const response = await fetch(rig.url.replace('0.0.0.0', '127.0.0.1') + '/v1/health/live')
     expect(response.status).toBe(200)
   })
@@ -53,7 +53,7 @@ describe('the address', () => {
 
 describe('API keys', () => {
   it('are asked for on everything but health', async () => {
-    const rig = await start({ wire }, { apiKeys: ['another-key-of-letters', KEY] })
+    const rig = await start({ wire }, { access: { apiKeys: ['another-key-of-letters', KEY] } })
     const bearer = (key: string) => ({ Authorization: `Bearer ${key}` })
     expect(await rig.call('GET', '/v1/wire', undefined, bearer(KEY))).toMatchObject({ status: 200 })
     for (const headers of [{}, bearer('wrong'), bearer(`${KEY}x`), { Authorization: KEY }]) {
@@ -68,17 +68,17 @@ describe('API keys', () => {
 
   it('are named in the audit log, and never written there', async () => {
     const actors: string[] = []
-    const submit = (_: unknown, actor: string): Promise<JobRecord> => {
+    const submit = (_: unknown, { actor }: Origin): Promise<JobRecord> => {
       actors.push(actor)
       return Promise.reject(new Error('not now'))
     }
     const none = () => Promise.reject(new Error('not asked'))
     const rig = await start(
       { jobs: { submit, update: none, job: none, jobs: none, watch: neverJobs } },
-      { apiKeys: [KEY] },
+      { access: { apiKeys: [KEY] } },
     )
-    await rig.call('POST', '/v1/jobs', {}, { Authorization: `Bearer ${KEY}` })
-    expect(actors).toEqual([expect.stringMatching(/^key-[0-9a-f]{8}$/)])
+    await rig.call('POST', '/v1/jobs', { model: 'm' }, { Authorization: `Bearer ${KEY}` })
+    expect(actors).toEqual([expect.stringMatching(/^key:[0-9a-f]{8}$/)])
   })
 })
 
@@ -206,13 +206,13 @@ describe('the plugin', () => {
   })
 
   it('names options that are wrong', () => {
-    const use = () => createHost().use(serverHttp({ port: 70_000, apiKeys: ['short'] }))
+    const use = () => createHost().use(serverHttp({ port: 70_000, trustedProxies: ['proxy'] }))
     expect(use).toThrowError(expect.objectContaining({ code: 'PLUGIN_OPTIONS_INVALID' }))
     try {
       use()
     } catch (error) {
       expect(codeOf(error)).toBe('PLUGIN_OPTIONS_INVALID')
-      expect(String(error)).toMatch(/port: .*apiKeys\.0: /)
+      expect(String(error)).toMatch(/port: .*trustedProxies\.0: /)
     }
   })
 })

@@ -2,10 +2,9 @@ import { once } from 'node:events'
 import { createServer, type Server as NodeServer } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { getRequestListener } from '@hono/node-server'
-import { errors as core } from '@tideway/core'
+import { errors as core, isLoopback, openAccess } from '@tideway/core'
 import { type AppOptions, createFace } from './app.js'
 import { errors } from './errors.js'
-import { isLoopback } from './http/access.js'
 import { limitsSchema, type ServerHttpOptions } from './options.js'
 import type { Services } from './services.js'
 
@@ -22,14 +21,16 @@ export interface Door {
   readonly stop: () => Promise<void>
 }
 
-/** Throws `CREDENTIALS_REQUIRED` for an address other than loopback without keys. */
-export function checkAddress({ host, apiKeys }: Pick<ServerHttpOptions, 'host' | 'apiKeys'>): void {
-  if (!isLoopback(host) && apiKeys.length === 0) throw core.CREDENTIALS_REQUIRED({ host })
+/** Throws `CREDENTIALS_REQUIRED` for an address other than loopback where none are, and `CORS_UNSAFE`. */
+function checkAddress({ access = openAccess }: Services, { host, cors }: ServerHttpOptions): void {
+  if (access.required) return
+  if (!isLoopback(host)) throw core.CREDENTIALS_REQUIRED({ host })
+  if (cors.origins.includes('*')) throw errors.CORS_UNSAFE({})
 }
 
-/** Serves the services on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`. */
+/** Serves the services on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `CORS_UNSAFE`, `HTTP_LISTEN_FAILED`. */
 export async function listen(services: Services, options: ServerHttpOptions): Promise<Listener> {
-  checkAddress(options)
+  checkAddress(services, options)
   const { server, stop } = createStoppable(services, options, options.host)
   server.listen(options.port, options.host)
   try {

@@ -1,5 +1,6 @@
 import { requestLogs, limits as wireLimits } from '@tideway/core'
 import { z } from 'zod'
+import { isAddressRange } from './http/address.js'
 
 const bytes = z.int().positive()
 const milliseconds = z.int().positive()
@@ -29,8 +30,6 @@ export const optionsSchema = z.strictObject({
   host: z.string().min(1).default('127.0.0.1'),
   /** 0 takes a free one. */
   port: z.int().min(0).max(65_535).default(4400),
-  /** With keys every route but health asks for one, and addresses other than loopback may be bound. */
-  apiKeys: z.array(z.string().min(16)).readonly().default([]),
   /** Which requests get a line in the log. */
   logRequests: z.enum(requestLogs).default('changes'),
   /** Whose value keeps requests with the same version while a traffic policy stands: of a user, a session, a device. */
@@ -39,8 +38,31 @@ export const optionsSchema = z.strictObject({
     .regex(/^[A-Za-z0-9-]{1,64}$/, 'must be the name of a header')
     .transform((name) => name.toLowerCase())
     .default(STICKY_HEADER),
+  /** Pages of which origins may read answers: none, until it is configured. */
+  cors: z
+    .strictObject({
+      origins: z
+        .array(
+          z
+            .string()
+            .refine((text) => text === '*' || isOrigin(text), 'must be * or an origin, as https://app.example.com'),
+        )
+        .readonly()
+        .default([]),
+      maxAgeSeconds: z.int().min(0).max(86_400).default(600),
+    })
+    .prefault({}),
+  /** Whose X-Forwarded-For is believed, for the audit log: addresses, or ranges as 10.0.0.0/8. */
+  trustedProxies: z
+    .array(z.string().refine(isAddressRange, 'must be an address, or a range as 10.0.0.0/8'))
+    .readonly()
+    .default([]),
   limits: limitsSchema.prefault({}),
 })
+
+function isOrigin(text: string): boolean {
+  return URL.canParse(text) && new URL(text).origin === text && !text.includes('*')
+}
 
 export type ServerLimits = z.output<typeof limitsSchema>
 export type ServerHttpOptions = z.output<typeof optionsSchema>

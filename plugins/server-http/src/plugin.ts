@@ -1,5 +1,5 @@
 import { definePlugin, tokens } from '@tideway/core'
-import { checkAddress, type Listener, listen } from './listen.js'
+import { type Listener, listen } from './listen.js'
 import { optionsSchema } from './options.js'
 import { servicesOf } from './services.js'
 
@@ -17,7 +17,6 @@ export const serverHttp = definePlugin({
   provides: [tokens.server],
   options: optionsSchema,
   register(scope, options) {
-    checkAddress(options)
     let listener: Listener | undefined
     scope.provide(tokens.server, () => ({
       get url() {

@@ -1,3 +1,4 @@
+import { type AccessInput, optionsSchema as accessSchema, createAccess } from '@tideway/access'
 import { type Listener, listen } from './listen.js'
 import { optionsSchema } from './options.js'
 import type { Services } from './services.js'
@@ -16,9 +17,17 @@ export interface Answer {
   readonly code: unknown
 }
 
-/** The services behind a real listener on a free port of loopback. */
-export async function startRig(services: Services, options: Record<string, unknown> = {}): Promise<Rig> {
-  const listener = await listen(services, optionsSchema.parse({ port: 0, ...options }))
+/** The services behind a real listener on a free port of loopback; keys go to an `Access` of the rig's own. */
+export async function startRig(
+  services: Services,
+  { access, ...options }: { access?: AccessInput; [option: string]: unknown } = {},
+): Promise<Rig> {
+  const opened = access && createAccess(accessSchema.parse(access), services)
+  await opened?.open()
+  const listener = await listen(
+    { ...services, ...(opened && { access: opened }) },
+    optionsSchema.parse({ port: 0, ...options }),
+  )
   return {
     ...listener,
     async call(method, path, json, headers = {}) {

@@ -1,4 +1,5 @@
 import {
+  accessRoles,
   blobRefSchema,
   desiredSchema,
   idSchema,
@@ -103,9 +104,24 @@ export const auditEntry = z.object({
   id: z.int(),
   at,
   actor: z.string(),
+  address: z.string().optional(),
+  requestId: z.string().optional(),
   action: z.string(),
   subject: z.string(),
   data,
+})
+
+const scope = { models: z.array(z.string()).readonly().optional(), devices: z.array(z.string()).readonly().optional() }
+export const keyRecord = z.object({
+  id: z.string(),
+  name: z.string(),
+  roles: z.array(z.enum(accessRoles)).readonly(),
+  ...scope,
+  createdAt: at,
+  createdBy: z.string(),
+  expiresAt: z.string().optional(),
+  revokedAt: at.optional(),
+  lastUsedAt: at.optional(),
 })
 
 export const wireInfo = z.object({

@@ -1,5 +1,6 @@
 import {
   type AbTests,
+  type Access,
   type AuditLog,
   type ChunkStore,
   type Controller,
@@ -42,6 +43,8 @@ export interface Services {
   readonly intake?: ReportIntake
   readonly monitor?: Monitor
   readonly wire?: WireInfo
+  /** Who may ask; without it everybody on loopback may do everything. */
+  readonly access?: Access
   readonly logger?: Logger
   readonly metrics?: Metrics
   readonly tracer?: Tracer
@@ -73,6 +76,7 @@ export function servicesOf(scope: Scope): Services {
     intake: take(tokens.intake),
     monitor: take(tokens.monitor),
     wire: take(tokens.wire),
+    access: take(tokens.access),
     logger: take(tokens.logger) ?? silentLogger,
     metrics: take(tokens.metrics),
     tracer: take(tokens.tracer),

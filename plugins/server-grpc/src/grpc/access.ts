@@ -36,7 +36,7 @@ export function admission(apiKeys: readonly string[]): Admit {
     const digest = digestOf(given ?? '')
     // Every key is compared, over digests of one length: the time taken says nothing about any key.
     const match = keys.filter((key) => timingSafeEqual(key.digest, digest))[0]
-    if (!match) throw errors.UNAUTHORIZED({})
+    if (!match) throw errors.UNAUTHORIZED({ given: given !== undefined })
     return match.name
   }
 }

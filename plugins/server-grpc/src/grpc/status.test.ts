@@ -17,7 +17,7 @@ const cases: readonly [TidewayError, keyof typeof status][] = [
   [errors.MODEL_UNLOADED({ model: 'm' }), 'UNAVAILABLE'],
   [busy.SERVING_BUSY({ retryAfterMs: 12.5 }), 'RESOURCE_EXHAUSTED'],
   [errors.TOO_LARGE({ what: 'it', bytes: 2, maxBytes: 1 }), 'RESOURCE_EXHAUSTED'],
-  [errors.UNAUTHORIZED({}), 'UNAUTHENTICATED'],
+  [errors.UNAUTHORIZED({ given: false }), 'UNAUTHENTICATED'],
   [errors.REPORT_IDENTITY_MISMATCH({ fleet: 'f', device: 'd', claimed: 'e' }), 'PERMISSION_DENIED'],
   [errors.ROLE_NOT_HERE({ service: 'serving' }), 'UNAVAILABLE'],
   [errors.STORE_UNAVAILABLE({ store: 's' }), 'UNAVAILABLE'],
@@ -45,7 +45,7 @@ it('a client that is to wait is told for how long, in whole milliseconds', () =>
   expect(failureOf(busy.SERVING_BUSY({ retryAfterMs: 12.5 }), 'id-1').metadata.get('grpc-retry-pushback-ms')).toEqual([
     '13',
   ])
-  expect(failureOf(errors.UNAUTHORIZED({}), 'id-1').metadata.get('grpc-retry-pushback-ms')).toEqual([])
+  expect(failureOf(errors.UNAUTHORIZED({ given: false }), 'id-1').metadata.get('grpc-retry-pushback-ms')).toEqual([])
 })
 
 it('what is no error of ours becomes a request id, under which it is logged', () => {
@@ -59,7 +59,7 @@ it('what is no error of ours becomes a request id, under which it is logged', ()
     path: '/a/B',
     cause: expect.stringContaining('a secret'),
   })
-  const known = errors.UNAUTHORIZED({})
+  const known = errors.UNAUTHORIZED({ given: false })
   expect(ours(known, { path: '/a/B', requestId: 'id-1' }, silentLogger)).toBe(known)
 })
 

@@ -1,15 +1,22 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import { errors as core } from '@tideway/core'
-import type { MiddlewareHandler } from 'hono'
+import {
+  type Access,
+  type AccessRole,
+  type Actor,
+  allows,
+  allowsDevice,
+  allowsModel,
+  errors as core,
+  isLoopback,
+  type Origin,
+} from '@tideway/core'
 import { errors } from '../errors.js'
-import type { AppEnv } from './route.js'
+
+/** Who may ask a route: everybody, or who has one of the roles (or one that includes it). */
+export type RouteRole = 'open' | AccessRole | readonly AccessRole[]
 
 const OPEN = new Set(['/v1/health/live', '/v1/health/ready', '/v2/health/live', '/v2/health/ready'])
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
-
-export function isLoopback(host: string): boolean {
-  return LOOPBACK.test(host)
-}
+/** Who has not said who it is. */
+export const ANYONE: Actor = Object.freeze({ name: 'anyone', roles: Object.freeze([]) })
 
 /** What is asked before a request is taken. */
 export interface Knock {
@@ -19,45 +26,54 @@ export interface Knock {
   readonly authorization: string | undefined
 }
 
-/** Who asks, for the audit log; throws `HOST_REFUSED`, `UNAUTHORIZED`. */
-export type Admit = (knock: Knock) => string
+/** Who asks, at once where that is known already; throws (or rejects with) `HOST_REFUSED` and as `Access.identify`. */
+export type Admit = (knock: Knock) => Actor | Promise<Actor>
+
+/** Who asked, and from where. */
+export interface Caller {
+  readonly actor: Actor
+  readonly address?: string
+  readonly requestId: string
+}
 
 /**
- * Without keys: only requests addressed to loopback by name, so that a page that points its own domain at 127.0.0.1
- * (DNS rebinding) gets nowhere. With keys: a bearer key on everything but health. Who asks is the key's name, which is the
- * beginning of its SHA-256, or `local`.
+ * Where no credentials are required: only requests addressed to loopback by name, so that a page that points its own domain
+ * at 127.0.0.1 (DNS rebinding) gets nowhere. Where they are: on everything but health.
  */
-export function admission(apiKeys: readonly string[]): Admit {
-  const keys = apiKeys.map((key) => ({
-    digest: digestOf(key),
-    name: `key-${digestOf(key).toString('hex').slice(0, 8)}`,
-  }))
-  if (keys.length === 0) {
-    return ({ hostname }) => {
-      if (!isLoopback(hostname)) throw errors.HOST_REFUSED({ host: hostname.slice(0, 80) })
-      return 'local'
-    }
-  }
-  return ({ path, authorization }) => {
-    if (OPEN.has(path)) return 'anyone'
-    const given = /^bearer (.+)$/i.exec(authorization ?? '')?.[1]
-    const digest = digestOf(given ?? '')
-    // Every key is compared, over digests of one length: the time taken says nothing about any key.
-    const match = keys.filter((key) => timingSafeEqual(key.digest, digest))[0]
-    if (!match) throw core.UNAUTHORIZED({})
-    return match.name
+export function admission(access: Access): Admit {
+  return ({ path, hostname, authorization }) => {
+    if (access.required && OPEN.has(path)) return ANYONE
+    if (!access.required && !isLoopback(hostname)) throw errors.HOST_REFUSED({ host: hostname.slice(0, 80) })
+    return access.identify({ authorization })
   }
 }
 
-/** Sets `actor`. */
-export function access(admit: Admit): MiddlewareHandler<AppEnv> {
-  return async (c, next) => {
-    const { hostname } = new URL(c.req.url)
-    c.set('actor', admit({ path: c.req.path, hostname, authorization: c.req.header('authorization') }))
-    await next()
-  }
+export function originOf({ actor, address, requestId }: Caller): Origin {
+  return { actor: actor.name, requestId, ...(address !== undefined && { address }) }
 }
 
-function digestOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest()
+/** Throws `ROLE_REQUIRED`, or `MODEL_FORBIDDEN` for a model out of scope. */
+export function demand(actor: Actor, role: RouteRole, model?: string): void {
+  if (role === 'open') return
+  const roles = typeof role === 'string' ? [role] : role
+  if (!roles.some((one) => allows(actor, one))) throw core.ROLE_REQUIRED({ roles })
+  if (model !== undefined) demandModel(actor, model)
+}
+
+/** Throws `MODEL_FORBIDDEN`. */
+export function demandModel(actor: Actor, model: string): void {
+  if (!allowsModel(actor, model)) throw core.MODEL_FORBIDDEN({ model: model.slice(0, 80) })
+}
+
+/** Throws `DEVICE_FORBIDDEN`; `*` stands for all devices of the fleet. */
+export function demandDevice(actor: Actor, fleet: string, device: string): void {
+  if (!allowsDevice(actor, fleet, device)) throw core.DEVICE_FORBIDDEN({ fleet, device })
+}
+
+/**
+ * A new version may be called the latest by who brings it; what other aliases name is for operators to say. Throws
+ * `ROLE_REQUIRED`.
+ */
+export function demandAliases(actor: Actor, aliases: readonly string[]): void {
+  if (aliases.some((alias) => alias !== 'latest')) demand(actor, 'operator')
 }

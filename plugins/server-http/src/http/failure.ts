@@ -24,7 +24,8 @@ export interface FailureReply {
 export function failureReply(thrown: unknown, at: FailedRequest, logger: Logger): FailureReply {
   const error = isOurs(thrown) ? thrown : internal(thrown, at, logger)
   const headers: Record<string, string> = {}
-  if (error.status === 401) headers['WWW-Authenticate'] = 'Bearer realm="tideway"'
+  const challenge = challengeOf(error)
+  if (challenge !== undefined) headers['WWW-Authenticate'] = challenge
   // No "Connection: close" for a body that was not read to its end: Node would close at once, and the reset that follows
   // what still arrives can reach the sender before this answer. It is drained for 500 ms, then closed.
   if (error.code === 'RANGE_NOT_SATISFIABLE') headers['Content-Range'] = `bytes */${String(error.data.size)}`
@@ -45,6 +46,18 @@ export function answerError(thrown: unknown, c: Context, logger: Logger): Respon
 
 function requestOf(c: Context): FailedRequest {
   return { method: c.req.method, path: c.req.path, requestId: c.get('requestId') as string | undefined }
+}
+
+/** RFC 6750, section 3: nothing is said of an error to who sent no credentials. */
+function challengeOf({ status, code, data }: TidewayError): string | undefined {
+  const realm = 'Bearer realm="tideway"'
+  if (status === 401)
+    return data.given === false ? realm : `${realm}, error="invalid_token", error_description="${code}"`
+  if (code === 'ROLE_REQUIRED') {
+    const { roles } = data as { roles: readonly string[] }
+    return `${realm}, error="insufficient_scope", scope="${roles.join(' ')}"`
+  }
+  return code === 'MODEL_FORBIDDEN' || code === 'DEVICE_FORBIDDEN' ? `${realm}, error="insufficient_scope"` : undefined
 }
 
 function isOurs(thrown: unknown): thrown is TidewayError {

@@ -6,12 +6,13 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { z } from 'zod'
 import type { ServerLimits } from '../options.js'
 import type { Services } from '../services.js'
+import { type Caller, demand, originOf, type RouteRole } from './access.js'
 import { readJson } from './body.js'
 
 export interface AppEnv {
   /** Node's own request, where there is a listener. */
   Bindings: { readonly incoming?: IncomingMessage }
-  Variables: { actor: string; requestId: string }
+  Variables: { caller: Caller; requestId: string }
 }
 
 /** What every group of routes is given. */
@@ -19,6 +20,7 @@ export interface Deps {
   readonly app: OpenAPIHono<AppEnv>
   readonly services: Services
   readonly limits: ServerLimits
+  /** Whether credentials are required. */
   readonly secured: boolean
   /** Lower-case: whose value is the key of a request; see `InferContext.stickyKey`. */
   readonly stickyHeader: string
@@ -36,6 +38,11 @@ export interface RouteSpec<P extends Shape, Q extends Shape, B extends z.ZodType
   /** `/v1/models/{model}`. */
   readonly path: string
   readonly summary: string
+  /** Who may ask. A model in the path must be in the scope of who asks, too. */
+  readonly role: RouteRole
+  /** Of a change: the action that the audit log then has, or why there is none. */
+  readonly audit?: string
+  readonly unaudited?: string
   readonly params?: P
   readonly query?: Q
   /** JSON. */
@@ -48,7 +55,7 @@ export interface RouteRequest<P, Q, B> {
   readonly query: Q
   readonly body: B
   readonly bodyBytes: number
-  readonly actor: string
+  readonly caller: Caller
 }
 
 const errorSchema = z.object({
@@ -98,6 +105,7 @@ function document<P extends Shape, Q extends Shape, B extends z.ZodType>(
     operationId: operationId(spec.method, spec.path),
     summary: spec.summary,
     tags: [spec.path.split('/')[2] ?? 'v1'],
+    ...accessDocument(spec),
     request: { params: spec.params, query: spec.query, body: json ?? (binary || undefined) },
     responses: {
       ...responses,
@@ -115,6 +123,8 @@ function add<P extends Shape, Q extends Shape, B extends z.ZodType>(
   // hono answers HEAD by the GET handler without its body.
   if (spec.method === 'head') return
   app.on(spec.method, honoPath(spec.path), async (c) => {
+    const caller = c.get('caller')
+    demand(caller.actor, spec.role, c.req.param('model'))
     const json = spec.body ? await readJson(c, bodyLimits) : { value: undefined, bytes: 0 }
     const issues: string[] = []
     const check = <S extends z.ZodType>(schema: S, value: unknown, where: string): z.output<S> => {
@@ -127,8 +137,22 @@ function add<P extends Shape, Q extends Shape, B extends z.ZodType>(
     const query = check(spec.query ?? none, c.req.query(), 'query') as z.output<Q>
     const body = (spec.body ? check(spec.body, json.value, 'body') : undefined) as z.output<B>
     if (issues.length > 0) throw core.INPUT_REJECTED({ what: 'the request', issues })
-    return handle({ c, params, query, body, bodyBytes: json.bytes, actor: c.get('actor') })
+    return handle({ c, params, query, body, bodyBytes: json.bytes, caller })
   })
+}
+
+/** Who may ask and what is logged, for the OpenAPI document. */
+export function accessDocument({
+  role,
+  audit,
+  unaudited,
+}: Pick<RouteSpec<Shape, Shape, z.ZodType>, 'role' | 'audit' | 'unaudited'>) {
+  return {
+    security: role === 'open' ? [] : [{ bearer: [] }],
+    'x-tideway-role': typeof role === 'string' ? [role] : [...role],
+    ...(audit !== undefined && { 'x-tideway-audit': audit }),
+    ...(unaudited !== undefined && { 'x-tideway-unaudited': unaudited }),
+  }
 }
 
 export function honoPath(path: string): string {
@@ -152,10 +176,10 @@ export function operationId(method: string, path: string): string {
 /** Writes one entry of the audit log, where there is one. */
 export async function audit(
   { services }: Deps,
-  actor: string,
+  caller: Caller,
   action: string,
   subject: string,
   data: Record<string, unknown> = {},
 ): Promise<void> {
-  await services.auditLog?.append({ actor, action, subject, data })
+  await services.auditLog?.append({ ...originOf(caller), action, subject, data })
 }

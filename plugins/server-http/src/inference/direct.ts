@@ -1,8 +1,11 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import { type InferTarget, inferTargetSchema, type Logger, narrow, type TraceHeaders } from '@tideway/core'
-import type { Admit } from '../http/access.js'
+import { type Admit, demand } from '../http/access.js'
+import type { ClientAddress } from '../http/address.js'
 import { sourceOf } from '../http/aligned.js'
+import type { Cors } from '../http/cors.js'
 import { failureReply } from '../http/failure.js'
+import type { Refusals } from '../http/refusals.js'
 import type { RequestObserver } from '../observe/requests.js'
 import { goneSignal } from './gone.js'
 import { headersOf, type Infer } from './infer.js'
@@ -13,6 +16,9 @@ export type Direct = (incoming: IncomingMessage, outgoing: ServerResponse) => bo
 export interface DirectOptions {
   readonly infer: Infer
   readonly admit: Admit
+  readonly addressOf: ClientAddress
+  readonly cors: Cors
+  readonly refusals: Refusals
   readonly logger: Logger
   readonly observer: RequestObserver
   /** Fires when the server stops: connections are not used again. */
@@ -36,7 +42,8 @@ const MAX_JOINED_BYTES = 4096
  * runs: straight from Node's request to its answer. Anything written unusually (a query, percent signs, another method) is
  * not for it, and goes the way of all routes.
  */
-export function directInference({ infer, admit, logger, observer, stopping }: DirectOptions): Direct {
+export function directInference(options: DirectOptions): Direct {
+  const { infer, admit, addressOf, cors, refusals, logger, observer, stopping } = options
   const targets = new Map<string, InferTarget>()
   const targetAt = (path: string, model: string, version: string | undefined): InferTarget => {
     const known = targets.get(path)
@@ -60,7 +67,11 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
     }
     try {
       const { host = '', authorization } = incoming.headers
-      actor = admit({ path, hostname: hostnameOf(host), authorization })
+      const admitted = admit({ path, hostname: hostnameOf(host), authorization })
+      // Known credentials are not waited for.
+      const asks = admitted instanceof Promise ? await admitted : admitted
+      actor = asks.name
+      demand(asks, 'viewer', model)
       const signal = goneSignal(incoming.socket)
       const answered = await infer({
         target: targetAt(path, model, version),
@@ -72,6 +83,9 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
       const { body } = answered
       reply(200, headersOf(answered), typeof body === 'string' ? body : body.body)
     } catch (error) {
+      const forwarded = incoming.headers['x-forwarded-for'] as string | undefined
+      const address = addressOf(incoming.socket.remoteAddress, forwarded)
+      refusals.note(error, { method: 'POST', path, actor, address, requestId })
       const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)
       const json = { 'Content-Type': 'application/json', ...headers }
       reply(status, json, JSON.stringify(body))
@@ -86,6 +100,9 @@ export function directInference({ infer, admit, logger, observer, stopping }: Di
   ): void => {
     const flat = ['Content-Length', String(Buffer.byteLength(body))]
     for (const name in headers) flat.push(name, headers[name] as string)
+    const { origin } = outgoing.req.headers
+    const shared = origin === undefined ? undefined : cors.headers(origin)
+    for (const name in shared) flat.push(name, shared[name] as string)
     if (stopping.aborted) flat.push('Connection', 'close')
     outgoing.writeHead(status, flat)
     // Text goes out in one write with the headers, bytes in one of their own behind them.

@@ -1,7 +1,8 @@
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { datatypes } from '@tideway/core'
 import { z } from 'zod'
-import { operationId } from '../http/route.js'
+import type { RouteRole } from '../http/access.js'
+import { accessDocument, operationId } from '../http/route.js'
 import { indexRequest, loadRequest, unloadRequest } from './repository.js'
 
 /** These routes are narrowed by core's codec, not by a schema, so this description of them is written by hand too. */
@@ -95,6 +96,18 @@ const metadata = z.object({
   outputs: z.array(spec),
 })
 
+/** Who may ask a route of the protocol, whichever way its parameters are written. */
+export function inferenceRole(path: string): RouteRole {
+  if (path.startsWith('/v2/health/')) return 'open'
+  return path.startsWith('/v2/repository/models/') ? 'operator' : 'viewer'
+}
+
+function auditOf(path: string, method: string): { audit?: string; unaudited?: string } {
+  const change = /^\/v2\/repository\/models\/.*\/(load|unload)$/.exec(path)?.[1]
+  if (change !== undefined) return { audit: `model.${change}` }
+  return method === 'post' ? { unaudited: 'it changes nothing' } : {}
+}
+
 /** What one route takes beside its path, and more of what is said of it. */
 interface More {
   readonly body?: z.ZodType
@@ -119,6 +132,7 @@ export function documentInference(registry: OpenAPIHono['openAPIRegistry']): voi
       operationId: operationId(method, path.replace('/v2', '/v2/inference')),
       summary,
       tags: ['inference'],
+      ...accessDocument({ role: inferenceRole(path), ...auditOf(path, method) }),
       request: {
         params: params(path),
         ...(more.body && { body: { required: more.binary === true, content: content(more.body) } }),

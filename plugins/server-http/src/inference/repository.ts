@@ -1,8 +1,8 @@
-import { errors, isRepository, narrow, type Repository, type ServedVersion } from '@tideway/core'
+import { allowsModel, errors, isRepository, narrow, type Repository, type ServedVersion } from '@tideway/core'
 import type { Context } from 'hono'
 import { z } from 'zod'
 import { readAligned, sourceIn } from '../http/aligned.js'
-import type { AppEnv, Deps } from '../http/route.js'
+import { type AppEnv, audit, type Deps } from '../http/route.js'
 import { need, type Services } from '../services.js'
 import { checkType } from './content-type.js'
 import { targetOf } from './target.js'
@@ -28,7 +28,8 @@ function repositoryOf(services: Services): Repository {
  * it; other versions than the latest are loaded by the first request for them. No model depends on another, so there are no
  * dependents to unload; configurations of the model (`config`, `file:`) are refused.
  */
-export function repositoryHandlers({ services, limits }: Deps) {
+export function repositoryHandlers(deps: Deps) {
+  const { services, limits } = deps
   const bodyLimits = { what: 'the request body', maxBytes: limits.maxJsonBodyBytes, idleMs: limits.bodyIdleMs }
   const bodyOf = async <S extends z.ZodType>(c: Context<AppEnv>, schema: S): Promise<z.output<S>> => {
     checkType((name) => c.req.header(name))
@@ -40,18 +41,22 @@ export function repositoryHandlers({ services, limits }: Deps) {
     index: async (c: Context<AppEnv>): Promise<Response> => {
       const { ready = false } = await bodyOf(c, indexRequest)
       const all = await repositoryOf(services).index()
-      return c.json(all.filter(({ state }) => !ready || state === 'ready').map(entryOf))
+      const { actor } = c.get('caller')
+      const mine = all.filter(({ model, state }) => allowsModel(actor, model) && (!ready || state === 'ready'))
+      return c.json(mine.map(entryOf))
     },
     load: async (c: Context<AppEnv>): Promise<Response> => {
       const { model } = targetOf(c)
       await bodyOf(c, loadRequest)
       await repositoryOf(services).load(model)
+      await audit(deps, c.get('caller'), 'model.load', model)
       return c.json({})
     },
     unload: async (c: Context<AppEnv>): Promise<Response> => {
       const { model } = targetOf(c)
       await bodyOf(c, unloadRequest)
       await repositoryOf(services).unload(model)
+      await audit(deps, c.get('caller'), 'model.unload', model)
       return c.json({})
     },
   }

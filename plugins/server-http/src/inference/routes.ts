@@ -1,8 +1,9 @@
 import { HOST_VERSION, isRepository, type Statistics, storeAnswers } from '@tideway/core'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
+import { demand } from '../http/access.js'
 import type { AppEnv, Deps } from '../http/route.js'
-import { documentInference } from './document.js'
+import { documentInference, inferenceRole } from './document.js'
 import { type Infer, inferHandler } from './infer.js'
 import { metadataHandler, readyHandler } from './models.js'
 import { repositoryHandlers } from './repository.js'
@@ -17,7 +18,11 @@ type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
 export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer): void {
   const { app, services } = deps
   const route = (method: 'GET' | 'POST', path: string, handler: Handler) => {
-    app.on(method, path, handler)
+    const role = inferenceRole(path)
+    app.on(method, path, (c) => {
+      demand(c.get('caller').actor, role, c.req.param('model'))
+      return handler(c)
+    })
     // HEAD is answered by GET's handler.
     const allow = method === 'GET' ? 'GET, HEAD' : method
     app.all(path, (c) => {

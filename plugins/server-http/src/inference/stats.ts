@@ -1,4 +1,4 @@
-import { type InferTarget, listStatistics, type Statistics } from '@tideway/core'
+import { allowsModel, type InferTarget, listStatistics, type Statistics } from '@tideway/core'
 import type { Context } from 'hono'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
@@ -9,7 +9,8 @@ export function statsHandlers({ services }: Deps, counted: Statistics) {
   const answer = async (c: Context<AppEnv>, target: Partial<InferTarget>): Promise<Response> => {
     const statistics = await counted.whole()
     const source = { serving: need(services, 'serving'), statistics, registry: services.registry }
-    const listed = await listStatistics(source, target)
+    const { actor } = c.get('caller')
+    const listed = (await listStatistics(source, target)).filter(([model]) => allowsModel(actor, model))
     return c.json({
       model_stats: listed.map(([model, version]) => statistics.of(model, version).toJson(model, version)),
     })

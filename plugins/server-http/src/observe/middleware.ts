@@ -18,7 +18,7 @@ export function observed(observer: RequestObserver): MiddlewareHandler<AppEnv> {
     }
     // Its route is known now; nothing inside has spans of its own.
     const span = observer.span(begun, asked)
-    observer.end(begun, asked, { status: c.res.status, actor: c.get('actor') }, span)
+    observer.end(begun, asked, { status: c.res.status, actor: c.get('caller')?.actor.name }, span)
   }
 }
 

@@ -202,7 +202,7 @@ describe('the metrics of a process', () => {
   })
 
   it('ask for a key as other routes do', async () => {
-    const { ask } = await observedRig({ apiKeys: ['0123456789abcdef'] })
+    const { ask } = await observedRig({ access: { apiKeys: ['0123456789abcdef'] } })
     expect((await ask('/metrics')).status).toBe(401)
     const headers = { Authorization: 'Bearer 0123456789abcdef' }
     expect((await ask('/metrics', { headers })).status).toBe(200)

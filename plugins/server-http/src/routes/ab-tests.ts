@@ -51,15 +51,17 @@ export function abTestRoutes(deps: Deps): void {
       method: 'post',
       path,
       summary: 'Start an A/B test, which takes the traffic of the model over until it ends',
+      role: 'operator',
+      audit: 'ab-test.start',
       params: modelParams,
       body: abDeclarationSchema,
       status: 201,
       answer: view,
     },
-    async ({ params: { model }, body, actor }) => {
-      const started = await need(services, 'abTests').start(model, body, actor)
+    async ({ params: { model }, body, caller }) => {
+      const started = await need(services, 'abTests').start(model, body, caller.actor.name)
       const { id, salt: _, ...test } = started.test
-      await audit(deps, actor, 'ab-test.start', `${model}:${id}`, test)
+      await audit(deps, caller, 'ab-test.start', `${model}:${id}`, test)
       return started
     },
   )
@@ -69,6 +71,7 @@ export function abTestRoutes(deps: Deps): void {
       method: 'get',
       path,
       summary: 'The newest A/B test of a model, and what it says now; it may be looked at any time',
+      role: 'viewer',
       params: modelParams,
       answer: view,
     },
@@ -80,6 +83,9 @@ export function abTestRoutes(deps: Deps): void {
       method: 'post',
       path: '/v1/models/{model}/outcomes',
       summary: 'Report what became of units of the running A/B test, each once',
+      // Who asks the model knows what became of its answers.
+      role: 'viewer',
+      unaudited: 'outcomes are kept with the test',
       params: modelParams,
       body: z.strictObject({
         outcomes: z
@@ -102,14 +108,16 @@ export function abTestRoutes(deps: Deps): void {
       method: 'post',
       path: `${path}/promote`,
       summary: 'Let `latest` name the treatment and end the test; only after it says so, unless forced',
+      role: 'operator',
+      audit: 'ab-test.promote',
       params: modelParams,
       body: z.strictObject({ force: z.boolean().optional() }),
       answer: view,
     },
-    async ({ params: { model }, body: { force = false }, actor }) => {
-      const ended = await need(services, 'abTests').promote(model, { actor, force })
+    async ({ params: { model }, body: { force = false }, caller }) => {
+      const ended = await need(services, 'abTests').promote(model, { actor: caller.actor.name, force })
       const { result, reason, test } = ended
-      await audit(deps, actor, 'ab-test.promote', `${model}:${test.id}`, {
+      await audit(deps, caller, 'ab-test.promote', `${model}:${test.id}`, {
         version: test.treatment,
         force,
         result,
@@ -124,14 +132,16 @@ export function abTestRoutes(deps: Deps): void {
       method: 'post',
       path: `${path}/stop`,
       summary: 'End the test; control answers all',
+      role: 'operator',
+      audit: 'ab-test.stop',
       params: modelParams,
       body: z.strictObject({}),
       answer: view,
     },
-    async ({ params: { model }, actor }) => {
-      const ended = await need(services, 'abTests').stop(model, actor)
+    async ({ params: { model }, caller }) => {
+      const ended = await need(services, 'abTests').stop(model, caller.actor.name)
       const { result, reason, test } = ended
-      await audit(deps, actor, 'ab-test.stop', `${model}:${test.id}`, { version: test.control, result, reason })
+      await audit(deps, caller, 'ab-test.stop', `${model}:${test.id}`, { version: test.control, result, reason })
       return ended
     },
   )

@@ -17,7 +17,13 @@ export function blobRoutes(deps: Deps): void {
   }
   rawRoute(
     deps,
-    { ...one, method: 'get', summary: 'The bytes of a blob, streamed; ranges are answered', responses: octetResponses },
+    {
+      ...one,
+      method: 'get',
+      summary: 'The bytes of a blob, streamed; ranges are answered',
+      role: ['viewer', 'device'],
+      responses: octetResponses,
+    },
     async ({ c, params }) => {
       const ref = await refOf(params.sha256)
       const store = need(services, 'chunkStore')
@@ -26,7 +32,13 @@ export function blobRoutes(deps: Deps): void {
   )
   rawRoute(
     deps,
-    { ...one, method: 'head', summary: 'Is a blob stored, and how large', responses: octetResponses },
+    {
+      ...one,
+      method: 'head',
+      summary: 'Is a blob stored, and how large',
+      role: ['viewer', 'device'],
+      responses: octetResponses,
+    },
     unreachable,
   )
   rawRoute(
@@ -35,17 +47,19 @@ export function blobRoutes(deps: Deps): void {
       ...one,
       method: 'put',
       summary: 'Store a blob under the SHA-256 of its bytes; cut into chunks while it arrives',
+      role: 'publisher',
+      audit: 'blob.put',
       octets: `The blob, at most ${limits.maxBlobBytes} bytes`,
       responses: {
         201: { description: 'Stored, durably', content: { 'application/json': { schema: blobRefSchema } } },
       },
     },
-    async ({ c, params, actor }) => {
+    async ({ c, params, caller }) => {
       const store = need(services, 'chunkStore')
       expectType(c, 'application/octet-stream')
       const body = readBody(c, { what: 'the blob', maxBytes: limits.maxBlobBytes, idleMs: limits.bodyIdleMs })
       const ref = await storeBlob(store, params.sha256, body)
-      await audit(deps, actor, 'blob.put', ref.sha256, { bytes: ref.size })
+      await audit(deps, caller, 'blob.put', ref.sha256, { bytes: ref.size })
       return c.json(ref, 201)
     },
   )
@@ -55,6 +69,7 @@ export function blobRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/blobs/{sha256}/chunks',
       summary: 'Which chunks make a blob, in order',
+      role: ['viewer', 'device'],
       params: shaParams,
       answer: blobRefSchema,
     },

@@ -17,6 +17,8 @@ export function chunkRoutes(deps: Deps): void {
       method: 'post',
       path: '/v1/chunks/missing',
       summary: 'Which of these chunks are not stored here',
+      role: 'publisher',
+      unaudited: 'it changes nothing',
       body: z.object({ sha256s: z.array(sha256Schema).max(MAX_DIGESTS) }),
       answer: z.object({ missing: z.array(sha256Schema) }),
     },
@@ -25,20 +27,32 @@ export function chunkRoutes(deps: Deps): void {
   const one = { path: '/v1/chunks/{sha256}', params: shaParams } as const
   rawRoute(
     deps,
-    { ...one, method: 'get', summary: 'The bytes of a chunk; ranges are answered', responses: octetResponses },
+    {
+      ...one,
+      method: 'get',
+      summary: 'The bytes of a chunk; ranges are answered',
+      role: ['viewer', 'device'],
+      responses: octetResponses,
+    },
     async ({ c, params }) => {
       const bytes = await need(services, 'chunkStore').get(params.sha256)
       const stream = (first: number, last: number) => bytes.subarray(first, last + 1)
       return answerBytes(c, deps, { sha256: params.sha256, size: bytes.byteLength }, stream)
     },
   )
-  rawRoute(deps, { ...one, method: 'head', summary: 'Is a chunk stored?', responses: octetResponses }, unreachable)
+  rawRoute(
+    deps,
+    { ...one, method: 'head', summary: 'Is a chunk stored?', role: ['viewer', 'device'], responses: octetResponses },
+    unreachable,
+  )
   rawRoute(
     deps,
     {
       ...one,
       method: 'put',
       summary: 'Store a chunk; already there is fine',
+      role: 'publisher',
+      unaudited: 'a chunk is nothing until a version or a blob names it, which is logged',
       octets: `The chunk, at most ${wire.maxChunkBytes} bytes`,
       responses: { 204: { description: 'Stored, durably' } },
     },

@@ -1,6 +1,10 @@
 import {
+  type Actor,
   ackSchema,
+  allowsDevice,
+  codeOf,
   errors as core,
+  type DeviceStore,
   desiredSchema,
   type Envelope,
   envelopeSchema,
@@ -11,6 +15,7 @@ import {
 } from '@tideway/core'
 import { z } from 'zod'
 import { errors } from '../errors.js'
+import { demand, demandDevice } from '../http/access.js'
 import { type Deps, jsonRoute, rawRoute } from '../http/route.js'
 import { deviceRecord, idParams } from '../schemas.js'
 import { need } from '../services.js'
@@ -26,15 +31,30 @@ export function deviceRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/devices',
       summary: 'Every device, of one fleet or of all, and what it says that it runs',
+      role: 'viewer',
       query: fleetQuery,
       answer: z.object({ devices: z.array(deviceRecord) }),
     },
-    async ({ query }) => ({ devices: await need(services, 'deviceStore').devices(query) }),
+    async ({ query, caller: { actor } }) => {
+      const devices = await need(services, 'deviceStore').devices(query)
+      return { devices: devices.filter(({ fleet, id }) => allowsDevice(actor, fleet, id)) }
+    },
   )
   jsonRoute(
     deps,
-    { method: 'get', path: '/v1/devices/{id}', summary: 'One device', params: idParams, answer: deviceRecord },
-    async ({ params }) => need(services, 'deviceStore').device(params.id),
+    {
+      method: 'get',
+      path: '/v1/devices/{id}',
+      summary: 'One device',
+      role: 'viewer',
+      params: idParams,
+      answer: deviceRecord,
+    },
+    async ({ params, caller }) => {
+      const device = await need(services, 'deviceStore').device(params.id)
+      demandDevice(caller.actor, device.fleet, device.id)
+      return device
+    },
   )
   jsonRoute(
     deps,
@@ -42,14 +62,21 @@ export function deviceRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/devices/{id}/desired',
       summary: 'What a device should run; with its fleet it is registered as seen',
+      role: ['viewer', 'device'],
       params: idParams,
       query: fleetQuery,
       answer: desiredSchema,
     },
-    async ({ params: { id }, query }) => {
+    async ({ params: { id }, query, caller: { actor } }) => {
       const devices = need(services, 'deviceStore')
+      if (query.fleet) {
+        // To be seen is to say that one is this device.
+        demand(actor, 'device')
+        await demandIdentity(devices, actor, query.fleet, id)
+      }
       const seen = query.fleet ? devices.seen({ id, fleet: query.fleet, at: now() }) : devices.device(id)
       const { fleet } = await seen
+      demandDevice(actor, fleet, id)
       const desired = await devices.desired({ fleet, device: id })
       if (!desired) throw errors.DESIRED_NOT_SET({ device: id, fleet })
       return desired
@@ -61,13 +88,16 @@ export function deviceRoutes(deps: Deps): void {
       method: 'put',
       path: '/v1/devices/{id}/reported',
       summary: 'What a device says that it runs; an older word than the last is ignored',
+      role: 'device',
+      unaudited: 'what devices say is kept with the device',
       params: idParams,
       body: reportedSchema,
       responses: { 204: { description: 'Taken' } },
     },
-    async ({ c, params, body }) => {
+    async ({ c, params, body, caller: { actor } }) => {
       const devices = need(services, 'deviceStore')
       checkDevice(params.id, [body.device])
+      await demandIdentity(devices, actor, body.fleet, body.device)
       await devices.seen({ id: body.device, fleet: body.fleet, at: now() })
       await devices.setReported(body)
       return c.body(null, 204)
@@ -79,16 +109,20 @@ export function deviceRoutes(deps: Deps): void {
       method: 'post',
       path: '/v1/devices/{id}/reports',
       summary: 'Reports of a device; the acknowledgements in the answer are sent after the store has committed',
+      role: 'device',
+      unaudited: 'reports are a log themselves',
       params: idParams,
       body: z.object({ reports: z.array(envelopeSchema).min(1).max(wire.maxReportsPerRequest) }),
       answer: acksAnswer,
     },
-    async ({ params, body, bodyBytes }) => {
+    async ({ params, body, bodyBytes, caller: { actor } }) => {
       const intake = need(services, 'intake')
       checkDevice(
         params.id,
         body.reports.map((report) => report.device),
       )
+      const fleets = new Set(body.reports.map(({ fleet }) => fleet))
+      for (const fleet of fleets) await demandIdentity(services.deviceStore, actor, fleet, params.id)
       if (bodyBytes > wire.maxReportBytes) for (const report of body.reports) checkSize(report)
       const { acks } = await intake.accept(body.reports, now())
       return { acks }
@@ -100,6 +134,7 @@ export function deviceRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/reports/counts',
       summary: 'How many reports are stored, by kind',
+      role: 'viewer',
       query: z.strictObject({
         device: idSchema.optional(),
         fleet: idSchema.optional(),
@@ -111,6 +146,24 @@ export function deviceRoutes(deps: Deps): void {
       counts: await need(services, 'reportStore').counts({ ...filter, manifestDigest: digest }),
     }),
   )
+}
+
+/**
+ * Whoever speaks for a device must do so for the fleet in which it is, and for the one that it says it is in: a key of one
+ * fleet can take no device of another. Throws `DEVICE_FORBIDDEN`.
+ */
+async function demandIdentity(
+  devices: DeviceStore | undefined,
+  actor: Actor,
+  fleet: string,
+  id: string,
+): Promise<void> {
+  demandDevice(actor, fleet, id)
+  if (actor.devices === undefined || devices === undefined) return
+  const known = await devices.device(id).catch((error: unknown) => {
+    if (codeOf(error) !== 'DEVICE_NOT_FOUND') throw error
+  })
+  if (known) demandDevice(actor, known.fleet, id)
 }
 
 function checkDevice(device: string, bodyDevices: readonly string[]): void {

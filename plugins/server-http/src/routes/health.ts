@@ -13,6 +13,7 @@ export function healthRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/health/live',
       summary: 'Does the process run?',
+      role: 'open',
       answer: z.object({ live: z.boolean() }),
     },
     async () => ({ live: true }),
@@ -24,6 +25,7 @@ export function healthRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/health/ready',
       summary: 'Can it do its work (its store answers)?',
+      role: 'open',
       responses: { 200: { description: 'It can', content }, 503: { description: 'Not now', content } },
     },
     async ({ c }) => {
@@ -33,7 +35,13 @@ export function healthRoutes(deps: Deps): void {
   )
   jsonRoute(
     deps,
-    { method: 'get', path: '/v1/wire', summary: 'Where devices and trainer nodes connect', answer: wireInfo },
+    {
+      method: 'get',
+      path: '/v1/wire',
+      summary: 'Where devices and trainer nodes connect',
+      role: ['viewer', 'device'],
+      answer: wireInfo,
+    },
     async () => need(deps.services, 'wire'),
   )
 }

@@ -11,6 +11,7 @@ export function metricsRoutes(deps: Deps): void {
       method: 'get',
       path: '/metrics',
       summary: 'Metrics for Prometheus',
+      role: 'viewer',
       responses: { 200: { description: 'Every metric', content } },
     },
     async ({ c }) => {

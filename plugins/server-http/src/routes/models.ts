@@ -1,5 +1,6 @@
-import { errors as core, idSchema, manifestSchema, readManifest, sha256Schema } from '@tideway/core'
+import { allowsModel, errors as core, idSchema, manifestSchema, readManifest, sha256Schema } from '@tideway/core'
 import { z } from 'zod'
+import { demandAliases } from '../http/access.js'
 import { audit, type Deps, jsonRoute } from '../http/route.js'
 import { aliasParams, aliasRecord, modelParams, modelRecord, versionParams, versionRecord } from '../schemas.js'
 import { need } from '../services.js'
@@ -11,8 +12,17 @@ export function modelRoutes(deps: Deps): void {
   const { services } = deps
   jsonRoute(
     deps,
-    { method: 'get', path: '/v1/models', summary: 'Every model', answer: z.object({ models: z.array(modelRecord) }) },
-    async () => ({ models: await need(services, 'registry').models() }),
+    {
+      method: 'get',
+      path: '/v1/models',
+      summary: 'Every model',
+      role: 'viewer',
+      answer: z.object({ models: z.array(modelRecord) }),
+    },
+    async ({ caller }) => {
+      const models = await need(services, 'registry').models()
+      return { models: models.filter(({ name }) => allowsModel(caller.actor, name)) }
+    },
   )
   jsonRoute(
     deps,
@@ -20,6 +30,7 @@ export function modelRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/models/{model}',
       summary: 'A model, its versions (oldest first) and where its aliases point',
+      role: 'viewer',
       params: modelParams,
       answer: z.object({ model: modelRecord, versions: z.array(versionRecord), aliases: z.array(aliasRecord) }),
     },
@@ -41,6 +52,8 @@ export function modelRoutes(deps: Deps): void {
       method: 'post',
       path: '/v1/models/{model}/versions',
       summary: 'Register the manifest stored as this chunk as a version; all its chunks must be stored before',
+      role: 'publisher',
+      audit: 'version.register',
       params: modelParams,
       body: z.object({
         manifestDigest: sha256Schema,
@@ -49,11 +62,12 @@ export function modelRoutes(deps: Deps): void {
       }),
       answer: z.object({ version: versionRecord, created: z.boolean() }),
     },
-    async ({ params: { model }, body, actor }) => {
+    async ({ params: { model }, body, caller }) => {
+      demandAliases(caller.actor, body.aliases ?? [])
       const registry = need(services, 'registry')
       await checkPublishable(need(services, 'chunkStore'), model, body.manifestDigest)
       const result = await registry.register({ model, ...body })
-      await audit(deps, actor, 'version.register', `${model}:${result.version.version}`, {
+      await audit(deps, caller, 'version.register', `${model}:${result.version.version}`, {
         manifestDigest: body.manifestDigest,
         created: result.created,
         aliases: body.aliases ?? [],
@@ -67,6 +81,7 @@ export function modelRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/models/{model}/versions/{version}',
       summary: 'A version, by number or alias, and its manifest',
+      role: 'viewer',
       params: versionParams,
       answer: z.object({ version: versionRecord, manifest: manifestSchema }),
     },
@@ -81,13 +96,15 @@ export function modelRoutes(deps: Deps): void {
       method: 'put',
       path: '/v1/models/{model}/aliases/{alias}',
       summary: 'Point an alias at a version',
+      role: 'operator',
+      audit: 'alias.set',
       params: aliasParams.extend({ alias }),
       body: z.object({ version: z.int().positive() }),
       answer: aliasRecord,
     },
-    async ({ params, body, actor }) => {
+    async ({ params, body, caller }) => {
       const record = await need(services, 'registry').setAlias(params.model, params.alias, body.version)
-      await audit(deps, actor, 'alias.set', `${params.model}:${params.alias}`, { version: body.version })
+      await audit(deps, caller, 'alias.set', `${params.model}:${params.alias}`, { version: body.version })
       return record
     },
   )
@@ -97,6 +114,7 @@ export function modelRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/models/{model}/aliases/{alias}/history',
       summary: 'Every move of an alias, oldest first',
+      role: 'viewer',
       params: aliasParams,
       answer: z.object({ history: z.array(aliasRecord) }),
     },

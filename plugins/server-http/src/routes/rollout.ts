@@ -1,5 +1,6 @@
-import { idSchema, sha256Schema } from '@tideway/core'
+import { allowsDevice, allowsModel, idSchema, sha256Schema } from '@tideway/core'
 import { z } from 'zod'
+import { demandDevice, demandModel, originOf } from '../http/access.js'
 import { type Deps, jsonRoute } from '../http/route.js'
 import { auditEntry, deployment, driftVerdict, limitQuery, versionOrAlias } from '../schemas.js'
 import { need } from '../services.js'
@@ -15,6 +16,8 @@ export function rolloutRoutes(deps: Deps): void {
       method: 'post',
       path: '/v1/deployments',
       summary: 'Tell a fleet, or some of its devices, to run a version',
+      role: 'operator',
+      audit: 'desired.set',
       body: z.object({
         model: idSchema,
         version: z.union([versionOrAlias, z.int().positive()]).transform(String),
@@ -25,7 +28,11 @@ export function rolloutRoutes(deps: Deps): void {
       answer: deployment,
     },
     // The controller writes the audit log itself: it knows the generations that it gave.
-    async ({ body, actor }) => need(services, 'controller').deploy({ ...body, actor }),
+    async ({ body, caller }) => {
+      demandModel(caller.actor, body.model)
+      for (const device of body.devices ?? ['*']) demandDevice(caller.actor, body.fleet, device)
+      return need(services, 'controller').deploy({ ...body, ...originOf(caller) })
+    },
   )
   jsonRoute(
     deps,
@@ -33,6 +40,7 @@ export function rolloutRoutes(deps: Deps): void {
       method: 'get',
       path: '/v1/drift',
       summary: 'The latest drift verdicts',
+      role: 'viewer',
       query: z.strictObject({
         model: idSchema.optional(),
         fleet: idSchema.optional(),
@@ -41,19 +49,28 @@ export function rolloutRoutes(deps: Deps): void {
       }),
       answer: z.object({ verdicts: z.array(driftVerdict) }),
     },
-    async ({ query: { digest, ...filter } }) => ({
-      verdicts: await need(services, 'monitor').verdicts({ ...filter, manifestDigest: digest }),
-    }),
+    async ({ query: { digest, ...filter }, caller: { actor } }) => {
+      const verdicts = await need(services, 'monitor').verdicts({ ...filter, manifestDigest: digest })
+      return {
+        verdicts: verdicts.filter(
+          ({ model, fleet, device }) => allowsModel(actor, model) && allowsDevice(actor, fleet, device ?? '*'),
+        ),
+      }
+    },
   )
   jsonRoute(
     deps,
     {
       method: 'get',
       path: '/v1/audit',
-      summary: 'What was changed and by whom, newest first',
+      summary:
+        'What was changed, by whom and from where, newest first; the next page is what comes `before` the last id',
+      role: 'admin',
       query: z.strictObject({
         subject: z.string().max(255).optional(),
         action: z.string().max(255).optional(),
+        actor: z.string().max(255).optional(),
+        before: z.coerce.number().int().positive().optional(),
         limit: limitQuery,
       }),
       answer: z.object({ entries: z.array(auditEntry) }),

@@ -36,6 +36,7 @@ export function trafficRoutes(deps: Deps): void {
       method: 'get',
       path,
       summary: 'The traffic policy of a model, and what came of it',
+      role: 'viewer',
       params: modelParams,
       answer: view,
     },
@@ -47,6 +48,7 @@ export function trafficRoutes(deps: Deps): void {
       method: 'get',
       path: `${path}/history`,
       summary: 'Every traffic policy of a model, oldest first',
+      role: 'viewer',
       params: modelParams,
       answer: z.object({ history: z.array(record).readonly() }),
     },
@@ -58,13 +60,15 @@ export function trafficRoutes(deps: Deps): void {
       method: 'put',
       path,
       summary: 'Set the traffic policy of a model; one that cannot be honoured is refused',
+      role: 'operator',
+      audit: 'traffic.set',
       params: modelParams,
       body: trafficRequestSchema,
       answer: view,
     },
-    async ({ params: { model }, body, actor }) => {
-      const set = await need(services, 'traffic').set(model, body, { actor })
-      await audit(deps, actor, 'traffic.set', model, { policy: set.policy })
+    async ({ params: { model }, body, caller }) => {
+      const set = await need(services, 'traffic').set(model, body, { actor: caller.actor.name })
+      await audit(deps, caller, 'traffic.set', model, { policy: set.policy })
       return set
     },
   )
@@ -74,13 +78,15 @@ export function trafficRoutes(deps: Deps): void {
       method: 'post',
       path: `${path}/switch`,
       summary: 'Let the other version of a blue-green policy answer, or give a canary another percentage',
+      role: 'operator',
+      audit: 'traffic.switch',
       params: modelParams,
       body: trafficSwitchSchema,
       answer: view,
     },
-    async ({ params: { model }, body, actor }) => {
-      const set = await need(services, 'traffic').switch(model, body, { actor })
-      await audit(deps, actor, 'traffic.switch', model, { policy: set.policy })
+    async ({ params: { model }, body, caller }) => {
+      const set = await need(services, 'traffic').switch(model, body, { actor: caller.actor.name })
+      await audit(deps, caller, 'traffic.switch', model, { policy: set.policy })
       return set
     },
   )
@@ -90,12 +96,14 @@ export function trafficRoutes(deps: Deps): void {
       method: 'delete',
       path,
       summary: 'Go back to what the alias `latest` names',
+      role: 'operator',
+      audit: 'traffic.clear',
       params: modelParams,
       answer: view,
     },
-    async ({ params: { model }, actor }) => {
-      const set = await need(services, 'traffic').set(model, { kind: 'single' }, { actor })
-      await audit(deps, actor, 'traffic.clear', model)
+    async ({ params: { model }, caller }) => {
+      const set = await need(services, 'traffic').set(model, { kind: 'single' }, { actor: caller.actor.name })
+      await audit(deps, caller, 'traffic.clear', model)
       return set
     },
   )

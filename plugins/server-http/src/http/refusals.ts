@@ -1,0 +1,56 @@
+import { codeOf, type Logger, type TidewayError } from '@tideway/core'
+
+const WINDOW_MS = 10_000
+/** Lines of one window; what is above is counted in one line. */
+const MAX_LINES = 20
+
+export interface Refused {
+  readonly method: string
+  readonly path: string
+  readonly actor?: string | undefined
+  readonly address?: string | undefined
+  readonly requestId?: string
+}
+
+/**
+ * Requests that were refused for who asked (401 and 403), in the log of the process: no more lines than can be read, however
+ * many there are. They are not in the audit log, which anybody could fill so.
+ */
+export class Refusals {
+  readonly #logger: Logger
+  readonly #now: () => number
+  #windowEnds = Number.NEGATIVE_INFINITY
+  #lines = 0
+  #unsaid = 0
+  #total = 0
+
+  constructor(logger: Logger, now: () => number = () => performance.now()) {
+    this.#logger = logger
+    this.#now = now
+  }
+
+  /** Since the process began. */
+  get total(): number {
+    return this.#total
+  }
+
+  /** Passes over what was refused for another reason. */
+  note(error: unknown, { path, ...refused }: Refused): void {
+    const code = codeOf(error)
+    const status = code === undefined ? undefined : (error as TidewayError).status
+    if (status !== 401 && status !== 403) return
+    this.#total++
+    if (this.#now() >= this.#windowEnds) this.#begin()
+    if (this.#lines < MAX_LINES) {
+      this.#lines++
+      this.#logger.warn('a request was refused', { code, path: path.slice(0, 200), ...refused })
+    } else this.#unsaid++
+  }
+
+  #begin(): void {
+    if (this.#unsaid > 0) this.#logger.warn('more requests were refused', { requests: this.#unsaid })
+    this.#windowEnds = this.#now() + WINDOW_MS
+    this.#lines = 0
+    this.#unsaid = 0
+  }
+}

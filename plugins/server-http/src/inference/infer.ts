@@ -17,6 +17,7 @@ import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
 import { checkType } from './content-type.js'
 import { contextOf } from './context.js'
+import { goneSignal } from './gone.js'
 import { targetOf } from './target.js'
 import { stickyKeyIn, toldOf } from './told.js'
 
@@ -80,7 +81,13 @@ export function createInfer(
 /** The same behind the adapter, for paths that are written unusually and processes without a listener. */
 export function inferHandler(infer: Infer) {
   return async (c: Context<AppEnv>): Promise<Response> => {
-    const reply = await infer({ target: targetOf(c), source: sourceIn(c), requestId: c.get('requestId') })
+    const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
+    const reply = await infer({
+      target: targetOf(c),
+      source: sourceIn(c),
+      requestId: c.get('requestId'),
+      ...(incoming && { signal: goneSignal(incoming.socket) }),
+    })
     return c.body(typeof reply.body === 'string' ? reply.body : reply.body.body, 200, headersOf(reply))
   }
 }

@@ -1,6 +1,7 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Client, credentials } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startTideway, tideway } from '../support/command.js'
 import { START_MS, startCloud, startLoop } from '../support/loop.js'
@@ -28,6 +29,28 @@ describe('`tideway up`', () => {
       await up.waitForLine(/^ {2}Ctrl-C stops it$/)
       const asked = await tideway(['models', '--dir', dir, '--json'])
       expect(asked).toMatchObject({ code: 1, json: { error: { code: 'CLOUD_NOT_RUNNING' } } })
+    } finally {
+      await up.kill('SIGINT')
+    }
+    expect(await up.exited).toBe(0)
+  }, 300_000)
+
+  it('answers inference over gRPC where it is asked to, and says where', async () => {
+    const ports = ['--port', '0', '--grpc', '0', '--mqtt-port', '0']
+    const up = startTideway(['up', '--json', '--no-config', '--roles', 'api', ...ports, '--dir', dir])
+    try {
+      const line = await up.waitForLine(/^\{"ready":true/, START_MS)
+      const { grpcUrl } = JSON.parse(line) as { grpcUrl: string }
+      expect(grpcUrl).toMatch(/^grpc:\/\/127\.0\.0\.1:\d+$/)
+      const client = new Client(new URL(grpcUrl).host, credentials.createInsecure())
+      const same = (bytes: Buffer) => bytes
+      const path = '/inference.GRPCInferenceService/ServerReady'
+      const answer = await new Promise((resolve) => {
+        client.makeUnaryRequest(path, same, same, Buffer.alloc(0), (error, bytes) => resolve(error ?? bytes))
+      })
+      client.close()
+      // Field 1, `ready`: true.
+      expect(answer).toEqual(Buffer.from([0x08, 0x01]))
     } finally {
       await up.kill('SIGINT')
     }

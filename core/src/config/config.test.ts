@@ -16,6 +16,13 @@ it('takes a given 0 as given', () => {
   expect(resolveConfig({ http: { port: 0 } }).http.port).toBe(0)
 })
 
+it('has no gRPC unless it is given, and then on loopback where clients of Triton look for it', () => {
+  expect(resolveConfig({}).grpc).toBeUndefined()
+  expect(resolveConfig({ grpc: {} }).grpc).toEqual({ host: '127.0.0.1', port: 8001, tls: undefined })
+  const tls = { cert: 'c', key: 'k' }
+  expect(resolveConfig({ grpc: { host: '::', tls } }, { grpc: { port: 0 } }).grpc).toEqual({ host: '::', port: 0, tls })
+})
+
 it('takes the transport as one choice: a later one is instead of an earlier one', () => {
   const nats = { nats: { url: 'nats://a' } }
   const mqtt = { mqtt: { url: 'mqtt://b' } }
@@ -52,6 +59,7 @@ describe('a configuration', () => {
       dir: 'd',
       roles: ['api', 'trainer'],
       http: { host: '::1', port: 0, apiKeys: ['k'] },
+      grpc: { host: '::1', port: 0, tls: { cert: 'c', key: 'k', ca: 'a' } },
       broker: { host: '::1', port: 0 },
       nats: { url: 'nats://a' },
       postgres: { url: 'postgres://a/b', chunksDir: 'c' },

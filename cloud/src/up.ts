@@ -89,9 +89,8 @@ function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse 
 }
 
 /** Where it is configured: a second port is for those who want it. */
-function grpc({ grpc, http, logs }: ResolvedCloudConfig): PluginUse[] {
-  const apiKeys = http.apiKeys.map((key) => (typeof key === 'string' ? key : key.key))
-  return grpc === undefined ? [] : [serverGrpc({ ...grpc, apiKeys, logRequests: logs.requests })]
+function grpc({ grpc, logs }: ResolvedCloudConfig): PluginUse[] {
+  return grpc === undefined ? [] : [serverGrpc({ ...grpc, logRequests: logs.requests })]
 }
 
 /** Processes for inference, where an address for them is configured. */

@@ -2,8 +2,9 @@ import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { errors as core, isLoopback } from '@tideway/core'
 import { errors } from './errors.js'
-import { admission, checkAddress } from './grpc/access.js'
+import { admission } from './grpc/access.js'
 import { Door } from './grpc/door.js'
 import { CallObserver } from './grpc/observer.js'
 import type { ServerGrpcOptions } from './options.js'
@@ -19,11 +20,11 @@ export interface Listener {
 
 /** Serves on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `GRPC_TLS_INVALID`, `GRPC_LISTEN_FAILED`. */
 export async function listen(services: Services, options: ServerGrpcOptions): Promise<Listener> {
-  checkAddress(options)
-  const { limits, apiKeys, tls, logRequests } = options
-  const { logger } = services
+  const { limits, tls, logRequests, host } = options
+  const { logger, access } = services
+  if (!access.required && !isLoopback(host)) throw core.CREDENTIALS_REQUIRED({ host })
   const observer = new CallObserver({ ...services, logRequests })
-  const door = new Door({ admit: admission(apiKeys), observer, logger })
+  const door = new Door({ admit: admission(access), observer, logger })
   const server = new Server({
     interceptors: [door.interceptor],
     'grpc.max_receive_message_length': limits.maxInferMessageBytes,
@@ -38,7 +39,7 @@ export async function listen(services: Services, options: ServerGrpcOptions): Pr
   setMaxListeners(0, stopping.signal)
   addServices(server, services, { door, logger, limits, stopping: stopping.signal })
   const port = await bind(server, options)
-  const address = addressOf(options.host, port)
+  const address = addressOf(host, port)
   return {
     url: `${tls ? 'grpcs' : 'grpc'}://${address}`,
     stop() {

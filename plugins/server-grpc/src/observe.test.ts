@@ -19,7 +19,7 @@ import { floats, rawRequest } from './infer.fixture.js'
 import { type Rig, refusalOf, startRig } from './rig.fixture.js'
 
 const { method } = GRPCInferenceService
-const KEY = 'a key that is long enough'
+const KEY = 'a-key-that-is-long-enough'
 const request = rawRequest({ x: floats(1) })
 
 let rig: Rig | undefined
@@ -90,7 +90,10 @@ describe('a call', () => {
   })
 
   it('is counted by its method and how it ended', async () => {
-    const { rig: at, counted } = await observed({ apiKeys: [KEY] }, () => new Promise<never>(() => undefined))
+    const { rig: at, counted } = await observed(
+      { access: { apiKeys: [KEY] } },
+      () => new Promise<never>(() => undefined),
+    )
     await refusalOf(at.call(method.modelMetadata, { name: 'echo' }))
     const metadata = { authorization: `Bearer ${KEY}` }
     for (const name of ['echo', 'echo', 'none'])
@@ -149,7 +152,7 @@ it.each([
   ['all', ['ServerLive', 'RepositoryModelLoad']],
   ['none', []],
 ])('logs of calls, where it is to log %s: %j', async (logRequests, methods) => {
-  const { rig: at, lines } = await observed({ logRequests, apiKeys: [KEY] })
+  const { rig: at, lines } = await observed({ logRequests, access: { apiKeys: [KEY] } })
   const metadata = { authorization: `Bearer ${KEY}`, 'x-request-id': 'id' }
   await at.call(method.serverLive, {}, { metadata })
   await at.call(method.repositoryModelLoad, { modelName: 'echo' }, { metadata })

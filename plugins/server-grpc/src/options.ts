@@ -25,11 +25,10 @@ const file = z.string().min(1)
 export const tlsSchema = z.strictObject({ cert: file, key: file, ca: file.optional() })
 
 export const optionsSchema = z.strictObject({
+  /** Addresses other than loopback may be bound where credentials are asked for. */
   host: z.string().min(1).default('127.0.0.1'),
   /** 0 takes a free one; the default is where Triton listens. */
   port: z.int().min(0).max(65_535).default(8001),
-  /** With keys every method but health asks for one, and addresses other than loopback may be bound. */
-  apiKeys: z.array(z.string().min(16)).readonly().default([]),
   tls: tlsSchema.optional(),
   /** Which calls are logged, as requests are over HTTP. */
   logRequests: z.enum(requestLogs).default('changes'),

@@ -1,5 +1,4 @@
 import { definePlugin, tokens } from '@tideway/core'
-import { checkAddress } from './grpc/access.js'
 import type { Listener } from './listen.js'
 import { optionsSchema } from './options.js'
 import { servicesOf } from './services.js'
@@ -18,7 +17,6 @@ export const serverGrpc = definePlugin({
   provides: [tokens.grpcServer],
   options: optionsSchema,
   register(scope, options) {
-    checkAddress(options)
     let listener: Listener | undefined
     scope.provide(tokens.grpcServer, () => ({
       get url() {

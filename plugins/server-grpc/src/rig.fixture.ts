@@ -18,7 +18,8 @@ import {
   type ServiceError,
   type status,
 } from '@grpc/grpc-js'
-import { Statistics, silentLogger } from '@tideway/core'
+import { optionsSchema as accessSchema, createAccess } from '@tideway/access'
+import { openAccess, Statistics, silentLogger } from '@tideway/core'
 import { bufferOf } from './grpc/calls.js'
 import { type Listener, listen } from './listen.js'
 import { optionsSchema } from './options.js'
@@ -59,13 +60,17 @@ export interface Refusal {
   readonly tidewayCode: string | undefined
 }
 
+/** `access` among the options: those of the plugin that says who may ask. */
 export async function startRig(
   services: Partial<Services>,
   options: Record<string, unknown> = {},
   creds: ChannelCredentials = credentials.createInsecure(),
 ): Promise<Rig> {
-  const whole = { statistics: new Statistics(), logger: silentLogger, ...services }
-  const listener = await listen(whole, optionsSchema.parse({ port: 0, ...options }))
+  const { access, ...rest } = options
+  const opened = access === undefined ? undefined : createAccess(accessSchema.parse(access))
+  await opened?.open()
+  const whole = { statistics: new Statistics(), logger: silentLogger, access: opened ?? openAccess, ...services }
+  const listener = await listen(whole, optionsSchema.parse({ port: 0, ...rest }))
   const address = new URL(listener.url).host
   const clients: Client[] = []
   const another = (channel: ChannelOptions) => {
@@ -82,6 +87,7 @@ export async function startRig(
     async stop() {
       for (const client of clients) client.close()
       await listener.stop()
+      await opened?.close()
     },
   }
 }

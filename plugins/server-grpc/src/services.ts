@@ -1,8 +1,10 @@
 import {
+  type Access,
   type AuditLog,
   errors,
   type Logger,
   type Metrics,
+  openAccess,
   type Registry,
   type Scope,
   type Serving,
@@ -21,6 +23,8 @@ export interface Services {
   readonly registry?: Registry
   readonly auditLog?: AuditLog
   readonly logger: Logger
+  /** Who may ask; everybody on loopback where nothing says who. */
+  readonly access: Access
   readonly metrics?: Metrics
   readonly tracer?: Tracer
 }
@@ -34,6 +38,7 @@ export function servicesOf(scope: Scope): Services {
     registry: take(tokens.registry),
     auditLog: take(tokens.auditLog),
     logger: take(tokens.logger) ?? silentLogger,
+    access: take(tokens.access) ?? openAccess,
     metrics: take(tokens.metrics),
     tracer: take(tokens.tracer),
   }

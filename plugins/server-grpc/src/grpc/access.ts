@@ -1,20 +1,18 @@
-import { createHash, timingSafeEqual } from 'node:crypto'
-import { errors } from '@tideway/core'
+import { type Access, type AccessRole, type Actor, allows, allowsModel, errors, type Origin } from '@tideway/core'
+import type { Caller } from './door.js'
 
-const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|\[?::1\]?)$/i
-
-/** Methods that ask for no key, as the health of HTTP does not. */
+/** Methods that ask for no credentials, as the health of HTTP does not. */
 const OPEN = new Set([
   '/inference.GRPCInferenceService/ServerLive',
   '/inference.GRPCInferenceService/ServerReady',
   '/grpc.health.v1.Health/Check',
   '/grpc.health.v1.Health/Watch',
 ])
+/** Methods that change what runs; the others read and infer. */
+const OPERATES = /^\/inference\.GRPCInferenceService\/RepositoryModel(Load|Unload)$/
 
-/** Throws `CREDENTIALS_REQUIRED` for an address other than loopback without keys. */
-export function checkAddress({ host, apiKeys }: { readonly host: string; readonly apiKeys: readonly string[] }): void {
-  if (!LOOPBACK.test(host) && apiKeys.length === 0) throw errors.CREDENTIALS_REQUIRED({ host })
-}
+/** Who has not said who it is. */
+export const ANYONE: Actor = Object.freeze({ name: 'anyone', roles: Object.freeze([]) })
 
 /** What is asked before a call is taken. */
 export interface Knock {
@@ -23,24 +21,29 @@ export interface Knock {
   readonly authorization: string | undefined
 }
 
-/** Who calls; throws `UNAUTHORIZED`. */
-export type Admit = (knock: Knock) => string
+/** Who calls, at once where that is known already; throws (or rejects with) as `Access.identify`. */
+export type Admit = (knock: Knock) => Actor | Promise<Actor>
 
-/** Without keys everybody who reaches loopback; with keys a bearer key in the metadata, on everything but health. */
-export function admission(apiKeys: readonly string[]): Admit {
-  if (apiKeys.length === 0) return () => 'local'
-  const keys = apiKeys.map((key) => ({ digest: digestOf(key), name: `key-${digestOf(key).toString('hex', 0, 4)}` }))
+/** Where credentials are required: on everything but health. No page can make a browser speak gRPC to loopback. */
+export function admission(access: Access): Admit {
   return ({ path, authorization }) => {
-    if (OPEN.has(path)) return 'anyone'
-    const given = /^bearer (.+)$/i.exec(authorization ?? '')?.[1]
-    const digest = digestOf(given ?? '')
-    // Every key is compared, over digests of one length: the time taken says nothing about any key.
-    const match = keys.filter((key) => timingSafeEqual(key.digest, digest))[0]
-    if (!match) throw errors.UNAUTHORIZED({ given: given !== undefined })
-    return match.name
+    if (access.required && OPEN.has(path)) return ANYONE
+    return access.identify({ authorization })
   }
 }
 
-function digestOf(key: string): Buffer {
-  return createHash('sha256').update(key).digest()
+/** Throws `ROLE_REQUIRED` for a method that the actor has no role for. */
+export function demandMethod(actor: Actor, path: string): void {
+  const role: AccessRole = OPERATES.test(path) ? 'operator' : 'viewer'
+  if (!OPEN.has(path) && !allows(actor, role)) throw errors.ROLE_REQUIRED({ roles: [role] })
+}
+
+/** Throws `MODEL_FORBIDDEN` for a model out of the actor's scope. */
+export function demandModel({ actor }: Pick<Caller, 'actor'>, model: string): void {
+  if (!allowsModel(actor, model)) throw errors.MODEL_FORBIDDEN({ model: model.slice(0, 80) })
+}
+
+/** Who asks for a change, and from where, for the audit log. */
+export function originOf({ actor, address, requestId }: Caller): Origin {
+  return { actor: actor.name, requestId, ...(address !== undefined && { address }) }
 }

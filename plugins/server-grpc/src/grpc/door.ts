@@ -1,13 +1,15 @@
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js'
-import { type Logger, requestIdOf, type Span } from '@tideway/core'
-import type { Admit } from './access.js'
+import { type Actor, type Logger, requestIdOf, type Span } from '@tideway/core'
+import { type Admit, ANYONE, demandMethod } from './access.js'
 import type { CallObserver } from './observer.js'
 import { failureOf, ours, REQUEST_ID_KEY } from './status.js'
 
 /** Who calls, and under which id. */
 export interface Caller {
   readonly requestId: string
-  readonly actor: string
+  readonly actor: Actor
+  /** Of the peer. */
+  readonly address: string | undefined
   /** Where its trace is sampled. */
   readonly span: Span | undefined
 }
@@ -31,7 +33,8 @@ export class Door {
   }
 
   callerOf(metadata: Metadata): Caller {
-    return this.#callers.get(metadata) ?? { requestId: requestIdOf(undefined), actor: 'nobody', span: undefined }
+    const nobody = { actor: ANYONE, address: undefined, span: undefined }
+    return this.#callers.get(metadata) ?? { ...nobody, requestId: requestIdOf(undefined) }
   }
 
   readonly interceptor: ServerInterceptor = ({ path }, call) => {
@@ -54,14 +57,22 @@ export class Door {
             // Whatever comes behind has no use for it, and nothing may log it.
             metadata.remove('authorization')
             metadata.set(REQUEST_ID_KEY, requestId)
-            try {
-              actor = admit({ path, authorization })
-              callers.set(metadata, { requestId, actor, span: begun.span })
-            } catch (error) {
-              intercepting.sendStatus(failureOf(ours(error, { path, requestId }, logger), requestId))
-              return
+            const { remoteAddress: address } = call.getConnectionInfo()
+            const enter = (asks: Actor) => {
+              actor = asks.name
+              demandMethod(asks, path)
+              callers.set(metadata, { requestId, actor: asks, address, span: begun.span })
+              proceed(metadata)
             }
-            proceed(metadata)
+            const refuse = (error: unknown) =>
+              intercepting.sendStatus(failureOf(ours(error, { path, requestId }, logger), requestId))
+            try {
+              const asks = admit({ path, authorization })
+              if (asks instanceof Promise) asks.then(enter).catch(refuse)
+              else enter(asks)
+            } catch (error) {
+              refuse(error)
+            }
           },
           // Also behind an end of the call's own, which was told then. What gRPC's library ends by itself is not told else.
           onCancel: () => end(Number(call.getDeadline()) <= Date.now() ? status.DEADLINE_EXCEEDED : status.CANCELLED),

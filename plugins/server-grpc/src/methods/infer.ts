@@ -7,6 +7,7 @@ import {
   narrow,
   runMeasured,
 } from '@tideway/core'
+import { demandModel } from '../grpc/access.js'
 import type { CallContext } from '../grpc/calls.js'
 import { textIn } from '../grpc/door.js'
 import { type Services, servingOf } from '../services.js'
@@ -24,7 +25,7 @@ export function readInfer(message: Uint8Array): WireRequest {
 
 /**
  * The run of `ModelInfer` and `ModelStreamInfer`: the same as over HTTP, between this form of its tensors. Throws
- * `INPUT_REJECTED`, `ROLE_NOT_HERE`, and what the serving throws.
+ * `INPUT_REJECTED`, `MODEL_FORBIDDEN`, `ROLE_NOT_HERE`, and what the serving throws.
  */
 export async function runInfer(
   services: Services,
@@ -36,6 +37,7 @@ export async function runInfer(
   const { model, version } = request
   const serving = servingOf(services)
   const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
+  demandModel(context, target.model)
   const form: InferForm<GrpcInferRequest, Buffer> = {
     decode: () => decodeRequest(request),
     encode,

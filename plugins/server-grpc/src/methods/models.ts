@@ -2,6 +2,7 @@ import {
   encodeModelMetadata,
   errors,
   HOST_VERSION,
+  type InferTarget,
   inferTargetSchema,
   isRepository,
   narrow,
@@ -9,14 +10,18 @@ import {
   whyNotReady,
 } from '@tideway/core'
 import { GRPCInferenceService } from '../generated/inference_pb.js'
+import { demandModel } from '../grpc/access.js'
 import { type Answer, described } from '../grpc/calls.js'
+import type { Caller } from '../grpc/door.js'
 import { type Services, servingOf } from '../services.js'
 
 const { method } = GRPCInferenceService
 
-/** A model and version as a request names them; an empty version is none. Throws `INPUT_REJECTED`. */
-export function targetOf({ name, version }: { readonly name: string; readonly version: string }) {
-  return narrow(inferTargetSchema, { model: name, version: version || undefined }, 'the request')
+/** A model and version as a request names them; an empty version is none. Throws `INPUT_REJECTED`, `MODEL_FORBIDDEN`. */
+function targetOf({ name, version }: { readonly name: string; readonly version: string }, caller: Caller): InferTarget {
+  const target = narrow(inferTargetSchema, { model: name, version: version || undefined }, 'the request')
+  demandModel(caller, target.model)
+  return target
 }
 
 /** Health and metadata of the server and of its models (Open Inference Protocol v2). */
@@ -32,11 +37,11 @@ export function modelMethods(services: Services, maxBytes: number): Readonly<Rec
       if (serving && isRepository(serving)) extensions.push('model_repository', 'model_repository(unload_dependents)')
       return { name: 'tideway', version: HOST_VERSION, extensions }
     }),
-    ModelReady: described(method.modelReady, maxBytes, async (request) => ({
-      ready: (await whyNotReady(servingOf(services), targetOf(request))) === undefined,
+    ModelReady: described(method.modelReady, maxBytes, async (request, caller) => ({
+      ready: (await whyNotReady(servingOf(services), targetOf(request, caller))) === undefined,
     })),
-    ModelMetadata: described(method.modelMetadata, maxBytes, async (request) => {
-      const { model, version } = targetOf(request)
+    ModelMetadata: described(method.modelMetadata, maxBytes, async (request, caller) => {
+      const { model, version } = targetOf(request, caller)
       const { versions, platform, signature } = await servingOf(services).metadata(model, version)
       const { inputs, outputs, ...rest } = encodeModelMetadata({ name: model, versions, platform, ...signature })
       const asInts = (specs: typeof inputs) => specs.map((spec) => ({ ...spec, shape: spec.shape.map(BigInt) }))

@@ -1,6 +1,8 @@
-import { errors, inferTargetSchema, isRepository, narrow, type Repository } from '@tideway/core'
+import { allowsModel, errors, inferTargetSchema, isRepository, narrow, type Repository } from '@tideway/core'
 import { GRPCInferenceService, type ModelRepositoryParameter } from '../generated/inference_pb.js'
+import { demandModel, originOf } from '../grpc/access.js'
 import { type Answer, described } from '../grpc/calls.js'
+import type { Caller } from '../grpc/door.js'
 import { type Services, servingOf } from '../services.js'
 
 const { method } = GRPCInferenceService
@@ -21,11 +23,14 @@ export function repositoryMethods(services: Services, maxBytes: number): Readonl
     if (!isRepository(serving)) throw errors.EXTENSION_NOT_HERE({ extension: 'model_repository' })
     return serving
   }
+  const audit = async (caller: Caller, action: string, subject: string) => {
+    await services.auditLog?.append({ ...originOf(caller), action, subject, data: {} })
+  }
   return {
-    RepositoryIndex: described(method.repositoryIndex, maxBytes, async ({ repositoryName, ready }) => {
+    RepositoryIndex: described(method.repositoryIndex, maxBytes, async ({ repositoryName, ready }, { actor }) => {
       throwIfAny(repositoryIssues(repositoryName))
       const all = await repository().index()
-      const shown = all.filter(({ state }) => !ready || state === 'ready')
+      const shown = all.filter(({ model, state }) => allowsModel(actor, model) && (!ready || state === 'ready'))
       return {
         models: shown.map(({ model, version, state, reason }) => ({
           name: model,
@@ -35,20 +40,29 @@ export function repositoryMethods(services: Services, maxBytes: number): Readonl
         })),
       }
     }),
-    RepositoryModelLoad: described(method.repositoryModelLoad, maxBytes, async (order) => {
-      await repository().load(modelOf(order, {}))
+    RepositoryModelLoad: described(method.repositoryModelLoad, maxBytes, async (order, caller) => {
+      const model = modelOf(order, {}, caller)
+      await repository().load(model)
+      await audit(caller, 'model.load', model)
       return {}
     }),
-    RepositoryModelUnload: described(method.repositoryModelUnload, maxBytes, async (order) => {
+    RepositoryModelUnload: described(method.repositoryModelUnload, maxBytes, async (order, caller) => {
       // There are none.
-      await repository().unload(modelOf(order, { unload_dependents: 'boolParam' }))
+      const model = modelOf(order, { unload_dependents: 'boolParam' }, caller)
+      await repository().unload(model)
+      await audit(caller, 'model.unload', model)
       return {}
     }),
   }
 }
 
-/** Throws `INPUT_REJECTED` naming every parameter that is not one of these, and a repository that is not there. */
-function modelOf(order: Order, known: Readonly<Record<string, ModelRepositoryParameter['parameterChoice']['case']>>) {
+type Known = Readonly<Record<string, ModelRepositoryParameter['parameterChoice']['case']>>
+
+/**
+ * Throws `INPUT_REJECTED` naming every parameter that is not one of these, and a repository that is not there, and
+ * `MODEL_FORBIDDEN`.
+ */
+function modelOf(order: Order, known: Known, caller: Caller): string {
   const issues = repositoryIssues(order.repositoryName)
   for (const [name, { parameterChoice }] of Object.entries(order.parameters)) {
     const at = `parameters.${name.slice(0, 80)}`
@@ -56,7 +70,9 @@ function modelOf(order: Order, known: Readonly<Record<string, ModelRepositoryPar
     else if (parameterChoice.case !== known[name]) issues.push(`${at}: must be a ${known[name]}`)
   }
   throwIfAny(issues)
-  return narrow(inferTargetSchema, { model: order.modelName }, 'the request').model
+  const { model } = narrow(inferTargetSchema, { model: order.modelName }, 'the request')
+  demandModel(caller, model)
+  return model
 }
 
 function repositoryIssues(name: string): string[] {

@@ -81,6 +81,8 @@ describe('traffic over HTTP', () => {
     expect(Math.abs(rest - 0.3)).toBeLessThan(4 * Math.sqrt((0.3 * 0.7) / 300))
     const there = async () => (await askAll(plane(), users(100))).map(({ version }) => version)
     await expect.poll(there, { timeout: 5_000 }).toEqual(here.slice(0, 100))
+    const { answered } = await command<TrafficView>('traffic', 'show', 'line')
+    expect(Object.values(answered).reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(700)
     await cloud.stop()
     cloud = await startCloud({ dir, roles: ['api'], args: SERVE })
     expect((await askAll(cloud.url, users(100))).map(({ version }) => version)).toEqual(here.slice(0, 100))

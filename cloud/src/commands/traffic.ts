@@ -28,7 +28,7 @@ export function addTraffic(program: Command): void {
   const traffic = program.command('traffic').description('which version of a model answers in the cloud')
 
   withClient(traffic.command('show <model>'))
-    .description('the policy, and what came of it in the process that is asked')
+    .description('the policy, and what came of it')
     .action(async (model: string, options: ClientOptions) => {
       const view = await (await connect(options)).traffic(model)
       print(options.json, view, () => viewOf(view))
@@ -115,7 +115,7 @@ function shadowOf({ shadow, shadowPercent, abs, rel, top1 }: SetOptions): object
 
 function viewOf({ model, policy, state, reason, answered, shadow, record }: TrafficView): string {
   const lines = [`${model}: ${told(policy)}`]
-  if (state !== 'effective') lines.push(`Not in force in this process (${state}): ${reason}`)
+  if (state !== 'effective') lines.push(`Not in force yet (${state}): ${reason}`)
   if (record?.test !== undefined)
     lines.push(`Belongs to the A/B test ${record.test}: see \`tideway ab show ${model}\`.`)
   const total = Object.values(answered).reduce((sum, count) => sum + count, 0)

@@ -6,6 +6,8 @@ import {
   type ServedVersion,
   type Serving,
   type Statistics,
+  type Traffic,
+  type TrafficView,
 } from '@tideway/core'
 
 /** What the processes that serve the same models ask of one another. */
@@ -16,21 +18,31 @@ export interface ServingProcess {
   index(): Promise<readonly ServedVersion[]>
   load(model: string): Promise<void>
   unload(model: string): Promise<void>
+  /** Of this process alone. */
+  traffic(model: string): Promise<TrafficView>
+}
+
+export interface ProcessParts {
+  readonly serving: Required<Serving>
+  readonly statistics: Statistics
+  readonly traffic: Pick<Traffic, 'here'>
+  readonly metrics?: Metrics
 }
 
 /** A process's own part of what `ServingGroup` asks of all. */
-export function processOf(serving: Required<Serving>, statistics: Statistics, metrics?: Metrics): ServingProcess {
+export function processOf({ serving, statistics, traffic, metrics }: ProcessParts): ServingProcess {
   return {
     statistics: async () => statistics.toJson(),
     metrics: async () => (await metrics?.readings?.()) ?? [],
     index: () => serving.index(),
     load: (model) => serving.load(model),
     unload: (model) => serving.unload(model),
+    traffic: (model) => traffic.here(model),
   }
 }
 
 /** All processes as one: what is loaded is loaded in each of them, and what they counted adds up. */
-export class ServingGroup implements Omit<ServingProcess, 'metrics'> {
+export class ServingGroup implements Omit<ServingProcess, 'metrics' | 'traffic'> {
   constructor(private readonly processes: () => readonly ServingProcess[]) {}
 
   async statistics(): Promise<readonly ModelStat[]> {
@@ -54,6 +66,10 @@ export class ServingGroup implements Omit<ServingProcess, 'metrics'> {
 
   async unload(model: string): Promise<void> {
     await this.all((one) => one.unload(model))
+  }
+
+  traffic(model: string): Promise<readonly TrafficView[]> {
+    return this.all((one) => one.traffic(model))
   }
 
   /** Of those that do not end meanwhile: what they had is gone with them. */

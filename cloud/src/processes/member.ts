@@ -41,6 +41,7 @@ class Member implements MemberControl {
       index: () => this.own().index(),
       load: (model: string) => this.own().load(model),
       unload: (model: string) => this.own().unload(model),
+      traffic: (model: string) => this.own().traffic(model),
     })
     process.on('message', (message, socket) => {
       if (message === CONNECTION && socket !== undefined) this.take(socket as Socket)
@@ -99,11 +100,12 @@ class Member implements MemberControl {
 
   private own(): ServingProcess {
     const host = this.host as Host
-    return processOf(
-      host.get(tokens.serving) as Required<Serving>,
-      host.get(tokens.statistics),
-      host.get(tokens.metrics),
-    )
+    return processOf({
+      serving: host.get(tokens.serving) as Required<Serving>,
+      statistics: host.get(tokens.statistics),
+      traffic: host.get(tokens.traffic),
+      metrics: host.get(tokens.metrics),
+    })
   }
 
   private registry(): Registry {

@@ -46,6 +46,7 @@ export const dataPlane = definePlugin({
     tokens.trafficStore,
     tokens.abTestStore,
     tokens.serving,
+    tokens.traffic,
     tokens.statistics,
     tokens.logger,
   ],
@@ -54,7 +55,12 @@ export const dataPlane = definePlugin({
   register(scope, { host, port, processes, serving, corsOrigins, observe }) {
     let url: string | undefined
     let pool: Pool | undefined
-    const here = () => processOf(scope.get(tokens.serving) as Required<Serving>, scope.get(tokens.statistics))
+    const here = () =>
+      processOf({
+        serving: scope.get(tokens.serving) as Required<Serving>,
+        statistics: scope.get(tokens.statistics),
+        traffic: scope.get(tokens.traffic),
+      })
     const group = new ServingGroup(() => [here(), ...(pool?.processes() ?? [])])
     scope.provide(
       tokens.dataPlane,
@@ -95,6 +101,7 @@ export const dataPlane = definePlugin({
         })
         registry.onChange?.((model) => pool?.tell(EVENTS.changed, model))
         scope.get(tokens.statistics).gatherFrom(() => group.statistics())
+        scope.get(tokens.traffic).gatherFrom((model) => group.traffic(model))
         if (scope.has(tokens.metrics)) scope.get(tokens.metrics).gatherFrom?.(() => readingsOf(pool))
         try {
           url = urlOf(host, await pool.start(host, port))

@@ -17,6 +17,7 @@ import {
 } from '@tideway/core'
 import { type CheckOptions, checkPolicy } from './check.js'
 import type { TrafficTable } from './table.js'
+import { together } from './together.js'
 
 export interface TrafficOptions extends CheckOptions {
   readonly registry: () => Pick<Registry, 'versions'>
@@ -29,6 +30,7 @@ export interface TrafficOptions extends CheckOptions {
 export function createTraffic(options: TrafficOptions): Traffic {
   const { registry, store, table } = options
   let last: Promise<unknown> = Promise.resolve()
+  let gather: ((model: string) => Promise<readonly TrafficView[]>) | undefined
   const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
     const result = last.then(work)
     last = result.catch(() => undefined)
@@ -48,10 +50,15 @@ export function createTraffic(options: TrafficOptions): Traffic {
     const entry = { model, policy, salt: saltOf(policy, before), actor: by.actor, after: before?.id }
     const record = await store().set({ ...entry, ...(test !== undefined && { test }) })
     await table.enter(record)
-    return show(model)
+    return here(model)
   }
 
   async function show(model: string): Promise<TrafficView> {
+    const [first, ...others] = (await gather?.(model)) ?? []
+    return first === undefined ? here(model) : together([first, ...others])
+  }
+
+  async function here(model: string): Promise<TrafficView> {
     await registry().versions(model)
     const record = await store().current(model)
     const standing = table.standing(model)
@@ -71,6 +78,10 @@ export function createTraffic(options: TrafficOptions): Traffic {
 
   return {
     show,
+    here,
+    gatherFrom(processes) {
+      gather = processes
+    },
     history: (model) => store().history(model),
     onUnit: options.onUnit,
     set: (model, given, by) =>

@@ -40,7 +40,7 @@ export interface ShadowCounts {
   readonly latencyRatio?: number
 }
 
-/** A model's traffic, as the process that is asked sees it. */
+/** A model's traffic: of the process that is asked and those that serve the same models with it. */
 export interface TrafficView {
   readonly model: string
   readonly policy: TrafficPolicy
@@ -57,8 +57,12 @@ export interface TrafficView {
 
 /** Which versions answer the requests for a model that name none. */
 export interface Traffic {
-  /** Throws `MODEL_NOT_FOUND`. */
+  /** Of all processes that are gathered from. Throws `MODEL_NOT_FOUND`. */
   show(model: string): Promise<TrafficView>
+  /** Of this process alone. Throws `MODEL_NOT_FOUND`. */
+  here(model: string): Promise<TrafficView>
+  /** From now on `show` asks these: what `here` says in each process, this one among them. */
+  gatherFrom(processes: (model: string) => Promise<readonly TrafficView[]>): void
   /**
    * Loads every version of the policy, then sets it. Throws `TRAFFIC_REFUSED` naming all that cannot be honoured, and then
    * nothing is changed; `TRAFFIC_CHANGED`; `TRAFFIC_UNDER_TEST` when the standing policy belongs to another test.

@@ -48,6 +48,8 @@ export function stillTraffic(): { traffic: Traffic; abTests: AbTests } {
       set: async () => standing,
       switch: async () => standing,
       history: async () => [],
+      here: async () => standing,
+      gatherFrom: () => undefined,
       onUnit: () => () => undefined,
     },
     abTests: {

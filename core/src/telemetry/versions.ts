@@ -34,6 +34,8 @@ export function labelsOf({ model, version, manifestDigest }: VersionRecord): Ver
  */
 export class VersionSeries<T extends Kept> {
   readonly #held = new Map<string, Held<T>>()
+  /** Most requests are for the version of the one before, in the same record. */
+  #last: { readonly version: VersionRecord; readonly held: Held<T> } | undefined
 
   constructor(
     private readonly create: (labels: VersionLabels, version: VersionRecord) => T,
@@ -41,19 +43,23 @@ export class VersionSeries<T extends Kept> {
   ) {}
 
   of(version: VersionRecord): T {
-    const key = `${version.model} ${version.version} ${version.manifestDigest}`
-    const held = this.#held.get(key)
-    if (held) {
-      held.usedAt = this.now()
-      return held.series
-    }
-    const series = this.create(labelsOf(version), version)
-    this.#held.set(key, { series, usedAt: this.now() })
-    return series
+    const held = this.#last?.version === version ? this.#last.held : this.#find(version)
+    if (this.#last?.version !== version) this.#last = { version, held }
+    held.usedAt = this.now()
+    return held.series
   }
 
   all(): T[] {
     return [...this.#held.values()].map(({ series }) => series)
+  }
+
+  #find(version: VersionRecord): Held<T> {
+    const key = `${version.model} ${version.version} ${version.manifestDigest}`
+    const known = this.#held.get(key)
+    if (known) return known
+    const held = { series: this.create(labelsOf(version), version), usedAt: 0 }
+    this.#held.set(key, held)
+    return held
   }
 
   /** To be called now and then: before metrics are read. */
@@ -62,6 +68,7 @@ export class VersionSeries<T extends Kept> {
     for (const [key, { series, usedAt }] of this.#held)
       if (usedAt < before) {
         this.#held.delete(key)
+        if (this.#last?.held.series === series) this.#last = undefined
         series.remove()
       }
   }

@@ -82,18 +82,17 @@ export class RequestObserver {
   span({ requestId, startMs }: Begun, { method, route, path, caller }: Asked): Span | undefined {
     if (this.#tracer === undefined || PROBES.test(path)) return undefined
     const known = knownMethod(method)
-    return this.#tracer.start(route === undefined ? known : `${known} ${route}`, {
-      kind: 'server',
-      startMs,
-      caller,
-      attributes: {
-        'http.request.method': known,
-        ...(route !== undefined && { 'http.route': route }),
-        'url.path': path.slice(0, 200),
-        'url.scheme': 'http',
-        'tideway.request.id': requestId,
-      },
+    const name = route === undefined ? known : `${known} ${route}`
+    const span = this.#tracer.start(name, { kind: 'server', startMs, caller })
+    // Behind the decision, so that most requests make none of it.
+    span?.set({
+      'http.request.method': known,
+      ...(route !== undefined && { 'http.route': route }),
+      'url.path': path.slice(0, 200),
+      'url.scheme': 'http',
+      'tideway.request.id': requestId,
     })
+    return span
   }
 
   /** Once its answer begins. */

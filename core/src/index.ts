@@ -60,6 +60,7 @@ export {
 } from './contracts/access.js'
 export type {
   Broker,
+  CacheTotals,
   Controller,
   DataPlane,
   Deployment,

@@ -41,6 +41,7 @@ export function echoServing(): EchoServing {
       checkInputs(signature, inputs)
       return { version, outputs: inputs, timing: this.timing }
     },
+    cacheTotals: () => undefined,
     async index() {
       const state = loaded ? ('ready' as const) : ('unavailable' as const)
       const reason = loaded ? '' : 'unloaded'

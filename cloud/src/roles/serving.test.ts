@@ -4,11 +4,12 @@ import {
   type Host,
   type Runtime,
   type Serving,
+  type ServingConfig,
   silentLogger,
   type Token,
   tokens,
 } from '@tideway/core'
-import { GraphBuilder, writeModel } from '@tideway/onnx'
+import { GraphBuilder, makeNode, readModel, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { openTestServices, putTestVersion, type TestServices } from '@tideway/test/support/cloud-services'
 import { identityModel } from '@tideway/test/support/onnx-models'
@@ -85,6 +86,55 @@ function small(number: number): Uint8Array {
 const x = (rows: number) =>
   ({ x: { dtype: 'float32', shape: [rows, 2], data: new Float32Array(2 * rows).fill(rows) } }) as const
 const stateOf = async (model: string) => (await serving.index()).find((entry) => entry.model === model)
+
+/** A host of its own, whose models are run as configured; it sees what the others registered. */
+async function servingWith(config: ServingConfig): Promise<{ serving: Required<Serving>; stop: () => Promise<void> }> {
+  const other = createHost()
+  other.use(
+    giving(tokens.registry, services.registry),
+    giving(tokens.chunkStore, services.chunkStore),
+    giving(tokens.runtime, createOnnxNodeRuntime()),
+    giving(tokens.logger, silentLogger),
+    servingPlugin(config),
+  )
+  await other.start()
+  return { serving: other.get(tokens.serving) as Required<Serving>, stop: () => other.stop() }
+}
+
+/** Adds a number that it draws anew in each run. */
+function drawing(): Uint8Array {
+  const model = readModel(small(1))
+  const add = model.graph!.node[0]!
+  add.input[1] = 'drawn'
+  model.graph!.node.unshift(makeNode('RandomUniformLike', ['x'], ['drawn']))
+  return writeModel(model)
+}
+
+describe('answers that are kept', () => {
+  it('are given again, of the models that were named and always answer alike, until the version is another one', async () => {
+    await register('counted', small(1))
+    await register('drawn', drawing())
+    const { serving: keeping, stop } = await servingWith({ cache: { models: ['counted', 'drawn'] } })
+    const ask = async (model: string) => (await keeping.infer(model, undefined, x(1))).timing?.cache?.result
+    expect([await ask('counted'), await ask('counted')]).toEqual(['miss', 'hit'])
+    expect([await ask('drawn'), await ask('drawn'), await ask('same')]).toEqual(['bypass', 'bypass', 'bypass'])
+    await register('counted', small(2))
+    await expect
+      .poll(async () => (await keeping.infer('counted', undefined, x(1))).outputs.y?.data, { timeout: 20_000 })
+      .toEqual(Float32Array.of(3, 3))
+    const { hits, misses, bypassed } = keeping.cacheTotals() ?? { hits: 0, misses: 0, bypassed: 0 }
+    expect([misses, bypassed]).toEqual([2, 3])
+    expect(hits).toBeGreaterThan(0)
+    await keeping.unload('counted')
+    await expect(keeping.infer('counted', undefined, x(1))).rejects.toMatchObject({ code: 'MODEL_UNLOADED' })
+    await stop()
+  })
+
+  it('are none where it is not configured', async () => {
+    expect((await serving.infer('same', undefined, x(1))).timing).not.toHaveProperty('cache')
+    expect(serving.cacheTotals()).toBeUndefined()
+  })
+})
 
 describe('models in the cloud', () => {
   it('are run, and the run is measured', async () => {

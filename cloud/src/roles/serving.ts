@@ -10,6 +10,7 @@ import {
   servingConfigSchema,
   tokens,
 } from '@tideway/core'
+import { ResponseCache } from '../serving/cache.js'
 import { loadVersion, sizeOf } from '../serving/load.js'
 import { ServingMetrics } from '../serving/metrics.js'
 import { ModelHost } from '../serving/model-host.js'
@@ -33,6 +34,7 @@ export const serving = definePlugin({
   wants: [tokens.metrics],
   register(scope, options) {
     const config = resolveServing(options)
+    const cache = config.cache && new ResponseCache(config.cache)
     const registry = () => scope.get(tokens.registry)
     const logger = () => scope.get(tokens.logger)
     const from = () => ({ chunks: scope.get(tokens.chunkStore), runtime: scope.get(tokens.runtime) })
@@ -41,7 +43,7 @@ export const serving = definePlugin({
     const resolve = (model: string, wanted: string) => (lookup ??= new VersionLookup(registry())).resolve(model, wanted)
     const host = new ModelHost({
       registry,
-      load: (digest, onBatch) => loadVersion(from(), digest, config, onBatch),
+      load: (digest, onBatch) => loadVersion({ ...from(), cache, logger: logger() }, digest, config, onBatch),
       sizeOf: (digest) => sizeOf(from(), digest),
       metrics: () => metrics(),
       maxSessions: config.maxModels,
@@ -93,6 +95,7 @@ export const serving = definePlugin({
           if (policy !== undefined) return control.infer(policy, model, inputs, context, called)
           return runner.run(await answering(model, wanted ?? 'latest'), inputs, context, called)
         },
+        cacheTotals: () => cache?.totals,
         index: () => host.index(),
         load: (model) => host.load(model),
         unload: (model) => host.unload(model),

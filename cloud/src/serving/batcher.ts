@@ -1,4 +1,4 @@
-import { codeOf, inputCheck, type Session, type Tensors } from '@tideway/core'
+import { codeOf, type InferContext, inputCheck, type Session, type Tensors } from '@tideway/core'
 import { cloudErrors } from '../errors.js'
 import { Pace } from './pace.js'
 import { joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'
@@ -58,8 +58,18 @@ export interface BatchedRun {
   readonly batchRows: number
   /** Whether the run is to be counted with this request: with the first one in it. */
   readonly leads: boolean
-  /** The same object for all requests of the run. */
-  readonly run: Batch
+  /** The same object for all requests of the run; undefined where there was none. */
+  readonly run?: Batch
+  /** What the cache made of it, where there is one, and how long that took. */
+  readonly cache?: { readonly result: 'hit' | 'miss' | 'bypass'; readonly ms: number }
+}
+
+/** What runs requests: a batcher, or one behind something that may answer in its place. */
+export interface RowRunner {
+  readonly signature: Session['signature']
+  /** Throws as `Batcher.run` does. */
+  run(inputs: Tensors, context?: InferContext): Promise<BatchedRun>
+  dispose(): Promise<void>
 }
 
 /** A run that has begun; `endsAt` as expected, on the clock of `performance.now()`. */
@@ -78,7 +88,7 @@ interface Running {
  * const batcher = new Batcher(session, DEFAULT_BATCHING)
  * const { outputs, rows } = await batcher.run({ x })
  */
-export class Batcher {
+export class Batcher implements RowRunner {
   private readonly line = new WaitingLine<BatchedRun>()
   private readonly running = new Set<Running>()
   private readonly pace = new Pace()

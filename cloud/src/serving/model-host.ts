@@ -1,14 +1,17 @@
 import { errors, type Registry, type ServedVersion, type VersionRecord } from '@tideway/core'
-import type { Batch, Batcher } from './batcher.js'
+import type { Batch, Batcher, RowRunner } from './batcher.js'
 import type { LoadedVersion, ServingMetrics } from './metrics.js'
 
 export interface ModelHostOptions {
   readonly registry: () => Registry
-  /** Makes a session of a version's preferred variant; `bytes` is the size of its file. */
+  /**
+   * Makes a session of a version's preferred variant; `bytes` is the size of its file. `runner` is what requests go to, where
+   * that is not the batcher itself.
+   */
   readonly load: (
     manifestDigest: string,
     onBatch: (batch: Batch) => void,
-  ) => Promise<{ readonly batcher: Batcher; readonly bytes: number }>
+  ) => Promise<{ readonly batcher: Batcher; readonly runner?: RowRunner; readonly bytes: number }>
   readonly metrics?: () => ServingMetrics
   /** The size of that file, without loading it. */
   readonly sizeOf: (manifestDigest: string) => Promise<number>
@@ -20,7 +23,7 @@ export interface ModelHostOptions {
 interface Loaded {
   readonly model: string
   readonly version: VersionRecord
-  readonly session: Promise<Batcher>
+  readonly session: Promise<RowRunner>
   /** Once it is loaded. */
   batcher: Batcher | undefined
   ready: boolean
@@ -46,7 +49,7 @@ export class ModelHost {
   }
 
   /** The session of a version, loaded if need be. Throws `MODEL_UNLOADED`, and as loading does. */
-  session(version: VersionRecord): Promise<Batcher> {
+  session(version: VersionRecord): Promise<RowRunner> {
     const { model, manifestDigest } = version
     if (this.#unloaded.has(model)) return Promise.reject(errors.MODEL_UNLOADED({ model }))
     const loaded = this.#loaded.get(manifestDigest) ?? this.#start(version)
@@ -60,7 +63,7 @@ export class ModelHost {
   }
 
   /** Forgets a session that is disposed of, but not one that was loaded in its place since. */
-  forget(manifestDigest: string, session: Promise<Batcher>): void {
+  forget(manifestDigest: string, session: Promise<RowRunner>): void {
     if (this.#loaded.get(manifestDigest)?.session === session) this.#loaded.delete(manifestDigest)
   }
 
@@ -138,7 +141,7 @@ export class ModelHost {
     const began = performance.now()
     const metrics = this.#options.metrics?.()
     const loading = this.#options.load(manifestDigest, (batch) => metrics?.batch(version, batch))
-    const session = loading.then(({ batcher }) => batcher)
+    const session = loading.then(({ batcher, runner = batcher }): RowRunner => runner)
     const loaded: Loaded = { model, version, session, batcher: undefined, ready: false, bytes: 0 }
     loading.then(
       ({ batcher, bytes }) => {

@@ -33,12 +33,14 @@ export class Runner {
     for (;;) {
       const loading = host.session(version)
       if (!host.isReady(version)) traceLoad(loading, context.span)
-      const batcher = await loading
+      const session = await loading
       const waited = performance.now() - called
       try {
-        const { outputs, queueMs, runMs, rows, batchRows, leads, run } = await batcher.run(inputs, context)
+        const { outputs, queueMs, runMs, rows, batchRows, leads, run, cache } = await session.run(inputs, context)
         const [queueNs, runNs] = [nanoseconds(waited + queueMs), nanoseconds(runMs)]
-        return { version, outputs, timing: { queueNs, runNs, rows, batchSize: batchRows, leads, run } }
+        const timing = { queueNs, runNs, rows, batchSize: batchRows, leads, run }
+        if (cache === undefined) return { version, outputs, timing }
+        return { version, outputs, timing: { ...timing, cache: { result: cache.result, ns: nanoseconds(cache.ms) } } }
       } catch (error) {
         // Evicted between the look-up and the run: load it again.
         if (codeOf(error) !== 'SESSION_DISPOSED') throw error

@@ -1,5 +1,5 @@
 import type { Logger, VersionRecord } from '@tideway/core'
-import type { Batcher } from './batcher.js'
+import type { RowRunner } from './batcher.js'
 import type { ServingMetrics } from './metrics.js'
 
 const RETRY_MS = 10_000
@@ -14,7 +14,7 @@ interface Line {
 }
 
 export interface SwitcherOptions {
-  readonly load: (version: VersionRecord) => Promise<Batcher>
+  readonly load: (version: VersionRecord) => Promise<RowRunner>
   /** Whether a version can be run at once. */
   readonly isReady: (version: VersionRecord) => boolean
   readonly logger: () => Pick<Logger, 'error'>

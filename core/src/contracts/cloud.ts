@@ -47,6 +47,8 @@ export interface InferTiming {
   readonly leads: boolean
   /** The run, the same object for all requests that shared it; undefined where the host does not tell. */
   readonly run?: RunInfo
+  /** What the cache of answers made of it, where there is one, and how long looking up, copying and keeping took. */
+  readonly cache?: { readonly result: 'hit' | 'miss' | 'bypass'; readonly ns: number }
 }
 
 /** One run of a model, for one request or for several. */
@@ -55,6 +57,16 @@ export interface RunInfo {
   readonly closed: string
   readonly rows: number
   readonly requests: number
+}
+
+/** Requests by what the cache of answers made of them, since this process began: together they are all of them. */
+export interface CacheTotals {
+  /** Answered without a run of their own: with a kept answer, or with that of the same request that was running. */
+  readonly hits: number
+  /** Looked up, not found, and run. */
+  readonly misses: number
+  /** Run without being looked up: too large, asked not to be, or of a model whose answers are not kept. */
+  readonly bypassed: number
 }
 
 /** One version of a model, and whether it can be run at once. */
@@ -103,6 +115,8 @@ export interface Serving {
   ): Promise<{ version: VersionRecord; versions: readonly string[]; platform: string; signature: Signature }>
   /** Also throws `INPUT_INVALID`. Outputs in the order of the signature. */
   infer(model: string, version: string | undefined, inputs: Tensors, context?: InferContext): Promise<InferResult>
+  /** Undefined where no answers are kept. */
+  cacheTotals?(): CacheTotals | undefined
   /** Every version of every model, loaded or not. */
   index?(): Promise<readonly ServedVersion[]>
   /**

@@ -68,6 +68,7 @@ export async function runMeasured<R extends Asked, A>(
       inputNs: nanoseconds(decoded - began),
       inferNs: timing?.runNs ?? nanoseconds(ran - decoded),
       outputNs: nanoseconds(ended - ran),
+      cache: timing?.cache,
     })
     observer.answered({
       version,

@@ -1,3 +1,4 @@
+import type { InferTiming } from '../contracts/cloud.js'
 import { type Metrics, nullMetrics } from '../contracts/metrics.js'
 import { InferenceObserver } from '../telemetry/inference-observer.js'
 import type { VersionTotals } from '../telemetry/triton.js'
@@ -22,6 +23,8 @@ export interface Measured {
   readonly inputNs: number
   readonly inferNs: number
   readonly outputNs: number
+  /** What the cache of answers made of it; undefined where there is none. */
+  readonly cache?: InferTiming['cache']
 }
 
 type StageStats = Readonly<Record<(typeof STAGES)[number], DurationStat>>
@@ -58,15 +61,19 @@ export class VersionStatistics {
   readonly #success = new Duration()
   readonly #fail = new Duration()
   readonly #queue = new Duration()
+  readonly #cache = { hit: new Duration(), miss: new Duration() }
   readonly #stages = stages()
   readonly #batches = new Map<number, Stages>()
 
-  succeeded({ rows, batchSize, leads, totalNs, queueNs, inputNs, inferNs, outputNs }: Measured): void {
+  succeeded({ rows, batchSize, leads, totalNs, queueNs, inputNs, inferNs, outputNs, cache }: Measured): void {
     this.#lastInference = Date.now()
-    this.#inferences += rows
+    if (cache?.result !== 'hit') this.#inferences += rows
     if (leads) this.#executions++
     this.#success.add(totalNs)
     if (queueNs !== undefined) this.#queue.add(queueNs)
+    if (cache && cache.result !== 'bypass') this.#cache[cache.result].add(cache.ns)
+    // It was not computed.
+    if (cache?.result === 'hit') return
     const batch = leads ? this.#batchOf(batchSize) : undefined
     for (const group of batch ? [this.#stages, batch] : [this.#stages]) {
       group.compute_input.add(inputNs)
@@ -123,9 +130,8 @@ export class VersionStatistics {
         fail: this.#fail.stat,
         queue: this.#queue.stat,
         ...statsOf(this.#stages),
-        // There is no response cache.
-        cache_hit: new Duration().stat,
-        cache_miss: new Duration().stat,
+        cache_hit: this.#cache.hit.stat,
+        cache_miss: this.#cache.miss.stat,
       },
       batch_stats: batches.map(([size, group]) => ({ batch_size: size, ...statsOf(group) })),
     }

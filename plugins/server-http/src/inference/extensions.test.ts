@@ -145,6 +145,27 @@ describe('the statistics extension', () => {
     expect(after!.batch_stats.at(-1)).toMatchObject({ batch_size: 40, compute_infer: { count: 1, ns: 7_000 } })
   })
 
+  it('counts answers that were kept as successes which were not computed', async () => {
+    const before = (await stats('/v2/models/echo/versions/3/stats'))[0]!
+    const timing = { queueNs: 10, runNs: 0, rows: 1, batchSize: 1, leads: false }
+    serving.timing = { ...timing, cache: { result: 'hit', ns: 300 } }
+    await infer([1, 2])
+    serving.timing = { ...timing, runNs: 5_000, leads: true, cache: { result: 'miss', ns: 700 } }
+    await infer([1, 2])
+    serving.timing = { ...serving.timing, cache: { result: 'bypass', ns: 0 } }
+    await infer([1, 2])
+    serving.timing = undefined
+    const [after] = await stats('/v2/models/echo/versions/3/stats')
+    const grown = (name: string) => after!.inference_stats[name]!.count - before.inference_stats[name]!.count
+    expect(after!.inference_count - before.inference_count).toBe(2)
+    expect(after!.execution_count - before.execution_count).toBe(2)
+    expect(['success', 'queue', 'compute_infer', 'cache_hit', 'cache_miss'].map(grown)).toEqual([3, 3, 2, 1, 1])
+    expect(after!.inference_stats).toMatchObject({
+      cache_hit: { count: 1, ns: 300 },
+      cache_miss: { count: 1, ns: 700 },
+    })
+  })
+
   it('measures the call where the host says nothing of the run', async () => {
     await infer([1, 2])
     const [, three] = await stats('/v2/models/echo/stats')

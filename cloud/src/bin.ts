@@ -7,6 +7,7 @@ import { addDown } from './commands/down.js'
 import { addFinetune } from './commands/finetune.js'
 import { addFleet } from './commands/fleet.js'
 import { addJobs } from './commands/jobs.js'
+import { addPredict } from './commands/predict.js'
 import { addQuantize } from './commands/quantize.js'
 import { addQuickstart } from './commands/quickstart.js'
 import { addTraffic } from './commands/traffic.js'
@@ -37,6 +38,7 @@ addDown(program)
 addTrain(program)
 addFinetune(program)
 addQuantize(program)
+addPredict(program)
 addTrainer(program)
 addJobs(program)
 addFleet(program)

@@ -86,6 +86,27 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     (d) => `no recipe holds the limits: ${d.best}`,
     'Nothing was written. Allow more with --max-loss or --max-slowdown, or give more calibration rows.',
   ),
+  PREDICT_ORDER_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the rows cannot be predicted as ordered: ${d.issues.join('; ')}`,
+    'Correct the options or the columns named.',
+  ),
+  PREDICT_ROWS_INVALID: entry<{ file: string; issues: readonly string[]; more: number }>(
+    422,
+    (d) =>
+      `${d.file} has rows that cannot be predicted: ${d.issues.join('; ')}${d.more > 0 ? `; and ${d.more} more` : ''}`,
+    'Correct the rows named, or leave them out with --on-error skip; then run it with --restart.',
+  ),
+  PREDICT_RESUME_REFUSED: entry<{ output: string; changed: readonly string[] }>(
+    409,
+    (d) => `${d.output} was begun with something else: ${d.changed.join('; ')}`,
+    'Give what it was begun with, and it goes on; or begin anew with --restart.',
+  ),
+  PREDICT_OUTPUT_EXISTS: entry<{ output: string }>(
+    409,
+    (d) => `${d.output} is there already`,
+    'Choose another --output, or replace it with --restart.',
+  ),
   CONFIG_INVALID: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} is no configuration: ${d.reason}`,

@@ -24,6 +24,7 @@ import { type Blobs, createBlobs } from './blobs.js'
 import { watchJob } from './events.js'
 import { type ClientOptions, createHttp, path } from './http.js'
 import { type InferOptions, infer, metadata } from './infer.js'
+import { type PredictOptions, predict } from './predict.js'
 import { createTrafficClient, type TrafficClient } from './traffic.js'
 
 export interface ModelDetails {
@@ -114,6 +115,12 @@ export interface Client extends Blobs, TrafficClient {
 
   /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`, `INPUT_INVALID`. Without a version: the alias `latest`. */
   infer(model: string, inputs: Tensors, options?: InferOptions): Promise<InferAnswer>
+  /** Answers batches of rows in their order, several in flight; nothing is read far ahead of what is taken. */
+  predict(
+    model: string,
+    batches: AsyncIterable<Tensors> | Iterable<Tensors>,
+    options?: PredictOptions,
+  ): AsyncIterable<InferAnswer>
   metadata(model: string, version?: string | number): Promise<ModelMetadata>
 }
 
@@ -185,6 +192,7 @@ export function createClient(options: ClientOptions): Client {
     metricHistory: (id, key) => list('points', v1('runs', id, 'metrics', key)),
 
     infer: (model, inputs, given = {}) => infer(http, model, inputs, given),
+    predict: (model, batches, given = {}) => predict(http, model, batches, given),
     metadata: (model, version) => metadata(http, model, version),
     ...createBlobs(http),
     ...createTrafficClient(http),

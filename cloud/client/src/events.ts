@@ -1,6 +1,7 @@
 import { codeOf, type JobRecord } from '@tideway/core'
 import { errors } from './errors.js'
 import { type Http, path } from './http.js'
+import { pause } from './pause.js'
 
 const FIRST_WAIT_MS = 200
 const LONGEST_WAIT_MS = 5_000
@@ -96,18 +97,4 @@ function parseEvent(text: string): { event: string; data: string } {
     if (line.startsWith('data:')) data.push(value)
   }
   return { event, data: data.join('\n') }
-}
-
-function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal?.reason as Error)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, ms)
-    signal?.addEventListener('abort', stop, { once: true })
-  })
 }

@@ -143,9 +143,15 @@ async function errorOf(response: Response, url: string): Promise<TidewayError> {
     const flat = { code: body.code, message: body.error, data: undefined }
     const { code, message, data } = isObject(body.error) ? body.error : flat
     if (typeof code === 'string' && typeof message === 'string')
-      return new TidewayError(code, message, isObject(data) ? data : {}, status)
+      return new TidewayError(code, message, isObject(data) ? data : retryAfter(response), status)
   }
   return errors.CLOUD_ANSWER_INVALID({ url, status })
+}
+
+/** The inference routes say no more of an error than this. */
+function retryAfter({ headers }: Response): { readonly retryAfterMs?: number } {
+  const seconds = Number(headers.get('retry-after') ?? Number.NaN)
+  return Number.isFinite(seconds) ? { retryAfterMs: seconds * 1_000 } : {}
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {

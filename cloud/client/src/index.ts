@@ -4,4 +4,5 @@ export { type Client, createClient, type JobChange, type ModelDetails } from './
 export { entries, errors } from './errors.js'
 export type { ClientOptions } from './http.js'
 export type { InferOptions } from './infer.js'
+export type { PredictOptions } from './predict.js'
 export type { AbTestOrder, TrafficClient, TrafficOrder } from './traffic.js'

@@ -21,7 +21,7 @@ export interface ParquetOptions {
   readonly limits?: Partial<DataLimits>
 }
 
-type Problem = (issues: readonly string[], cause?: unknown) => Error
+export type Problem = (issues: readonly string[], cause?: unknown) => Error
 
 /**
  * Reads flat columns of a Parquet file, one row group at a time, with any of the format's compressions; columns outside
@@ -51,7 +51,12 @@ export async function readParquet(path: string, options: ParquetOptions): Promis
   return builder.finish((found) => errors.PARQUET_INVALID(found))
 }
 
-function checkColumns(metadata: FileMetaData, wanted: readonly string[], limiter: Limiter, problem: Problem): void {
+export function checkColumns(
+  metadata: FileMetaData,
+  wanted: readonly string[],
+  limiter: Limiter,
+  problem: Problem,
+): void {
   limiter.check('maxRows', Number(metadata.num_rows))
   const { children } = parquetSchema(metadata)
   limiter.check('maxColumns', children.length)
@@ -73,24 +78,48 @@ async function addGroups(
   limiter: Limiter,
   problem: Problem,
 ): Promise<void> {
+  for await (const { start, rows, columns } of parquetGroups(file, metadata, builder.names, limiter, problem)) {
+    limiter.check('maxRows', start + rows)
+    for (let row = 0; row < rows; row++)
+      builder.add(
+        () => `row ${start + row + 1}`,
+        (place) => columns[place]?.[row],
+      )
+  }
+}
+
+/** One row group: its columns in the order in which they were asked for. */
+export interface ParquetGroup {
+  /** Rows before it. */
+  readonly start: number
+  readonly rows: number
+  readonly columns: readonly (readonly Cell[])[]
+}
+
+/** The wanted columns, one row group at a time; groups that lie within the first `skip` rows are not read. */
+export async function* parquetGroups(
+  file: AsyncBuffer,
+  metadata: FileMetaData,
+  names: readonly string[],
+  limiter: Limiter,
+  problem: Problem,
+  skip = 0,
+): AsyncGenerator<ParquetGroup> {
   const { children } = parquetSchema(metadata)
   const optional = (column: string) =>
     children.some(({ element }) => element.name === column && element.repetition_type !== 'REQUIRED')
   let start = 0
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows)
-    limiter.check('maxRows', start + rows)
-    limiter.check('maxDecodedBytes', rows * builder.names.length * 8)
-    await checkPages(file, columnsOfGroup(group, builder.names), optional, rows, limiter, (issue) => problem([issue]))
-    const columns = await readGroup(file, metadata, builder.names, start, rows)
-    for (const [place, cells] of columns.entries())
-      if (cells.length !== rows)
-        throw problem([`column ${builder.names[place]}: ${cells.length} values in a row group of ${rows} rows`])
-    for (let row = 0; row < rows; row++)
-      builder.add(
-        () => `row ${start + row + 1}`,
-        (place) => columns[place]?.[row],
-      )
+    if (start + rows > skip) {
+      limiter.check('maxDecodedBytes', rows * names.length * 8)
+      await checkPages(file, columnsOfGroup(group, names), optional, rows, limiter, (issue) => problem([issue]))
+      const columns = await readGroup(file, metadata, names, start, rows)
+      for (const [place, cells] of columns.entries())
+        if (cells.length !== rows)
+          throw problem([`column ${names[place]}: ${cells.length} values in a row group of ${rows} rows`])
+      yield { start, rows, columns }
+    }
     start += rows
   }
 }

@@ -35,7 +35,7 @@ async function written(path: string, fill: (sink: Sink) => Promise<void>): Promi
   try {
     const file = await open(draft, 'w')
     try {
-      const write = async (bytes: Uint8Array) => void (await file.writeFile(bytes))
+      const write = (bytes: Uint8Array) => file.writeFile(bytes)
       await fill({
         write,
         async append(part) {

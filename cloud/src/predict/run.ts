@@ -81,14 +81,14 @@ export async function predictFile(order: PredictOrder): Promise<PredictResult> {
     input: { bytes: size, modifiedMs: mtimeMs },
     model: engine.digest,
     options: {
-      ...{ format: format.extension, columns: plan.inputs.flatMap(({ names }) => names), keep: kept },
-      ...{
-        onError: order.onError,
-        batchRows,
-        classes: order.classes,
-        delimiter: order.delimiter,
-        schema: order.schema,
-      },
+      format: format.extension,
+      columns: plan.inputs.flatMap(({ names }) => names),
+      keep: kept.map((place) => table.names[place]),
+      onError: order.onError,
+      batchRows,
+      classes: order.classes,
+      delimiter: order.delimiter,
+      schema: order.schema,
       ...order.settings,
     },
   }
@@ -96,11 +96,16 @@ export async function predictFile(order: PredictOrder): Promise<PredictResult> {
   const work = new Work(order, table, plan, kept, journal, format)
   await work.run()
   const columns = await journal.columns()
-  if (columns === undefined) throw cloudErrors.PREDICT_ORDER_INVALID({ issues: [`${input}: no row that could be answered`] })
+  if (columns === undefined)
+    throw cloudErrors.PREDICT_ORDER_INVALID({ issues: [`${input}: no row that could be answered`] })
   const skippedFile = await joinParts(journal, format, columns, output)
   const { rows, skipped, resumedFrom } = work
   return {
-    ...{ output, rows, skipped, resumedFrom, columns: columns.map(({ name }) => name) },
+    output,
+    rows,
+    skipped,
+    resumedFrom,
+    columns: columns.map(({ name }) => name),
     ...(skippedFile !== undefined && { skippedFile }),
   }
 }

@@ -25,10 +25,9 @@ beforeAll(async () => {
 })
 afterAll(() => rm(dir, { recursive: true, force: true }))
 
-const order = (output: string, ...more: string[]) => [
-  ...['predict', 'model.onnx', '--input', 'rows.csv', '--columns', 'a,b', '--on-error', 'skip', '--threads', '1'],
-  ...['--output', output, '--progress', 'json', '--json', ...more],
-]
+const GIVEN =
+  'predict model.onnx --input rows.csv --columns a,b --on-error skip --threads 1 --progress json --json'.split(' ')
+const order = (output: string, ...more: string[]) => [...GIVEN, '--output', output, ...more]
 const bytes = (name: string) => readFile(join(dir, name))
 
 describe('a prediction that is killed', () => {

@@ -4,6 +4,7 @@ export { boundary, logWealth, type Stakes, stakesAround } from './abtest/mixture
 export { type AbPlan, planOf } from './abtest/plan.js'
 export { RatioCheck } from './abtest/ratio.js'
 export { type AbVerdict, RATIO_LEVEL, verdictOf } from './abtest/verdict.js'
+export { ordered } from './async/ordered.js'
 export {
   type CloudConfig,
   type ConfiguredApiKey,

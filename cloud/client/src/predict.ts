@@ -1,4 +1,4 @@
-import { codeOf, type InferAnswer, type Tensors, TidewayError } from '@tideway/core'
+import { codeOf, type InferAnswer, ordered, type Tensors, TidewayError } from '@tideway/core'
 import type { Http } from './http.js'
 import { type InferOptions, infer } from './infer.js'
 import { pause } from './pause.js'
@@ -34,23 +34,8 @@ export async function* predict(
   const { atOnce = AT_ONCE } = options
   const left = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, left.signal]) : left.signal
-  const begun: Promise<{ readonly answer: InferAnswer } | { readonly error: unknown }>[] = []
-  const taken = async () => {
-    const outcome = await (begun.shift() as (typeof begun)[number])
-    if ('error' in outcome) throw outcome.error
-    return outcome.answer
-  }
   try {
-    for await (const inputs of batches) {
-      begun.push(
-        patiently(http, model, inputs, { ...options, signal }).then(
-          (answer) => ({ answer }),
-          (error: unknown) => ({ error }),
-        ),
-      )
-      if (begun.length >= atOnce) yield await taken()
-    }
-    while (begun.length > 0) yield await taken()
+    yield* ordered(batches, atOnce, (inputs) => patiently(http, model, inputs, { ...options, signal }))
   } finally {
     // Whoever breaks off waits for no more answers.
     left.abort()

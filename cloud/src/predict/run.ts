@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
-import { type Columns, codeOf, type Tensors } from '@tideway/core'
+import { type Columns, codeOf, ordered, type Tensors } from '@tideway/core'
 import { openRows, type RawRow, type RowTable } from '@tideway/data-files'
 import { cloudErrors } from '../errors.js'
 import { joined, split } from '../serving/rows.js'
@@ -9,7 +9,6 @@ import { FORMATS, type Format } from './formats.js'
 import { encodeRows, type InputPlan, planInputs } from './inputs.js'
 import { joinParts } from './join.js'
 import { Journal } from './journal.js'
-import { ordered } from './ordered.js'
 import { type AnswerRow, answerRows, type OutputPlan, planOutput } from './output.js'
 
 export interface PredictOrder {

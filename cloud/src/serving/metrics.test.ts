@@ -97,7 +97,7 @@ describe('what waits and what runs', () => {
     expect(await lines('nv_inference_pending_request_count')).toEqual(['{1 } 2'])
     letRun()
     const runs = await Promise.all([first, ...others])
-    expect(runs.map(({ run }) => run.closed)).toEqual(['free', 'full', 'full'])
+    expect(runs.map(({ run }) => run?.closed)).toEqual(['free', 'full', 'full'])
     expect(await lines('tideway_inference_queued_rows')).toEqual(['{1 } 0'])
     expect(await lines('tideway_inference_batches_total')).toEqual(['{1 closed="free"} 1', '{1 closed="full"} 2'])
     expect(await lines('tideway_inference_batch_rows_sum')).toEqual(['{1 } 42'])

@@ -43,6 +43,11 @@ export const { entries, errors } = defineErrors({
     'Send a flatter document.',
   ),
   REQUEST_ABORTED: entry(400, () => 'the request body ended before it was complete', 'Send it again.'),
+  STREAM_STOPPED: entry(
+    503,
+    () => 'the server stops: the lines before this one were answered, and no others',
+    'Send those that are left again.',
+  ),
   BODY_STALLED: entry<{ idleMs: number }>(
     408,
     (d) => `nothing more of the request body arrived for ${d.idleMs} ms`,

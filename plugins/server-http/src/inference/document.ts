@@ -56,6 +56,10 @@ what could not begin by then is answered with 504. Without a version the model's
 answers, the alias \`latest\` where none was set; requests with the same \`X-Tideway-Key\` stay with a version. The answer's
 \`X-Tideway-Version\` says which it was, \`X-Tideway-Unit\` under an A/B test by what its outcome is reported.`
 
+const STREAM = `Each line of the body is a request of \`infer\` in JSON, and is answered by a line, in their order, while they come:
+\`application/x-ndjson\`, or with \`Accept: text/event-stream\` events \`answer\` and \`failure\` whose ids are the numbers of the
+lines. A line that fails is \`{"error", "code"}\`; the others are answered. One version answers all of a stream.`
+
 const LOAD = `Loads the version that the alias \`latest\` names, anew if it is loaded. Of this process alone. Other versions are
 loaded by the first request for them.`
 const UNLOAD = `Frees all versions of the model; requests for it are refused (MODEL_UNLOADED) until it is loaded again, or this
@@ -157,6 +161,25 @@ export function documentInference(registry: OpenAPIHono['openAPIRegistry']): voi
     add('get', `${path}/stats`, 'Statistics of a model', statistics)
     const infer = { body: inferRequest, binary: true, description: INFER }
     add('post', `${path}/infer`, 'Run a model', inferAnswer, infer)
+    registry.registerPath({
+      method: 'post',
+      path: `${path}/infer_stream`,
+      operationId: operationId('post', `${path.replace('/v2', '/v2/inference')}/infer_stream`),
+      summary: 'Run a model on each line',
+      tags: ['inference'],
+      description: STREAM,
+      request: {
+        params: params(path),
+        body: { required: true, content: { 'application/x-ndjson': { schema: inferRequest } } },
+      },
+      responses: {
+        200: {
+          description: 'A line or an event for each line',
+          content: { 'application/x-ndjson': { schema: inferAnswer }, 'text/event-stream': { schema: inferAnswer } },
+        },
+        default: { description: 'An error, with its code', content: { 'application/json': { schema: failure } } },
+      },
+    })
   }
   const model = '/v2/repository/models/{model}'
   add('post', '/v2/repository/index', 'Every version of every model, and its state', repositoryIndex, {

@@ -8,6 +8,7 @@ import { type Infer, inferHandler } from './infer.js'
 import { metadataHandler, readyHandler } from './models.js'
 import { repositoryHandlers } from './repository.js'
 import { statsHandlers } from './stats.js'
+import { streamHandler } from './stream.js'
 
 type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
 
@@ -48,11 +49,13 @@ export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer):
   // Before the route of a model of that name, as in Triton.
   route('GET', '/v2/models/stats', stats.all)
   const [metadata, ready, infer] = [metadataHandler(deps), readyHandler(deps), inferHandler(run)]
+  const infers = streamHandler(deps, statistics)
   for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
     route('GET', path, metadata)
     route('GET', `${path}/ready`, ready)
     route('GET', `${path}/stats`, stats.one)
     route('POST', `${path}/infer`, infer)
+    route('POST', `${path}/infer_stream`, infers)
   }
   documentInference(app.openAPIRegistry)
 }

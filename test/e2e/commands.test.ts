@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -43,6 +43,7 @@ describe('help', () => {
       'down',
       'train',
       'finetune',
+      'predict',
       'trainer',
       'jobs',
       'models',
@@ -164,6 +165,32 @@ describe('commands on a running cloud', () => {
     expect(table.output).toMatch(/^training epoch \d+\/20 loss /m)
     const { manifest } = await loop.client.version('electricity', 'latest')
     expect(manifest.profile?.statistics.map(({ name }) => name)).toContain('feature.nswprice')
+  }, 300_000)
+
+  it('predict the rows of a file by a version in the cloud, its columns found by their names', async () => {
+    const [header = '', ...rows] = electricityCsv(ROWS).trimEnd().split('\n')
+    // In another order, with a column more.
+    const turned = [header, ...rows].map((line, at) =>
+      [at === 0 ? 'id' : `h${at}`, ...line.split(',').reverse()].join(),
+    )
+    const input = await file('turned.csv', `${turned.join('\n')}\n`)
+    const output = join(folder, 'answers.csv')
+    const done = await run('predict', 'electricity:1', '--input', input, '--output', output, '--keep', 'id,class')
+    expect(done).toMatchObject({
+      code: 0,
+      json: { rows: ROWS, skipped: 0, columns: expect.arrayContaining(['id', 'class', 'prediction']) as string[] },
+    })
+    const [names = '', ...answers] = (await readFile(output, 'utf8')).trimEnd().split('\n')
+    const [truth, said] = ['class', 'prediction'].map((name) => names.split(',').indexOf(name)) as [number, number]
+    const classes = (await loop.client.version('electricity', 1)).manifest.classes ?? []
+    const right = answers.filter(
+      (line) => classes.indexOf(line.split(',')[said] ?? '') === Number(line.split(',')[truth]),
+    )
+    expect(right.length / ROWS).toBeGreaterThan(0.7)
+    expect(await run('predict', 'electricity:9', '--input', input, '--output', output)).toMatchObject({
+      code: 1,
+      json: { error: { code: 'VERSION_NOT_FOUND' } },
+    })
   }, 300_000)
 
   it('name what is wrong with a CSV, by line and column', async () => {

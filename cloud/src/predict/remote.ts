@@ -37,11 +37,11 @@ function classesOf({ classes, profile }: Manifest): readonly string[] | undefine
   return profile?.statistics.some(({ kind }) => kind === 'class') ? [] : undefined
 }
 
-/** The columns of a flat input in their order, where the manifest names them all. */
+/** The columns of a flat input in their order, where the manifest names them all: `feature.price` is the column `price`. */
 function featuresOf({ profile }: Manifest): readonly string[] | undefined {
   const named = (profile?.statistics ?? []).flatMap((statistic) => (statistic.kind === 'feature' ? [statistic] : []))
   const names: string[] = []
-  for (const { name, index } of named) names[index] = name
+  for (const { name, index } of named) names[index] = name.slice(name.indexOf('.') + 1)
   return named.length > 0 && names.length === named.length ? names : undefined
 }
 

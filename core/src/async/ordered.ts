@@ -33,7 +33,7 @@ export async function* ordered<T, R>(
         ...(coming === undefined ? [] : [coming.then((next) => [undefined, next] as const)]),
       ])
       if (result) {
-        begun.shift()
+        void begun.shift()
         if ('error' in result) throw result.error
         yield result.value
       }

@@ -1,5 +1,5 @@
-export { type AppOptions, createApp } from './app.js'
 export { entries, errors } from './errors.js'
+export type { AppOptions } from './face.js'
 export { createDoor, type Door, type Listener, listen, urlOf } from './listen.js'
 export { optionsSchema, type ServerHttpOptions, type ServerLimits } from './options.js'
 export { serverHttp } from './plugin.js'

@@ -1,10 +1,10 @@
 import { once } from 'node:events'
-import { createServer, type Server as NodeServer } from 'node:http'
+import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { getRequestListener } from '@hono/node-server'
 import { errors as core, isLoopback, openAccess } from '@tideway/core'
-import { type AppOptions, createFace } from './app.js'
 import { errors } from './errors.js'
+import { type AppOptions, createFace, type Face } from './face.js'
+import { directInference } from './inference/direct.js'
 import { limitsSchema, type ServerHttpOptions } from './options.js'
 import type { Services } from './services.js'
 
@@ -83,6 +83,9 @@ export function urlOf(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
+/** A process that was asked for inference at once has answered by then. */
+const LOAD_AFTER_MS = 500
+
 interface Stoppable {
   readonly server: NodeServer
   /** Resolves when `closed` does: connections that become idle are closed, and what is left after `stopGraceMs` is cut. */
@@ -92,15 +95,16 @@ interface Stoppable {
 function createStoppable(services: Services, options: AppOptions, hostname?: string): Stoppable {
   const limits = limitsSchema.parse(options.limits ?? {})
   const stopping = new AbortController()
-  const { app, direct } = createFace(services, { ...options, limits, stopping: stopping.signal })
-  const adapter = getRequestListener(app.fetch, { ...(hostname !== undefined && { hostname }) })
+  const face = createFace(services, { ...options, limits, stopping: stopping.signal })
+  const direct = directInference(face)
+  const others = otherRoutes(face, hostname)
   const server = createServer({
     headersTimeout: limits.headersTimeoutMs,
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
   server.on('request', (incoming, outgoing) => {
-    if (!direct(incoming, outgoing)) void adapter(incoming, outgoing)
+    if (!direct(incoming, outgoing)) others(incoming, outgoing)
     // A connection that becomes idle while stopping has nothing more to wait for.
     outgoing.on('close', () => stopping.signal.aborted && setImmediate(() => server.closeIdleConnections()))
   })
@@ -112,5 +116,24 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
       await closed
       clearTimeout(cut)
     },
+  }
+}
+
+/**
+ * Every other route. Their modules take longer to load than a small model: they are loaded when the server has begun to answer
+ * inference, or with the first request for one of them.
+ */
+function otherRoutes(face: Face, hostname: string | undefined) {
+  type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
+  let loading: Promise<Listener> | undefined
+  const load = () =>
+    (loading ??= (async () => {
+      const [{ getRequestListener }, { appOf }] = await Promise.all([import('@hono/node-server'), import('./app.js')])
+      return getRequestListener(appOf(face).fetch, { ...(hostname !== undefined && { hostname }) })
+    })())
+  const soon = setTimeout(() => void load(), LOAD_AFTER_MS)
+  soon.unref()
+  return (incoming: IncomingMessage, outgoing: ServerResponse): void => {
+    void load().then((listener) => listener(incoming, outgoing))
   }
 }

@@ -167,6 +167,7 @@ export function documentInference(registry: OpenAPIHono['openAPIRegistry']): voi
       operationId: operationId('post', `${path.replace('/v2', '/v2/inference')}/infer_stream`),
       summary: 'Run a model on each line',
       tags: ['inference'],
+      ...accessDocument({ role: inferenceRole(path), ...auditOf(path, 'post') }),
       description: STREAM,
       request: {
         params: params(path),

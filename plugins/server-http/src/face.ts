@@ -1,0 +1,53 @@
+import { openAccess, type RequestLogs, Statistics, silentLogger } from '@tideway/core'
+import { admission } from './http/access.js'
+import { clientAddress } from './http/address.js'
+import { createCors } from './http/cors.js'
+import { Refusals } from './http/refusals.js'
+import { createInfer } from './inference/infer.js'
+import { RequestObserver } from './observe/requests.js'
+import { optionsSchema, type ServerHttpOptions, type ServerLimits, STICKY_HEADER } from './options.js'
+import type { Services } from './services.js'
+
+export interface AppOptions {
+  /** `inference`: those of the Open Inference Protocol and of health alone. */
+  readonly routes?: 'all' | 'inference'
+  readonly limits?: Partial<ServerLimits>
+  readonly stickyHeader?: string
+  readonly cors?: Partial<ServerHttpOptions['cors']>
+  readonly trustedProxies?: readonly string[]
+  readonly logRequests?: RequestLogs
+  /** Fires when the server stops, so that streams of events end. */
+  readonly stopping?: AbortSignal
+}
+
+/** What all routes stand on, and the short way for those that are asked the most. */
+export type Face = ReturnType<typeof createFace>
+
+export function createFace(services: Services, options: AppOptions = {}) {
+  const { stopping = new AbortController().signal, stickyHeader = STICKY_HEADER, routes = 'all' } = options
+  const { limits, trustedProxies, ...resolved } = optionsSchema.parse({
+    limits: options.limits ?? {},
+    cors: options.cors ?? {},
+    trustedProxies: options.trustedProxies ?? [],
+  })
+  const access = services.access ?? openAccess
+  const logger = services.logger ?? silentLogger
+  const statistics = services.statistics ?? new Statistics(services.metrics)
+  return {
+    services,
+    routes,
+    limits,
+    stickyHeader,
+    stopping,
+    /** Whether credentials are required. */
+    secured: access.required,
+    logger,
+    statistics,
+    admit: admission(access),
+    addressOf: clientAddress(trustedProxies),
+    cors: createCors(resolved.cors),
+    refusals: new Refusals(logger),
+    observer: new RequestObserver({ ...services, logRequests: options.logRequests }),
+    infer: createInfer({ services, limits, stickyHeader }, statistics),
+  }
+}

@@ -13,6 +13,7 @@ const PACKED = ['core', 'edge', 'runtimes/onnx-node', 'plugins/transport-mqtt']
 const ENTRIES = ['@tideway/core', '@tideway/edge', '@tideway/runtime-onnx-node', '@tideway/transport-mqtt']
 const CLOUD_ONLY = [
   'hono',
+  '@grpc/grpc-js',
   'drizzle-orm',
   '@electric-sql/pglite',
   'pg',

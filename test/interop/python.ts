@@ -20,7 +20,8 @@ export function has(interpreter: string, name: string): boolean {
 /** Runs a script of this folder that prints what came of its checks. */
 export async function checksOf(interpreter: string, script: string, args: readonly string[]): Promise<Checks> {
   const path = fileURLToPath(new URL(`./${script}`, import.meta.url))
-  const { stdout } = await promisify(execFile)(interpreter, [path, ...args])
+  // Without writing bytecode of what scripts share beside it.
+  const { stdout } = await promisify(execFile)(interpreter, ['-B', path, ...args])
   // Libraries may print before.
   return JSON.parse(stdout.trimEnd().split('\n').at(-1)!) as Checks
 }

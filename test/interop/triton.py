@@ -7,49 +7,19 @@ that gives back what it gets.
 import asyncio
 import json
 import sys
-import traceback
 import urllib.request
 
 import ml_dtypes
 import numpy as np
 import tritonclient.http as client
 import tritonclient.http.aio as aio
+from checks import VALUES, check, report, same
 from tritonclient.utils import InferenceServerException
 
 REAL, ECHO = (address.removeprefix("http://") for address in sys.argv[1:3])
 real, echo = client.InferenceServerClient(REAL, concurrency=4), client.InferenceServerClient(ECHO)
 
 INF, NAN = float("inf"), float("nan")
-VALUES = {
-    "float32": ("FP32", np.array([[1.5, -(2.0**100)]], np.float32)),
-    "float64": ("FP64", np.array([[np.pi, -1e300]], np.float64)),
-    "float16": ("FP16", np.array([[1.5, -65504]], np.float16)),
-    "int8": ("INT8", np.array([[-128, 127]], np.int8)),
-    "uint8": ("UINT8", np.array([[0, 255]], np.uint8)),
-    "int16": ("INT16", np.array([[-(2**15), 2**15 - 1]], np.int16)),
-    "uint16": ("UINT16", np.array([[0, 2**16 - 1]], np.uint16)),
-    "int32": ("INT32", np.array([[-(2**31), 2**31 - 1]], np.int32)),
-    "uint32": ("UINT32", np.array([[0, 2**32 - 1]], np.uint32)),
-    "int64": ("INT64", np.array([[-(2**63), 2**63 - 1]], np.int64)),
-    "uint64": ("UINT64", np.array([[2**53 + 1, 2**64 - 1]], np.uint64)),
-    "bool": ("BOOL", np.array([[True, False]], np.bool_)),
-    "string": ("BYTES", np.array([["", "tide ~ 潮"]], np.object_)),
-}
-checks = {}
-
-
-def check(function):
-    checks[function.__name__.replace("_", " ")] = function
-    return function
-
-
-def same(got, given):
-    if given.dtype == np.object_:
-        got = np.vectorize(lambda value: value.decode() if isinstance(value, bytes) else value, otypes=[object])(got)
-        assert (got == given).all(), f"{got} is not {given}"
-    else:
-        assert got.dtype == given.dtype and got.shape == given.shape, f"{got.dtype} {got.shape}"
-        assert got.tobytes() == given.tobytes(), f"{got} is not {given}"
 
 
 def roundtrip(server, model, tensor, datatype, binary_in, binary_out, names=("x", "y")):
@@ -243,11 +213,4 @@ def what_is_refused():
             assert message in error.message(), error
 
 
-results = {}
-for name, function in checks.items():
-    try:
-        function()
-        results[name] = None
-    except Exception:
-        results[name] = traceback.format_exc()
-print(json.dumps(results))
+report()

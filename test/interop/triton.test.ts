@@ -1,48 +1,22 @@
-import { execFile } from 'node:child_process'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { promisify } from 'node:util'
-import { createCloud } from '@tideway/cloud'
-import { type DataType, type Host, resolveConfig, silentLogger, tokens } from '@tideway/core'
 import { type Listener, listen, optionsSchema } from '@tideway/server-http'
 import { afterAll, beforeAll, expect, it } from 'vitest'
-import { putTestVersion } from '../support/cloud-services.js'
 import { echoServing, specOf } from '../support/echo-serving.js'
-import { everyType, identityModel } from '../support/onnx-models.js'
+import { type Checks, checksOf, python } from './python.js'
+import { type SameModels, startSameModels } from './same-models.js'
 
-/** Python with `tritonclient[http]` and numpy from PyPI; TIDEWAY_PYTHON names another than `python3`. */
-const python = process.env.TIDEWAY_PYTHON ?? 'python3'
-const script = fileURLToPath(new URL('./triton.py', import.meta.url))
-
-let dir: string
-let cloud: Host | undefined
+let models: SameModels | undefined
 let echo: Listener | undefined
-/** What came of each check; null where it holds. */
-let results: Record<string, string | null>
+let results: Checks
 
 beforeAll(async () => {
-  dir = await mkdtemp(join(tmpdir(), 'tideway-triton-'))
-  const config = { dir, roles: ['api' as const], http: { port: 0 }, broker: { port: 0 } }
-  cloud = await createCloud(resolveConfig(config), silentLogger)
-  await cloud.start()
-  const registry = cloud.get(tokens.registry)
-  const store = { chunkStore: cloud.get(tokens.chunkStore) }
-  for (const dtype of Object.keys(everyType) as DataType[]) {
-    const model = `same-${dtype}`
-    const { manifestDigest } = await putTestVersion(store, model, model, identityModel(dtype))
-    await registry.register({ model, manifestDigest, aliases: ['latest'] })
-  }
-  const address = cloud.get(tokens.server).url
+  models = await startSameModels()
   echo = await listen({ serving: echoed() }, optionsSchema.parse({ port: 0 }))
-  const { stdout } = await promisify(execFile)(python, [script, String(address), echo.url])
-  results = JSON.parse(stdout) as typeof results
+  // Needs `tritonclient[http]`, numpy and ml_dtypes.
+  results = await checksOf(python, 'triton.py', [models.httpUrl, echo.url])
 })
 afterAll(async () => {
   await echo?.stop()
-  await cloud?.stop()
-  await rm(dir, { recursive: true, force: true })
+  await models?.stop()
 })
 
 /** Models of BF16, which ONNX Runtime has no tensors of here, and of more inputs than one: any of these alone. */

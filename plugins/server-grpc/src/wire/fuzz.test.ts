@@ -1,13 +1,14 @@
 import { status } from '@grpc/grpc-js'
 import { codeOf, tensorIssues } from '@tideway/core'
 import { echoServing } from '@tideway/test/support/echo-serving'
+import { seedSpecs } from '@tideway/test/support/fuzz-tensors'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { GRPCInferenceService } from '../generated/inference_pb.js'
 import { readInfer } from '../methods/infer.js'
 import { type Rig, refusalOf, startRig } from '../rig.fixture.js'
 import { encodeAnswer } from './answer.js'
 import { decodeRequest } from './decode.js'
-import { fuzzMessage, seedSpecs, seeds } from './fuzz.fixture.js'
+import { fuzzMessage, seeds } from './fuzz.fixture.js'
 
 const DECODED = 100_000
 const OVER_GRPC = 3_000

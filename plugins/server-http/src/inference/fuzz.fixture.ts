@@ -1,4 +1,5 @@
-import { type DataType, encodeInferRequest, type Tensors } from '@tideway/core'
+import { encodeInferRequest } from '@tideway/core'
+import { fuzzTensors } from '@tideway/test/support/fuzz-tensors'
 import { mutateBytes, mutateJson, Random } from '@tideway/test/support/mutate'
 
 export interface FuzzRequest {
@@ -6,24 +7,6 @@ export interface FuzzRequest {
   /** What `Inference-Header-Content-Length` says; undefined without it. */
   readonly header: string | undefined
 }
-
-const tensors: Tensors = {
-  f4: { dtype: 'float32', shape: [2, 2], data: Float32Array.of(1, -2.5, 0, 3e38) },
-  f2: { dtype: 'float16', shape: [2], data: Uint16Array.of(0x3c00, 0x7bff) },
-  bf: { dtype: 'bfloat16', shape: [1], data: Uint16Array.of(0x3f80) },
-  f8: { dtype: 'float64', shape: [], data: Float64Array.of(Math.PI) },
-  i8: { dtype: 'int64', shape: [2], data: BigInt64Array.of(2n ** 53n + 1n, -1n) },
-  i1: { dtype: 'int8', shape: [3], data: Int8Array.of(1, 2, 3) },
-  b: { dtype: 'bool', shape: [2], data: Uint8Array.of(0, 1) },
-  s: { dtype: 'string', shape: [2], data: ['a', '潮'] },
-}
-
-/** What a model must take for the seeds to be good ones. */
-export const seedSpecs = Object.entries(tensors).map(([name, { dtype, shape }]) => ({
-  name,
-  dtype: dtype as DataType,
-  shape: shape.map(() => null),
-}))
 
 const x = { name: 'f4', datatype: 'FP32', shape: [2, 2] }
 
@@ -59,7 +42,7 @@ const texts = [
   '{"inputs":[{"name":"f4","datatype":"FP32","shape":[2,2],"data":[NaN,-Infinity,1,null]}]}',
   '{"inputs":[{"name":"i8","datatype":"UINT64","shape":[2],"data":[18446744073709551615,9007199254740993]}]}',
 ]
-const binary = encodeInferRequest({ id: 'b', inputs: tensors })
+const binary = encodeInferRequest({ id: 'b', inputs: fuzzTensors })
 const utf8 = new TextEncoder()
 
 /** The seeds as they are: each must be taken, or the mutations of it test nothing. */

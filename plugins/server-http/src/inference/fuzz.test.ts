@@ -1,9 +1,10 @@
 import { codeOf, decodeInferRequest, encodeInferAnswer, tensorIssues } from '@tideway/core'
 import { echoServing } from '@tideway/test/support/echo-serving'
+import { seedSpecs } from '@tideway/test/support/fuzz-tensors'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { createApp } from '../app.js'
 import { type Rig, startRig } from '../rig.fixture.js'
-import { type FuzzRequest, fuzzRequest, seedSpecs, seeds } from './fuzz.fixture.js'
+import { type FuzzRequest, fuzzRequest, seeds } from './fuzz.fixture.js'
 
 const DECODED = 100_000
 const IN_PROCESS = 10_000

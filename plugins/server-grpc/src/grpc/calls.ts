@@ -38,7 +38,7 @@ export interface Calls {
 export function contextOf(call: AnyCall, door: Door): CallContext {
   const controller = new AbortController()
   if (call.cancelled) controller.abort()
-  // Also emitted behind an answer, when nobody listens any more.
+  // Also emitted behind an answer.
   call.on('cancelled', () => controller.abort())
   const deadline = Number(call.getDeadline())
   const deadlineMs = Number.isFinite(deadline) ? performance.now() + (deadline - Date.now()) : undefined
@@ -52,7 +52,10 @@ export function unary(answer: Answer, { door, logger }: Calls): handleUnaryCall<
     const context = contextOf(call, door)
     const { requestId } = context
     try {
-      end(null, await answer(call.request, context), trailerOf(requestId))
+      const message = await answer(call.request, context)
+      // To abort what has its answer would cost as much as a small run.
+      call.removeAllListeners('cancelled')
+      end(null, message, trailerOf(requestId))
     } catch (error) {
       // The call has its end already where nobody waits, and what was given up is no failure.
       if (!context.signal.aborted) end(failureOf(ours(error, context, logger), requestId))

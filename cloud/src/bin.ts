@@ -2,11 +2,13 @@
 import { HOST_VERSION } from '@tideway/core'
 import { Command } from 'commander'
 import { addAb } from './commands/ab.js'
+import { addAudit } from './commands/audit.js'
 import { addDoctor } from './commands/doctor.js'
 import { addDown } from './commands/down.js'
 import { addFinetune } from './commands/finetune.js'
 import { addFleet } from './commands/fleet.js'
 import { addJobs } from './commands/jobs.js'
+import { addKeys } from './commands/keys.js'
 import { addPredict } from './commands/predict.js'
 import { addQuantize } from './commands/quantize.js'
 import { addQuickstart } from './commands/quickstart.js'
@@ -44,6 +46,8 @@ addJobs(program)
 addFleet(program)
 addTraffic(program)
 addAb(program)
+addKeys(program)
+addAudit(program)
 addDoctor(program)
 
 try {

@@ -121,7 +121,7 @@ describe('options of `tideway up`', () => {
       })
       const open = await tideway(['up', '--dir', dir, '--host', '0.0.0.0', '--port', '0', '--mqtt-port', '0'])
       expect(open.code).toBe(1)
-      expect(open.output).toMatch(/^CREDENTIALS_REQUIRED: .*0\.0\.0\.0/)
+      expect(open.output).toMatch(/CREDENTIALS_REQUIRED: .*0\.0\.0\.0.*tideway keys create/)
     } finally {
       await rm(dir, { recursive: true, force: true })
     }

@@ -9,6 +9,8 @@ import type {
   Envelope,
   InferAnswer,
   JobRecord,
+  KeyOrder,
+  KeyRecord,
   Manifest,
   MetricPoint,
   ModelMetadata,
@@ -94,7 +96,21 @@ export interface Client extends Blobs, TrafficClient {
     devices?: readonly string[]
   }): Promise<Deployment>
   drift(filter?: { model?: string; fleet?: string; device?: string; digest?: string }): Promise<DriftVerdict[]>
-  audit(filter?: { subject?: string; action?: string; limit?: number }): Promise<AuditEntry[]>
+  /** Newest first; the next page is what comes before the last id. */
+  audit(filter?: {
+    subject?: string
+    action?: string
+    actor?: string
+    before?: number
+    limit?: number
+  }): Promise<AuditEntry[]>
+
+  /** `key` is shown this once. Throws `INPUT_REJECTED`, `ROLE_REQUIRED`. */
+  createKey(order: KeyOrder): Promise<{ key: string; record: KeyRecord }>
+  /** Newest first, with those that were revoked. */
+  keys(): Promise<KeyRecord[]>
+  /** Throws `KEY_NOT_FOUND`. */
+  revokeKey(id: string): Promise<KeyRecord>
 
   /** Throws `INPUT_REJECTED` naming every bad field, `BLOB_NOT_FOUND` for missing data. */
   submitJob(spec: object): Promise<JobRecord>
@@ -175,6 +191,9 @@ export function createClient(options: ClientOptions): Client {
     deploy: (order) => post('/v1/deployments', order),
     drift: (filter) => list('verdicts', '/v1/drift', filter),
     audit: (filter) => list('entries', '/v1/audit', filter),
+    createKey: (order) => post('/v1/keys', order),
+    keys: () => list('keys', '/v1/keys'),
+    revokeKey: (id) => json(v1('keys', id), { method: 'DELETE' }),
 
     submitJob: (spec) => post('/v1/jobs', spec),
     jobs: (limit) => list('jobs', '/v1/jobs', { limit }),

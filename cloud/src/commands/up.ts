@@ -1,4 +1,12 @@
-import { type CloudConfig, type ResolvedCloudConfig, type Role, resolveConfig, roles, tokens } from '@tideway/core'
+import {
+  type CloudConfig,
+  type ConfiguredApiKey,
+  type ResolvedCloudConfig,
+  type Role,
+  resolveConfig,
+  roles,
+  tokens,
+} from '@tideway/core'
 import { type Command, InvalidArgumentError } from 'commander'
 import { checkConfig, loadConfig } from '../config/load.js'
 import { createLogger } from '../config/logger.js'
@@ -37,7 +45,7 @@ export function addUp(program: Command): void {
     .option('--no-config', 'read no configuration')
     .option('--dir <dir>', 'directory of the embedded store and of process files')
     .option('--roles <list>', `parts to run: ${roles.join(',')} (all by default)`, parseRoles)
-    .option('--host <host>', 'address of the HTTP API; any but loopback needs API keys')
+    .option('--host <host>', 'address of the HTTP API; any but loopback needs API keys (`tideway keys`) or an issuer')
     .option('--port <port>', 'port of the HTTP API, 0 for a free one', parsePort)
     .option(
       '--grpc <port>',
@@ -77,7 +85,7 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
   const given: CloudConfig = {
     dir: options.dir,
     roles: options.roles,
-    http: { host: options.host, port: options.port },
+    http: { host: options.host, port: options.port, ...keyOfEnvironment(file) },
     grpc: options.grpc === undefined ? undefined : { port: options.grpc },
     dataPlane: dataPlaneOf(options),
     broker: { port: options.mqttPort },
@@ -88,6 +96,12 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
     trainer: { providers: options.provider },
   }
   return resolveConfig(file, checkConfig(given, 'the command line'))
+}
+
+/** A key of the role admin for the first steps, where a file or a command line would be read by others. */
+function keyOfEnvironment({ http }: CloudConfig): { apiKeys?: readonly ConfiguredApiKey[] } {
+  const key = process.env.TIDEWAY_ADMIN_KEY
+  return key === undefined || key === '' ? {} : { apiKeys: [...(http?.apiKeys ?? []), { key, name: 'environment' }] }
 }
 
 async function up(options: UpOptions): Promise<void> {

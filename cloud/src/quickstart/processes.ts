@@ -57,7 +57,9 @@ export function launch(
   mkdirSync(join(dir, 'logs'), { recursive: true })
   const out = openSync(join(dir, 'logs', `${name}.out`), 'w')
   const err = openSync(join(dir, 'logs', `${name}.log`), 'a')
-  const child = spawn(file, [...args], { detached: true, stdio: ['ignore', out, err], windowsHide: true })
+  // Its cloud has no keys, and refuses one of another cloud.
+  const env = { ...process.env, TIDEWAY_API_KEY: undefined, TIDEWAY_ADMIN_KEY: undefined }
+  const child = spawn(file, [...args], { detached: true, stdio: ['ignore', out, err], windowsHide: true, env })
   child.unref()
   closeSync(out)
   closeSync(err)

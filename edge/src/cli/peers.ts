@@ -20,14 +20,17 @@ const TFJS = '@tideway/runtime-tfjs'
 export const RUNTIMES = ['onnx', 'tfjs'] as const
 export type RuntimeName = (typeof RUNTIMES)[number]
 
-/** Connects over NATS where a server is named, else over MQTT and HTTP. Throws `PLUGIN_NOT_INSTALLED`. */
+/**
+ * Connects over NATS where a server is named, else over MQTT and HTTP, there with the key in TIDEWAY_API_KEY. Throws
+ * `PLUGIN_NOT_INSTALLED`.
+ */
 export async function connect({ device, fleet, cloud, nats, logger }: LinkOrder): Promise<EdgeLink> {
   if (nats !== undefined) {
     const connectNats = await load<EdgeLink>(NATS, 'connectEdgeNats')
     return await connectNats({ url: nats, fleet, device, logger })
   }
   const connectMqtt = await load<EdgeLink>(MQTT, 'connectEdgeMqtt')
-  return await connectMqtt({ cloudUrl: cloud, fleet, device, logger })
+  return await connectMqtt({ cloudUrl: cloud, fleet, device, token: process.env.TIDEWAY_API_KEY, logger })
 }
 
 /** The runtime that was asked for, with so many threads inside one operator. Throws `PLUGIN_NOT_INSTALLED`. */

@@ -46,7 +46,7 @@ export function createFace(services: Services, options: AppOptions = {}) {
     admit: admission(access),
     addressOf: clientAddress(trustedProxies),
     cors: createCors(resolved.cors),
-    refusals: new Refusals(logger),
+    refusals: new Refusals(logger, services.metrics),
     observer: new RequestObserver({ ...services, logRequests: options.logRequests }),
     infer: createInfer({ services, limits, stickyHeader }, statistics),
   }

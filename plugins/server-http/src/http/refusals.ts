@@ -1,4 +1,12 @@
-import { codeOf, type Logger, type TidewayError } from '@tideway/core'
+import {
+  type Counter,
+  codeOf,
+  type Family,
+  type Logger,
+  type Metrics,
+  nullMetrics,
+  type TidewayError,
+} from '@tideway/core'
 
 const WINDOW_MS = 10_000
 /** Lines of one window; what is above is counted in one line. */
@@ -22,24 +30,23 @@ export class Refusals {
   #windowEnds = Number.NEGATIVE_INFINITY
   #lines = 0
   #unsaid = 0
-  #total = 0
+  readonly #counted: Family<Counter, 'code'>
 
-  constructor(logger: Logger, now: () => number = () => performance.now()) {
+  constructor(logger: Logger, metrics: Metrics = nullMetrics, now: () => number = () => performance.now()) {
+    this.#counted = metrics.counter({
+      name: 'tideway_requests_refused_total',
+      help: 'Requests that were refused for who asked, by code',
+      labels: ['code'],
+    })
     this.#logger = logger
     this.#now = now
-  }
-
-  /** Since the process began. */
-  get total(): number {
-    return this.#total
   }
 
   /** Passes over what was refused for another reason. */
   note(error: unknown, { path, ...refused }: Refused): void {
     const code = codeOf(error)
-    const status = code === undefined ? undefined : (error as TidewayError).status
-    if (status !== 401 && status !== 403) return
-    this.#total++
+    if (code === undefined || ![401, 403].includes((error as TidewayError).status)) return
+    this.#counted.of({ code }).add()
     if (this.#now() >= this.#windowEnds) this.#begin()
     if (this.#lines < MAX_LINES) {
       this.#lines++

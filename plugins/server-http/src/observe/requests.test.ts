@@ -205,7 +205,9 @@ describe('the metrics of a process', () => {
     const { ask } = await observedRig({ access: { apiKeys: ['0123456789abcdef'] } })
     expect((await ask('/metrics')).status).toBe(401)
     const headers = { Authorization: 'Bearer 0123456789abcdef' }
-    expect((await ask('/metrics', { headers })).status).toBe(200)
+    const told = await ask('/metrics', { headers })
+    expect(told.status).toBe(200)
+    expect(await told.text()).toContain('tideway_requests_refused_total{code="UNAUTHORIZED"} 1\n')
   })
 
   it('are not here where nothing counts', async () => {

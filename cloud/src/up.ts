@@ -78,9 +78,9 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
 }
 
 function http({ http, logs }: ResolvedCloudConfig): PluginUse {
-  const { host, port, cors, trustedProxies } = http
+  const { host, port, cors, trustedProxies, stickyHeader } = http
   const lists = { cors: { ...cors, origins: [...cors.origins] }, trustedProxies: [...trustedProxies] }
-  return serverHttp({ host, port, ...lists, logRequests: logs.requests })
+  return serverHttp({ host, port, stickyHeader, ...lists, logRequests: logs.requests })
 }
 
 function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {
@@ -96,7 +96,8 @@ function grpc({ grpc, logs }: ResolvedCloudConfig): PluginUse[] {
 /** Processes for inference, where an address for them is configured. */
 function data({ dataPlane: plane, serving, http, logs, traces }: ResolvedCloudConfig): PluginUse[] {
   if (plane === undefined) return []
-  return [dataPlane({ ...plane, serving, corsOrigins: [...http.cors.origins], observe: { logs, traces } })]
+  const { stickyHeader, cors } = http
+  return [dataPlane({ ...plane, serving, stickyHeader, corsOrigins: [...cors.origins], observe: { logs, traces } })]
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */

@@ -51,7 +51,14 @@ class Member implements MemberControl {
     for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => undefined)
   }
 
-  async start({ serving: config, accessRequired, corsOrigins, logs, traces }: MemberConfig): Promise<void> {
+  async start({
+    serving: config,
+    accessRequired,
+    corsOrigins,
+    stickyHeader,
+    logs,
+    traces,
+  }: MemberConfig): Promise<void> {
     const host = createHost()
     host.use(
       part(tokens.logger, () => createLogger('tideway serving', logs.level)),
@@ -81,7 +88,7 @@ class Member implements MemberControl {
       access: new RelayedAccess(accessRequired, (credentials) => asked.identify(credentials)),
     }
     const cors = { origins: [...corsOrigins] }
-    this.door = createDoor(services, { routes: 'inference', cors, logRequests: logs.requests })
+    this.door = createDoor(services, { routes: 'inference', cors, stickyHeader, logRequests: logs.requests })
   }
 
   stop(): Promise<void> {

@@ -7,6 +7,7 @@ export interface MemberConfig {
   /** Whether credentials are asked for; who they are of, it asks this process. */
   readonly accessRequired: boolean
   readonly corsOrigins: readonly string[]
+  readonly stickyHeader: string
   readonly logs: ResolvedCloudConfig['logs']
   readonly traces: ResolvedCloudConfig['traces']
 }

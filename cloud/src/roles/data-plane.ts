@@ -12,7 +12,7 @@ import {
   servingConfigSchema,
   tokens,
 } from '@tideway/core'
-import { urlOf } from '@tideway/server-http'
+import { optionsSchema, urlOf } from '@tideway/server-http'
 import { z } from 'zod'
 import { cloudErrors } from '../errors.js'
 import { grouped, processOf, ServingGroup } from '../processes/group.js'
@@ -28,6 +28,7 @@ const options = z.strictObject({
   observe: z.custom<Pick<MemberConfig, 'logs' | 'traces'>>(),
   /** Pages of which origins may read answers. */
   corsOrigins: z.array(z.string()).readonly().default([]),
+  stickyHeader: optionsSchema.shape.stickyHeader,
 })
 
 const STOP_GRACE_MS = 12_000
@@ -52,7 +53,7 @@ export const dataPlane = definePlugin({
   ],
   wants: [tokens.metrics],
   options,
-  register(scope, { host, port, processes, serving, corsOrigins, observe }) {
+  register(scope, { host, port, processes, serving, corsOrigins, stickyHeader, observe }) {
     let url: string | undefined
     let pool: Pool | undefined
     const here = () =>
@@ -86,6 +87,7 @@ export const dataPlane = definePlugin({
             serving: { ...(serving as ResolvedServing), threads },
             accessRequired: access.required,
             corsOrigins,
+            stickyHeader,
             ...observe,
           },
           objects: {

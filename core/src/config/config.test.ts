@@ -58,7 +58,7 @@ describe('a configuration', () => {
     const full = {
       dir: 'd',
       roles: ['api', 'trainer'],
-      http: { host: '::1', port: 0, apiKeys: ['k'] },
+      http: { host: '::1', port: 0, apiKeys: ['k'], stickyHeader: 'x-user' },
       grpc: { host: '::1', port: 0, tls: { cert: 'c', key: 'k', ca: 'a' } },
       broker: { host: '::1', port: 0 },
       nats: { url: 'nats://a' },

@@ -48,6 +48,8 @@ export interface CloudConfig {
     readonly cors?: { readonly origins: readonly string[]; readonly maxAgeSeconds?: number }
     /** Whose X-Forwarded-For is believed: addresses, or ranges as `10.0.0.0/8`. */
     readonly trustedProxies?: readonly string[]
+    /** Whose value keeps inference requests with the same version under a traffic policy; `x-tideway-key` by default. */
+    readonly stickyHeader?: string
   }
   readonly access?: {
     /**
@@ -110,6 +112,7 @@ export interface ResolvedCloudConfig {
     readonly apiKeys: readonly ConfiguredApiKey[]
     readonly cors: { readonly origins: readonly string[]; readonly maxAgeSeconds?: number }
     readonly trustedProxies: readonly string[]
+    readonly stickyHeader: string
   }
   readonly access: { readonly required: boolean | undefined; readonly oidc: OidcConfig | undefined }
   /** Undefined: no gRPC. */
@@ -140,6 +143,7 @@ export const configDefaults = Object.freeze({
     apiKeys: Object.freeze([]) as readonly ConfiguredApiKey[],
     cors: Object.freeze({ origins: Object.freeze([]) as readonly string[] }),
     trustedProxies: Object.freeze([]) as readonly string[],
+    stickyHeader: 'x-tideway-key',
   }),
   grpc: Object.freeze({ host: '127.0.0.1', port: 8001 }),
   dataPlane: Object.freeze({ host: '127.0.0.1', port: 8000 }),
@@ -173,6 +177,7 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
       apiKeys: pick((c) => c.http?.apiKeys) ?? configDefaults.http.apiKeys,
       cors: pick((c) => c.http?.cors) ?? configDefaults.http.cors,
       trustedProxies: pick((c) => c.http?.trustedProxies) ?? configDefaults.http.trustedProxies,
+      stickyHeader: pick((c) => c.http?.stickyHeader) ?? configDefaults.http.stickyHeader,
     }),
     grpc:
       pick((c) => c.grpc) &&

@@ -27,6 +27,7 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
           .optional(),
         cors: z.looseObject({ origins: z.array(z.string()).readonly() }).optional(),
         trustedProxies: z.array(z.string()).readonly().optional(),
+        stickyHeader: text.optional(),
       })
       .optional(),
     access: z

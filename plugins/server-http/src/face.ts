@@ -45,7 +45,7 @@ export function createFace(services: Services, options: AppOptions = {}) {
     statistics,
     admit: admission(access),
     addressOf: clientAddress(trustedProxies),
-    cors: createCors(resolved.cors),
+    cors: createCors(resolved.cors, stickyHeader),
     refusals: new Refusals(logger, services.metrics),
     observer: new RequestObserver({ ...services, logRequests: options.logRequests }),
     infer: createInfer({ services, limits, stickyHeader }, statistics),

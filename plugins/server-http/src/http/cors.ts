@@ -1,3 +1,5 @@
+import { STICKY_HEADER } from '../options.js'
+
 export interface CorsOptions {
   /** `https://app.example.com`, or `*` for pages of all origins. None: no page of another origin reads an answer. */
   readonly origins: readonly string[]
@@ -17,10 +19,11 @@ const METHODS = 'GET, HEAD, POST, PUT, PATCH, DELETE'
 const TAKEN =
   'Authorization, Content-Type, Inference-Header-Content-Length, If-None-Match, If-Range, Range, X-Request-Id, Last-Event-ID'
 const SHOWN =
-  'ETag, Accept-Ranges, Content-Range, Inference-Header-Content-Length, Retry-After, WWW-Authenticate, X-Request-Id'
+  'ETag, Accept-Ranges, Content-Range, Inference-Header-Content-Length, Retry-After, WWW-Authenticate, X-Request-Id, X-Tideway-Version, X-Tideway-Unit'
 const NOTHING: Readonly<Record<string, string>> = Object.freeze({})
 
-export function createCors({ origins, maxAgeSeconds }: CorsOptions): Cors {
+/** `stickyHeader`: one more that pages may send. */
+export function createCors({ origins, maxAgeSeconds }: CorsOptions, stickyHeader: string = STICKY_HEADER): Cors {
   const all = origins.includes('*')
   const listed = new Set(origins)
   // Caches must not give one origin's answer to another; also not the one without headers.
@@ -37,7 +40,7 @@ export function createCors({ origins, maxAgeSeconds }: CorsOptions): Cors {
       return {
         ...headers(origin),
         'Access-Control-Allow-Methods': METHODS,
-        'Access-Control-Allow-Headers': TAKEN,
+        'Access-Control-Allow-Headers': `${TAKEN}, ${stickyHeader}`,
         'Access-Control-Max-Age': String(maxAgeSeconds),
       }
     },

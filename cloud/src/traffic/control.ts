@@ -48,7 +48,11 @@ export function trafficControl(options: ControlOptions): TrafficControl {
     host,
     logger,
     random,
-    mirror: (version) => ({ run: (inputs) => runner.aside(version, inputs), isIdle: () => runner.isIdle }),
+    mirror: (version) => ({
+      // Its own run is to be compared and timed, not an answer that was kept.
+      run: (inputs) => runner.aside(version, inputs, { noCache: true }),
+      isIdle: () => runner.isIdle,
+    }),
   })
   const traffic = createTraffic({
     registry,

@@ -95,6 +95,8 @@ export class Shadow {
       if (agree(answer.outputs, mirrored.outputs, this.options.tolerance)) this.agreed++
       else this.differed++
       if (answer.timing === undefined || mirrored.timing === undefined) return
+      // An answer that was kept took no run.
+      if (answer.timing.cache?.result === 'hit') return
       this.runs.answer += answer.timing.runNs / answer.timing.batchSize
       this.runs.shadow += mirrored.timing.runNs / mirrored.timing.batchSize
     } catch {

@@ -92,6 +92,7 @@ async function servingWith(config: ServingConfig): Promise<{ serving: Required<S
   const other = createHost()
   other.use(
     giving(tokens.registry, services.registry),
+    giving(tokens.trafficStore, services.trafficStore),
     giving(tokens.chunkStore, services.chunkStore),
     giving(tokens.runtime, createOnnxNodeRuntime()),
     giving(tokens.logger, silentLogger),

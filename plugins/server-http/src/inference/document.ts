@@ -58,7 +58,8 @@ answers, the alias \`latest\` where none was set; requests with the same \`X-Tid
 
 const STREAM = `Each line of the body is a request of \`infer\` in JSON, and is answered by a line, in their order, while they come:
 \`application/x-ndjson\`, or with \`Accept: text/event-stream\` events \`answer\` and \`failure\` whose ids are the numbers of the
-lines. A line that fails is \`{"error", "code"}\`; the others are answered. One version answers all of a stream.`
+lines. A line that fails is \`{"error", "code"}\`; the others are answered. One version answers all of a stream: without one in
+the path what \`latest\` names at its beginning, past the model's traffic policy.`
 
 const LOAD = `Loads the version that the alias \`latest\` names, anew if it is loaded. Of this process alone. Other versions are
 loaded by the first request for them.`

@@ -21,6 +21,7 @@ import { need } from '../services.js'
 import { contextOf } from './context.js'
 import { linesOf } from './lines.js'
 import { targetOf } from './target.js'
+import { toldOf } from './told.js'
 
 const TYPES = /^application\/(x-ndjson|jsonl|x-jsonlines)$/
 /** Lines that are run at once: enough to fill a batch, and no more than that is read ahead of what was written. */
@@ -38,7 +39,7 @@ interface Told {
  * line fails alone. The version is that of the beginning, wherever an alias moves meanwhile.
  *
  * Nothing is read further ahead than `AT_ONCE` lines of what the client has taken. A stream that ends before its body does says
- * why in a last line: a line too long, a body that stalled, a server that stops.
+ * why in a last line: a line too long, a body that stalled, a server that stops. Past traffic policies, which choose for each request.
  */
 export function streamHandler(deps: Deps, statistics: Statistics) {
   const { services, limits, stopping } = deps
@@ -49,10 +50,11 @@ export function streamHandler(deps: Deps, statistics: Statistics) {
     const { version } = await serving.metadata(model, wanted)
     const target = { model, version: String(version.version) }
     const gone = new AbortController()
-    const context = contextOf((name) => c.req.header(name), performance.now(), gone.signal)
+    const requestId = c.get('requestId')
+    const context = { ...contextOf((name) => c.req.header(name), performance.now(), gone.signal), requestId }
     const line = { what: 'a line of the request', maxBytes: limits.maxInferBodyBytes }
     const told = (error: unknown): Told => {
-      const at = { method: 'POST', path: c.req.path, requestId: c.get('requestId') }
+      const at = { method: 'POST', path: c.req.path, requestId }
       return { event: 'failure', text: JSON.stringify(failureReply(error, at, services.logger ?? silentLogger).body) }
     }
     const parts = untilStopped(
@@ -62,6 +64,7 @@ export function streamHandler(deps: Deps, statistics: Statistics) {
     const answers = ordered(linesOf(parts, line), AT_ONCE, (bytes) =>
       answer({ serving, statistics }, target, bytes, context).catch(told),
     )
+    for (const [name, value] of Object.entries(toldOf(target.version, undefined))) c.header(name, value)
     return isForEvents(c) ? events(c, answers, told, gone) : jsonLines(c, answers, told, gone)
   }
 }

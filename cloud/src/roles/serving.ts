@@ -56,7 +56,12 @@ export const serving = definePlugin({
       metrics: () => metrics(),
     })
     let counted: ServingMetrics | undefined
-    const metrics = () => (counted ??= new ServingMetrics(metricsOf(scope), () => host.loaded()))
+    const metrics = () =>
+      (counted ??= new ServingMetrics(
+        metricsOf(scope),
+        () => host.loaded(),
+        () => cache?.totals,
+      ))
     const answering = async (model: string, wanted: string) => {
       const version = await resolve(model, wanted)
       return /^\d+$/.test(wanted) ? version : switcher.answering(wanted, version)

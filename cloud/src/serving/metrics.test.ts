@@ -1,4 +1,4 @@
-import { type Registry, type Session, type Tensor, type VersionRecord } from '@tideway/core'
+import { type CacheTotals, type Registry, type Session, type Tensor, type VersionRecord } from '@tideway/core'
 import { PrometheusMetrics } from '@tideway/metrics-prometheus'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { type Batch, Batcher, DEFAULT_BATCHING } from './batcher.js'
@@ -101,6 +101,27 @@ describe('what waits and what runs', () => {
     expect(await lines('tideway_inference_queued_rows')).toEqual(['{1 } 0'])
     expect(await lines('tideway_inference_batches_total')).toEqual(['{1 closed="free"} 1', '{1 closed="full"} 2'])
     expect(await lines('tideway_inference_batch_rows_sum')).toEqual(['{1 } 42'])
+  })
+})
+
+describe('the cache of answers', () => {
+  it('is told of where there is one', async () => {
+    expect(await lines('tideway_inference_cache_total')).toEqual([])
+    const other = new PrometheusMetrics({ maxSeries: 100 })
+    const totals = { hits: 3, misses: 2, bypassed: 1 }
+    const counted = new ServingMetrics(
+      other,
+      () => [],
+      () => totals as CacheTotals,
+    )
+    counted.evicted()
+    const { text } = await other.read()
+    const found = [...text.matchAll(/^tideway_inference_cache_total\{result="(\w+)"\} (\d)$/gm)]
+    expect(found.map(([, result, count]) => [result, count])).toEqual([
+      ['hit', '3'],
+      ['miss', '2'],
+      ['bypassed', '1'],
+    ])
   })
 })
 

@@ -1,4 +1,5 @@
 import {
+  type CacheTotals,
   type Counter,
   type Family,
   type Gauge,
@@ -35,8 +36,12 @@ export class ServingMetrics {
   readonly #evictions: Counter
   readonly #switches: Family<Counter, 'result'>
 
-  /** `loaded` is asked whenever metrics are read. */
-  constructor(metrics: Metrics, loaded: () => readonly LoadedVersion[]) {
+  /** `loaded` and `cache` are asked whenever metrics are read. */
+  constructor(
+    metrics: Metrics,
+    loaded: () => readonly LoadedVersion[],
+    cache: () => CacheTotals | undefined = () => undefined,
+  ) {
     const batches = batchFamilies(metrics)
     this.#batches = new VersionSeries((labels) => new BatchSeries(batches, labels))
     const counter = (name: string, help: string) => metrics.counter({ name, help, labels: ['result'] })
@@ -56,10 +61,19 @@ export class ServingMetrics {
     )
     // What has not happened is told as zero: the first failure would not show as an increase otherwise.
     for (const result of ['done', 'failed']) for (const ends of [this.#loads, this.#switches]) ends.of({ result })
+    const cached = counter(
+      'tideway_inference_cache_total',
+      'Requests by what the cache of answers made of them: hit, miss, bypassed',
+    )
     const tell = teller(metrics)
     metrics.onRead(() => {
       this.#batches.forgetUnused()
       tell(loaded())
+      const totals = cache()
+      if (totals === undefined) return
+      cached.of({ result: 'hit' }).reach(totals.hits)
+      cached.of({ result: 'miss' }).reach(totals.misses)
+      cached.of({ result: 'bypassed' }).reach(totals.bypassed)
     })
   }
 

@@ -113,6 +113,10 @@ export class VersionStatistics {
       inputNs: compute_input.stat.ns,
       inferNs: compute_infer.stat.ns,
       outputNs: compute_output.stat.ns,
+      cacheHits: this.#cache.hit.stat.count,
+      cacheHitNs: this.#cache.hit.stat.ns,
+      cacheMisses: this.#cache.miss.stat.count,
+      cacheMissNs: this.#cache.miss.stat.ns,
     }
   }
 

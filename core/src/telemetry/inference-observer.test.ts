@@ -70,6 +70,13 @@ describe('inference requests', () => {
     expect([of('request_duration_us'), of('queue_duration_us')]).toEqual([20_000, 4_000])
     expect(of('compute_infer_duration_us')).toBe(10_000)
     expect([of('compute_input_duration_us'), of('compute_output_duration_us')]).toEqual([2_000, 2_000])
+    const cacheOf = (name: string) => valueOf(`nv_cache_${name}_per_model{model=m,version=3}`)
+    expect(cacheOf('num_hits')).toBeUndefined()
+    for (const result of ['hit', 'hit', 'miss', 'bypass'] as const)
+      statistics.of('m', '3').succeeded({ ...measured, cache: { result, ns: 3e6 } })
+    await refresh()
+    expect([cacheOf('num_hits'), cacheOf('num_misses')]).toEqual([2, 1])
+    expect([cacheOf('hit_duration'), cacheOf('miss_duration')]).toEqual([6_000, 3_000])
   })
 
   it('leave no series of a version that nobody has used for an hour', async () => {
@@ -145,6 +152,14 @@ describe('the span of an inference request', () => {
       .filter(({ name }) => name === 'batch')
       .map(({ parent, options }) => [parent, options.links?.map(({ spanId }) => spanId.split('-')[0])])
     expect(Object.fromEntries(linked)).toEqual({ a: ['b', 'd'], b: ['a', 'd'], c: [], d: ['a', 'b'] })
+  })
+
+  it('has no run where its answer was kept', () => {
+    const { observer } = observed()
+    const { spans, start } = recordSpans()
+    const hit: InferTiming = { ...timing, runNs: 0, leads: false, cache: { result: 'hit', ns: 1 } }
+    observer.answered({ ...times, version, timing: hit, span: start('request') })
+    expect(spans.map(({ name }) => name)).toEqual(['request', 'decode', 'encode', 'cache'])
   })
 
   it('has a step for the answer where its host measures nothing', () => {

@@ -13,7 +13,7 @@ export interface InferTimes {
 const together = new WeakMap<RunInfo, SpanContext[]>()
 
 /**
- * Adds the spans `decode`, `queue`, `batch` with `infer` in it, and `encode` to the span of a request, afterwards: nothing is
+ * Adds the spans `decode`, `queue`, `batch` with `infer` in it (or `cache`), and `encode` to the span of a request, afterwards: nothing is
  * carried through the queue. Requests of one run end in one turn of the event loop; their batches are made in the next, when
  * each can be linked to the requests that it was shared with.
  */
@@ -21,6 +21,8 @@ export function addInferenceSpans(span: Span, times: InferTimes, timing: InferTi
   span.child('decode', { startMs: times.beganMs }).end(times.decodedMs)
   span.child('encode', { startMs: times.ranMs }).end(times.endedMs)
   if (timing === undefined) return span.child('infer', { startMs: times.decodedMs }).end(times.ranMs)
+  // A kept answer had no run.
+  if (timing.cache?.result === 'hit') return span.child('cache', { startMs: times.decodedMs }).end(times.ranMs)
   const { run } = timing
   const startMs = times.decodedMs + timing.queueNs / 1e6
   span.child('queue', { startMs: times.decodedMs }).end(startMs)

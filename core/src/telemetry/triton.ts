@@ -10,6 +10,11 @@ export interface VersionTotals {
   readonly inputNs: number
   readonly inferNs: number
   readonly outputNs: number
+  /** Looked up in the cache of answers, where there is one. */
+  readonly cacheHits: number
+  readonly cacheHitNs: number
+  readonly cacheMisses: number
+  readonly cacheMissNs: number
 }
 
 type Labels = Readonly<Record<'model' | 'version', string>>
@@ -34,8 +39,16 @@ const COUNTERS = {
   output: ['nv_inference_compute_output_duration_us', 'Of it from tensors to bytes, in microseconds'],
 } as const
 
+const CACHE_COUNTERS = {
+  hits: ['nv_cache_num_hits_per_model', 'Requests that were answered with a kept answer'],
+  misses: ['nv_cache_num_misses_per_model', 'Requests whose answer was looked up and not found'],
+  hit: ['nv_cache_hit_duration_per_model', 'Of hits, looking up and copying, in microseconds'],
+  miss: ['nv_cache_miss_duration_per_model', 'Of misses, looking up and keeping, in microseconds'],
+} as const
+
 export interface TritonFamilies extends Readonly<Record<keyof typeof COUNTERS, Family<Counter, keyof Labels>>> {
   readonly failures: Family<Counter, keyof Labels | 'reason'>
+  readonly cache: Readonly<Record<keyof typeof CACHE_COUNTERS, Family<Counter, keyof Labels>>>
 }
 
 /**
@@ -45,15 +58,19 @@ export interface TritonFamilies extends Readonly<Record<keyof typeof COUNTERS, F
  */
 export function tritonFamilies(metrics: Metrics): TritonFamilies {
   const labels = ['model', 'version'] as const
-  const counters = Object.entries(COUNTERS).map(
-    ([key, [name, help]]) => [key, metrics.counter({ name, help, labels })] as const,
-  )
+  const counters = <K extends string>(table: Readonly<Record<K, readonly [string, string]>>) =>
+    Object.fromEntries(
+      Object.entries<readonly [string, string]>(table).map(([key, [name, help]]) => [
+        key,
+        metrics.counter({ name, help, labels }),
+      ]),
+    ) as Record<K, Family<Counter, keyof Labels>>
   const failures = metrics.counter({
     name: 'nv_inference_request_failure',
     help: 'Requests that were not answered, by Triton’s reasons',
     labels: [...labels, 'reason'],
   })
-  return { ...(Object.fromEntries(counters) as Omit<TritonFamilies, 'failures'>), failures }
+  return { ...counters(COUNTERS), failures, cache: counters(CACHE_COUNTERS) }
 }
 
 /** One version's series of them, told from totals when they are read: they cost nothing else. */
@@ -72,7 +89,8 @@ export class TritonSeries {
     known.add()
   }
 
-  tell({ answered, rows, runs, totalNs, queueNs, inputNs, inferNs, outputNs }: VersionTotals): void {
+  tell(version: VersionTotals): void {
+    const { answered, rows, runs, totalNs, queueNs, inputNs, inferNs, outputNs } = version
     const micros = (ns: number) => Math.round(ns / 1_000)
     const totals: Readonly<Record<keyof typeof COUNTERS, number>> = {
       success: answered,
@@ -85,12 +103,19 @@ export class TritonSeries {
       output: micros(outputNs),
     }
     for (const key of keys) this.families[key].of(this.labels).reach(totals[key])
+    const { cacheHits: hits, cacheMisses: misses, cacheHitNs, cacheMissNs } = version
+    // Without a cache there is nothing to tell of one.
+    if (hits + misses === 0) return
+    const cache = { hits, misses, hit: micros(cacheHitNs), miss: micros(cacheMissNs) }
+    for (const key of cacheKeys) this.families.cache[key].of(this.labels).reach(cache[key])
   }
 
   remove(): void {
     for (const key of keys) this.families[key].remove(this.labels)
+    for (const key of cacheKeys) this.families.cache[key].remove(this.labels)
     for (const reason of this.#failures.keys()) this.families.failures.remove({ ...this.labels, reason })
   }
 }
 
 const keys = Object.keys(COUNTERS) as (keyof typeof COUNTERS)[]
+const cacheKeys = Object.keys(CACHE_COUNTERS) as (keyof typeof CACHE_COUNTERS)[]

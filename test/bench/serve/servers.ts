@@ -1,10 +1,17 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { onCores } from './cores.js'
 
 /** Python with `fastapi`, `uvicorn`, `uvloop`, `httptools`, `orjson`, `numpy` and `onnxruntime`. */
 const python = process.env['TIDEWAY_PYTHON'] ?? 'python3'
+/** Python with `mlserver` and `onnxruntime`, whose packages exclude FastAPI's newest. */
+const mlserverPython = process.env['TIDEWAY_PEERS_PYTHON'] ?? 'python3'
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
 const peers = fileURLToPath(new URL('../../../bench/serve/peers', import.meta.url))
 
@@ -14,13 +21,13 @@ export interface Server {
   /** Where ours is told to move on to another version. */
   readonly control?: string | undefined
   readonly pid: number
+  /** Of all processes that answer. */
+  readonly pids: readonly number[]
+  /** Of ours, where it asks for one. */
+  readonly key?: string | undefined
   /** Ends it, and waits for that. */
   stop(): Promise<void>
 }
-
-/** A command on some cores only, where the system can do that; `undefined`: on all. */
-const onCores = (cores: string | undefined, command: readonly string[]): readonly string[] =>
-  cores === undefined || process.platform !== 'linux' ? command : ['taskset', '-c', cores, ...command]
 
 function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
   const [file = '', ...args] = command
@@ -37,11 +44,16 @@ async function lineOf(child: ChildProcess): Promise<string> {
   throw new Error(`a process ended before it said where it is: ${child.spawnargs.join(' ')}`)
 }
 
-function serverOf(child: ChildProcess, { url, control }: Pick<Server, 'url' | 'control'>): Server {
+type Said = Pick<Server, 'url' | 'control' | 'key'> & Partial<Pick<Server, 'pids'>>
+
+function serverOf(child: ChildProcess, { url, control, key, pids = [] }: Said): Server {
+  const pid = child.pid as number
   return {
     url,
     control,
-    pid: child.pid as number,
+    key,
+    pid,
+    pids: pids.length > 0 ? pids : [pid],
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return
       child.kill('SIGTERM')
@@ -50,10 +62,19 @@ function serverOf(child: ChildProcess, { url, control }: Pick<Server, 'url' | 'c
   }
 }
 
+export interface ChildOptions {
+  readonly cores?: string | undefined
+  readonly env?: NodeJS.ProcessEnv
+}
+
 /** One of our own children, which says its URL on a line. */
-export async function startChild(script: string, args: readonly string[], cores?: string): Promise<Server> {
-  const child = start(onCores(cores, [process.execPath, here(script), ...args]))
-  const said = JSON.parse(await lineOf(child)) as Pick<Server, 'url' | 'control'>
+export async function startChild(
+  script: string,
+  args: readonly string[],
+  { cores, env }: ChildOptions = {},
+): Promise<Server> {
+  const child = start(onCores(cores, [process.execPath, here(script), ...args]), env)
+  const said = JSON.parse(await lineOf(child)) as Said
   child.stdout?.resume()
   return serverOf(child, said)
 }
@@ -76,12 +97,52 @@ export async function startFastApi({ model, workers, threads }: FastApiOptions):
   const quiet = ['--no-access-log', '--log-level', 'warning', '--app-dir', peers]
   const env = { MODEL_FILE: model, THREADS: String(threads) }
   const child = start([python, '-m', 'uvicorn', 'fastapi_server:app', ...args, ...quiet], env)
-  const url = `http://127.0.0.1:${port}`
+  return whenAnswering(child, `http://127.0.0.1:${port}`, '/json')
+}
+
+export interface MlserverOptions {
+  readonly model: string
+  /** Processes for inference; 0: in the process that answers. */
+  readonly workers: number
+}
+
+/** Whether `TIDEWAY_PEERS_PYTHON` has it. */
+export async function hasMlserver(): Promise<boolean> {
+  const child = spawn(mlserverPython, ['-c', 'import mlserver, onnxruntime'], { stdio: 'ignore' })
+  const [code] = (await Promise.race([once(child, 'exit'), once(child, 'error').then(() => [1])])) as [number | null]
+  return code === 0
+}
+
+/** MLServer without what costs it time: compression, metrics, its log of requests. */
+export async function startMlserver({ model, workers }: MlserverOptions): Promise<Server> {
+  const folder = await mkdtemp(join(tmpdir(), 'tideway-mlserver-'))
+  const [port, grpcPort] = [await freePort(), await freePort()]
+  const settings = {
+    host: '127.0.0.1',
+    http_port: port,
+    grpc_port: grpcPort,
+    parallel_workers: workers,
+    debug: false,
+    gzip_enabled: false,
+    metrics_endpoint: null,
+  }
+  await writeFile(join(folder, 'settings.json'), JSON.stringify(settings))
+  const runtime = { name: 'dense', implementation: 'mlserver_runtime.OnnxModel' }
+  await writeFile(join(folder, 'model-settings.json'), JSON.stringify(runtime))
+  const env = { MODEL_FILE: model, PYTHONPATH: peers, PYTHONWARNINGS: 'ignore' }
+  const child = start([mlserverPython, '-m', 'mlserver.cli.main', 'start', folder], env)
+  child.stdout?.resume()
+  child.once('exit', () => void rm(folder, { recursive: true, force: true }))
+  return whenAnswering(child, `http://127.0.0.1:${port}`, '/v2/models/dense/ready', 200)
+}
+
+/** Polls until something answers there with that status, or with any. */
+async function whenAnswering(child: ChildProcess, url: string, path: string, status?: number): Promise<Server> {
   for (;;) {
-    if (child.exitCode !== null) throw new Error(`uvicorn ended with ${child.exitCode}`)
-    const answered = await fetch(`${url}/json`, { method: 'GET' }).catch(() => undefined)
-    if (answered !== undefined) return serverOf(child, { url })
-    await new Promise((resolve) => setTimeout(resolve, 5))
+    if (child.exitCode !== null) throw new Error(`${child.spawnargs.join(' ')} ended with ${child.exitCode}`)
+    const answered = await fetch(url + path).catch(() => undefined)
+    if (answered && (status === undefined || answered.status === status)) return serverOf(child, { url })
+    await setTimeout(5)
   }
 }
 

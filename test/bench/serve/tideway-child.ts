@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import { mkdir, readFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
@@ -20,9 +21,9 @@ const processes = Number(PROCESSES ?? 0)
 const config: CloudConfig = {
   dir,
   roles: ['api'],
-  http: { port: 0 },
+  // With a key in the configuration one of the store can be made: without any, a cloud that asks for keys would not start.
+  http: { port: 0, ...(ACCESS === 'required' && { apiKeys: [randomBytes(32).toString('hex')] }) },
   broker: { port: 0 },
-  ...(ACCESS === 'required' && { access: { required: true } }),
   ...(TRACES !== undefined && { traces: { url: TRACES, sampleRatio: Number(SAMPLED ?? 1) } }),
   ...(BARE !== undefined && { plugins: bare }),
   ...(processes > 0 && { dataPlane: { port: 0, processes } }),

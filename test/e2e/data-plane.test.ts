@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as readWhole } from 'node:stream/consumers'
 import { type Client, createClient } from '@tideway/client'
 import { createCloud } from '@tideway/cloud'
 import { type Host, resolveConfig, silentLogger, tokens } from '@tideway/core'
@@ -49,10 +50,11 @@ function asker(agent: Agent, path = '/v2/models/line/infer', body?: object): () 
     new Promise((resolve, reject) => {
       const asked = request(url + path, { agent, method: 'POST', headers: { 'content-type': 'application/json' } })
       asked.once('error', reject)
-      asked.once('response', async (response) => {
-        const parts: Buffer[] = []
-        for await (const part of response) parts.push(part as Buffer)
-        resolve({ status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString()) as Said['body'] })
+      asked.once('response', (response) => {
+        readWhole(response).then(
+          (whole) => resolve({ status: response.statusCode ?? 0, body: JSON.parse(whole) as Said['body'] }),
+          reject,
+        )
       })
       asked.end(text)
     })

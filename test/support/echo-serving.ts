@@ -33,6 +33,7 @@ export function echoServing(): EchoServing {
     takes(...inputs) {
       signature = { inputs, outputs: inputs }
     },
+    versionOf: async (model, wanted = 'latest') => resolve(model, wanted),
     async metadata(model, wanted = 'latest') {
       return { version: serve(model, wanted), versions: ['1', '3'], platform: 'echo', signature }
     },

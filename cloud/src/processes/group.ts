@@ -91,8 +91,7 @@ const ENDED = Symbol('ended')
 /** Serving as this process does it, but for what concerns all of them. */
 export function grouped(serving: Serving, group: Pick<ServingProcess, 'index' | 'load' | 'unload'>): Serving {
   return {
-    metadata: (...args) => serving.metadata(...args),
-    infer: (...args) => serving.infer(...args),
+    ...serving,
     index: () => group.index(),
     load: (model) => group.load(model),
     unload: (model) => group.unload(model),

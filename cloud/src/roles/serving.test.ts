@@ -3,6 +3,7 @@ import {
   definePlugin,
   type Host,
   type Runtime,
+  runMeasured,
   type Serving,
   type ServingConfig,
   silentLogger,
@@ -21,6 +22,7 @@ let host: Host
 let serving: Required<Serving>
 /** How often the runtime loaded something, also to try it, and how many of those sessions were disposed of. */
 const counts = { loaded: 0, disposed: 0 }
+const chunks = { read: 0 }
 
 beforeAll(async () => {
   services = await openTestServices()
@@ -40,7 +42,13 @@ beforeAll(async () => {
   host = createHost()
   host.use(
     giving(tokens.registry, services.registry),
-    giving(tokens.chunkStore, services.chunkStore),
+    giving(tokens.chunkStore, {
+      ...services.chunkStore,
+      get: (sha256: string) => {
+        chunks.read++
+        return services.chunkStore.get(sha256)
+      },
+    }),
     giving(tokens.trafficStore, services.trafficStore),
     giving(tokens.runtime, counting),
     giving(tokens.logger, silentLogger),
@@ -182,6 +190,19 @@ describe('models in the cloud', () => {
       reason: expect.stringContaining('usable model'),
     })
     await expect(serving.infer('broken', undefined, x(1))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+  })
+
+  it('are not loaded once more to say which version a failed request was for', async () => {
+    const statistics = host.get(tokens.statistics)
+    const form = { decode: () => ({ inputs: x(1) }), encode: () => 'an answer' }
+    const before = chunks.read
+    await expect(runMeasured({ serving, statistics }, { model: 'broken' }, form)).rejects.toMatchObject({
+      code: 'MODEL_INVALID',
+    })
+    const once = chunks.read - before
+    await expect(serving.infer('broken', undefined, x(1))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+    expect(chunks.read - before).toBe(2 * once)
+    expect(statistics.of('broken', '1').toJson('broken', '1').inference_stats.fail.count).toBe(1)
   })
 
   it('that are not registered are not found', async () => {

@@ -78,6 +78,9 @@ export const serving = definePlugin({
       latest: (model) => answering(model, 'latest'),
     })
 
+    const versionOf = async (model: string, wanted?: string) =>
+      (wanted === undefined ? control.standing(model)?.first : undefined) ?? answering(model, wanted ?? 'latest')
+
     // Of every door to these models together.
     scope.provide(
       tokens.statistics,
@@ -88,8 +91,7 @@ export const serving = definePlugin({
       tokens.serving,
       (): Serving => ({
         async metadata(model, wanted) {
-          const standing = wanted === undefined ? control.standing(model)?.first : undefined
-          const version = standing ?? (await answering(model, wanted ?? 'latest'))
+          const version = await versionOf(model, wanted)
           const { signature } = await host.session(version)
           const all = (await registry().versions(model)).map((record) => String(record.version))
           return { version, versions: all, platform: 'onnx_onnxruntime', signature }
@@ -100,6 +102,7 @@ export const serving = definePlugin({
           if (policy !== undefined) return control.infer(policy, model, inputs, context, called)
           return runner.run(await answering(model, wanted ?? 'latest'), inputs, context, called)
         },
+        versionOf,
         cacheTotals: () => cache?.totals,
         index: () => host.index(),
         load: (model) => host.load(model),

@@ -115,6 +115,8 @@ export interface Serving {
   ): Promise<{ version: VersionRecord; versions: readonly string[]; platform: string; signature: Signature }>
   /** Also throws `INPUT_INVALID`. Outputs in the order of the signature. */
   infer(model: string, version: string | undefined, inputs: Tensors, context?: InferContext): Promise<InferResult>
+  /** Which version a request would go to, without loading it. Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. */
+  versionOf?(model: string, version?: string): Promise<VersionRecord>
   /** Undefined where no answers are kept. */
   cacheTotals?(): CacheTotals | undefined
   /** Every version of every model, loaded or not. */

@@ -52,7 +52,7 @@ export async function runMeasured<R extends Asked, A>(
       .catch(async (error: unknown) => {
         const totalNs = nanoseconds(performance.now() - began)
         // A model that is not there has no statistics.
-        found = (await serving.metadata(model, wanted).catch(() => undefined))?.version
+        found = await versionOf(serving, model, wanted)
         if (found) statistics.of(model, String(found.version)).failed(totalNs)
         throw error
       })
@@ -87,6 +87,16 @@ export async function runMeasured<R extends Asked, A>(
     throw error
   } finally {
     observer.ended()
+  }
+}
+
+/** Undefined for a model that is not there. Where it can be told without loading it, a request that was refused costs no more than that. */
+async function versionOf(serving: Serving, model: string, wanted?: string): Promise<VersionRecord | undefined> {
+  try {
+    if (serving.versionOf) return await serving.versionOf(model, wanted)
+    return (await serving.metadata(model, wanted)).version
+  } catch {
+    return undefined
   }
 }
 

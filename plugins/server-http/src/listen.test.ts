@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { Agent, get, type IncomingMessage } from 'node:http'
+import { connect } from 'node:net'
 import { codeOf, createHost, type JobRecord, type Logger, type Origin, silentLogger, tokens } from '@tideway/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listen } from './listen.js'
@@ -177,6 +178,16 @@ describe('stopping', () => {
     expect(performance.now() - startedAt).toBeLessThan(5_000)
     await expect(fetch(`${listener.url}/v1/health/live`)).rejects.toThrow()
     agent.destroy()
+  })
+
+  it('does not wait for a connection that has carried no request', async () => {
+    const rig = await startRig({}, { limits: { stopGraceMs: 600_000 } })
+    const socket = connect(Number(new URL(rig.url).port), '127.0.0.1')
+    await once(socket, 'connect')
+    await fetch(`${rig.url}/v1/health/live`)
+    const closed = once(socket, 'close')
+    await rig.stop()
+    await closed
   })
 
   it('cuts what takes longer than the grace', async () => {

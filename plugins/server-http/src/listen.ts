@@ -103,7 +103,15 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
+  // A browser opens some ahead of what it will ask. Node does not count them among the idle ones.
+  const unused = new Set<Socket>()
+  server.on('connection', (socket) => {
+    unused.add(socket)
+    socket.once('close', () => unused.delete(socket))
+    if (stopping.signal.aborted) socket.destroy()
+  })
   server.on('request', (incoming, outgoing) => {
+    unused.delete(incoming.socket)
     if (!direct(incoming, outgoing)) others(incoming, outgoing)
     // A connection that becomes idle while stopping has nothing more to wait for.
     outgoing.on('close', () => stopping.signal.aborted && setImmediate(() => server.closeIdleConnections()))
@@ -112,6 +120,7 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     server,
     async stop(closed) {
       stopping.abort()
+      for (const socket of unused) socket.destroy()
       const cut = setTimeout(() => server.closeAllConnections(), limits.stopGraceMs)
       await closed
       clearTimeout(cut)

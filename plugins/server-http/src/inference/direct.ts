@@ -87,6 +87,8 @@ export function directInference(options: DirectOptions): Direct {
       const address = addressOf(incoming.socket.remoteAddress, forwarded)
       refusals.note(error, { method: 'POST', path, actor, address, requestId })
       const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)
+      // Nothing can be answered behind an answer that has begun.
+      if (outgoing.headersSent) return void outgoing.destroy()
       const json = { 'Content-Type': 'application/json', ...headers }
       reply(status, json, JSON.stringify(body))
       if (!incoming.readableEnded) drain(incoming)

@@ -125,6 +125,7 @@ export {
   elementCount,
   type NumericType,
   type Signature,
+  setOwn,
   type Tensor,
   type TensorArrays,
   type TensorSpec,

@@ -9,6 +9,7 @@ import {
   Statistics,
   servingConfigSchema,
   tokens,
+  type VersionRecord,
 } from '@tideway/core'
 import { ResponseCache } from '../serving/cache.js'
 import { loadVersion, sizeOf } from '../serving/load.js'
@@ -62,9 +63,13 @@ export const serving = definePlugin({
         () => host.loaded(),
         () => cache?.totals,
       ))
-    const answering = async (model: string, wanted: string) => {
-      const version = await resolve(model, wanted)
-      return /^\d+$/.test(wanted) ? version : switcher.answering(wanted, version)
+    const answeredBy = (wanted: string, version: VersionRecord) =>
+      /^\d+$/.test(wanted) ? version : switcher.answering(wanted, version)
+    const answering = async (model: string, wanted: string) => answeredBy(wanted, await resolve(model, wanted))
+    /** The same without a promise, where it is known. */
+    const answeringNow = (model: string, wanted: string) => {
+      const version = lookup?.known(model, wanted)
+      return version && answeredBy(wanted, version)
     }
 
     const runner = new Runner(host)
@@ -100,7 +105,8 @@ export const serving = definePlugin({
           const called = performance.now()
           const policy = wanted === undefined ? control.standing(model) : undefined
           if (policy !== undefined) return control.infer(policy, model, inputs, context, called)
-          return runner.run(await answering(model, wanted ?? 'latest'), inputs, context, called)
+          const name = wanted ?? 'latest'
+          return runner.run(answeringNow(model, name) ?? (await answering(model, name)), inputs, context, called)
         },
         versionOf,
         cacheTotals: () => cache?.totals,

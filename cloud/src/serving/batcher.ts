@@ -1,7 +1,7 @@
 import { codeOf, type InferContext, inputCheck, type Session, type Tensors } from '@tideway/core'
 import { cloudErrors } from '../errors.js'
 import { Pace } from './pace.js'
-import { joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'
+import { hasFixedRows, joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'
 import {
   type Closed,
   earliestDeadline,
@@ -17,6 +17,7 @@ import {
 const TIMER_SLACK_MS = 2
 /** What Node's timers count to; longer ones would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
+const NO_LIMITS: Patience = {}
 
 export interface BatchOptions {
   /** Rows of one run at most; a request of more runs alone. */
@@ -93,6 +94,8 @@ export class Batcher implements RowRunner {
   private readonly running = new Set<Running>()
   private readonly pace = new Pace()
   private readonly check: (inputs: Tensors) => void
+  /** What has to be alike in requests that go together. */
+  private readonly shapeOf: (inputs: Tensors) => string
   private batches: boolean
   private alarm: { readonly at: number; readonly timer: NodeJS.Timeout } | undefined
   private isDue = false
@@ -106,6 +109,7 @@ export class Batcher implements RowRunner {
   ) {
     this.batches = options.together && takesBatches(session.signature)
     this.check = inputCheck(session.signature)
+    this.shapeOf = hasFixedRows(session.signature) ? () => '' : rowShapes
   }
 
   get signature(): Session['signature'] {
@@ -120,15 +124,17 @@ export class Batcher implements RowRunner {
    * Throws what the session throws, `SERVING_BUSY` when too many rows wait, `DEADLINE_EXCEEDED` and `CLIENT_GONE` instead of
    * running what is too late.
    */
-  async run(inputs: Tensors, patience: Patience = {}): Promise<BatchedRun> {
-    this.check(inputs)
-    const rows = this.batches ? rowsOf(inputs) : undefined
-    const alike = rows === undefined || rows === 0 ? undefined : rowShapes(inputs)
-    const request = { inputs, rows: rows ?? 1, alike, since: performance.now(), patience }
-    this.admit(request)
+  run(inputs: Tensors, patience: Patience = NO_LIMITS): Promise<BatchedRun> {
     return new Promise((resolve, reject) => {
+      this.check(inputs)
+      const together = this.batches ? rowsOf(inputs) : undefined
+      const rows = together ?? 1
+      const alike = together === undefined || together === 0 ? undefined : this.shapeOf(inputs)
+      const since = performance.now()
+      this.admit(rows, since, patience)
       const foundIdle = this.running.size === 0 && this.line.requests.length === 0
-      this.line.push({ ...request, foundIdle, resolve, reject })
+      // Written out: what a spread makes outlives two scavenges, and of each request more than its own bytes.
+      this.line.push({ inputs, rows, alike, since, foundIdle, patience, resolve, reject })
       this.soon()
     })
   }
@@ -143,7 +149,7 @@ export class Batcher implements RowRunner {
   }
 
   /** Throws where a request is not to wait. */
-  private admit({ rows, since: now, patience }: Pick<Waiting<BatchedRun>, 'rows' | 'since' | 'patience'>): void {
+  private admit(rows: number, now: number, patience: Patience): void {
     if (isGone(patience, now)) throw refusal(patience, 0)
     const { maxQueuedRows } = this.options
     if (this.line.rows + rows > maxQueuedRows) this.dropGone(now)
@@ -235,20 +241,25 @@ export class Batcher implements RowRunner {
       const outputs = await this.session.run(joined(taken.map(({ inputs }) => inputs)))
       const runMs = performance.now() - started
       this.pace.observe(rows, runMs)
-      const parts =
-        taken.length === 1
-          ? [outputs]
-          : split(
-              outputs,
-              taken.map((request) => request.rows),
-            )
-      if (parts === undefined) this.batches = false
-      for (const [at, { resolve, since, rows: own }] of taken.entries()) {
-        const outputs = parts?.[at]
-        if (outputs === undefined) break
-        resolve({ outputs, queueMs: started - since, runMs, rows: own, batchRows: rows, leads: at === 0, run: batch })
-      }
-      if (parts === undefined) await this.apart(taken)
+      const parts = splitFor(taken, outputs)
+      if (parts === undefined) {
+        this.batches = false
+        await this.apart(taken)
+      } else
+        for (let at = 0; at < taken.length; at++) {
+          const { resolve, since, rows: own } = taken[at] as Waiting<BatchedRun>
+          const [outputs, queueMs] = [parts[at] as Tensors, started - since]
+          resolve({
+            outputs,
+            queueMs,
+            runMs,
+            rows: own,
+            batchRows: rows,
+            leads: at === 0,
+            run: batch,
+            cache: undefined,
+          })
+        }
     } catch (error) {
       if (taken.length === 1 || codeOf(error) !== 'RUN_FAILED') for (const { reject } of taken) reject(error)
       else await this.apart(taken)
@@ -268,12 +279,22 @@ export class Batcher implements RowRunner {
         const outputs = await this.session.run(inputs)
         const runMs = performance.now() - started
         const run = { closed: 'alone', rows, requests: 1 } as const
-        resolve({ outputs, queueMs: started - since, runMs, rows, batchRows: rows, leads: true, run })
+        const queueMs = started - since
+        resolve({ outputs, queueMs, runMs, rows, batchRows: rows, leads: true, run, cache: undefined })
       } catch (error) {
         reject(error)
       }
     }
   }
+}
+
+/** The outputs of each; undefined where they cannot be told apart. */
+function splitFor(taken: readonly Waiting<BatchedRun>[], outputs: Tensors): readonly Tensors[] | undefined {
+  if (taken.length === 1) return [outputs]
+  return split(
+    outputs,
+    taken.map(({ rows }) => rows),
+  )
 }
 
 /** Why a request is not run: it has waited so long, and would have to wait so long still. */

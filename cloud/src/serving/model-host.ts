@@ -41,6 +41,8 @@ export class ModelHost {
   readonly #loaded = new Map<string, Loaded>()
   readonly #failures = new Map<string, string>()
   readonly #unloaded = new Set<string>()
+  /** The one that was used last. */
+  #last: Loaded | undefined
   /** By model, the manifest digests that are not evicted. */
   readonly #pinned = new Map<string, readonly string[]>()
 
@@ -52,8 +54,10 @@ export class ModelHost {
   session(version: VersionRecord): Promise<RowRunner> {
     const { model, manifestDigest } = version
     if (this.#unloaded.has(model)) return Promise.reject(errors.MODEL_UNLOADED({ model }))
-    const loaded = this.#loaded.get(manifestDigest) ?? this.#start(version)
-    this.#put(manifestDigest, loaded)
+    const known = this.#loaded.get(manifestDigest)
+    const loaded = known ?? this.#start(version)
+    // Most requests are for what the one before was for.
+    if (known === undefined || known !== this.#last) this.#put(manifestDigest, loaded)
     return loaded.session
   }
 
@@ -101,6 +105,7 @@ export class ModelHost {
   async unload(model: string): Promise<void> {
     await this.#options.registry().versions(model)
     this.#unloaded.add(model)
+    this.#last = undefined
     const mine = [...this.#loaded].filter(([, loaded]) => loaded.model === model)
     for (const [digest] of mine) this.#loaded.delete(digest)
     await Promise.all(mine.map(([, loaded]) => dispose(loaded)))
@@ -164,6 +169,7 @@ export class ModelHost {
   #put(manifestDigest: string, loaded: Loaded): void {
     this.#loaded.delete(manifestDigest)
     this.#loaded.set(manifestDigest, loaded)
+    this.#last = loaded
     this.#evict()
   }
 

@@ -1,4 +1,4 @@
-import { arrayClasses, elementCount, type Signature, type Tensor, type Tensors } from '@tideway/core'
+import { arrayClasses, elementCount, type Signature, setOwn, type Tensor, type Tensors } from '@tideway/core'
 
 /** Whether rows of several requests may go through a model together: everything that it takes and gives has a free first axis. */
 export function takesBatches({ inputs, outputs }: Signature): boolean {
@@ -6,10 +6,20 @@ export function takesBatches({ inputs, outputs }: Signature): boolean {
   return inputs.length > 0 && all.every(({ shape }) => shape[0] === null)
 }
 
+/** Whether all rows that a model takes are of one shape. */
+export function hasFixedRows({ inputs }: Signature): boolean {
+  return inputs.every(({ shape }) => !shape.slice(1).includes(null))
+}
+
 /** How many rows a request has; undefined where its inputs differ in that. */
 export function rowsOf(inputs: Tensors): number | undefined {
-  const [rows, ...others] = new Set(Object.values(inputs).map(({ shape }) => shape[0]))
-  return others.length === 0 ? rows : undefined
+  let rows: number | undefined
+  for (const name in inputs) {
+    const own = inputs[name]?.shape[0]
+    if (rows !== undefined && own !== rows) return undefined
+    rows = own
+  }
+  return rows
 }
 
 /** What has to be alike in requests that go together: the shapes of their rows. */
@@ -52,16 +62,20 @@ function behind(parts: readonly Tensor[], { dtype, shape }: Tensor): Tensor {
  */
 export function split(outputs: Tensors, rows: readonly number[]): Tensors[] | undefined {
   const total = rows.reduce((sum, count) => sum + count, 0)
-  if (Object.values(outputs).some(({ shape }) => shape[0] !== total)) return undefined
-  let begin = 0
-  return rows.map((count) => {
-    const part = Object.entries(outputs).map(([name, { dtype, shape, data }]) => {
-      const width = elementCount(shape.slice(1))
-      const [from, to] = [begin * width, (begin + count) * width]
+  const parts = rows.map((): Record<string, Tensor> => ({}))
+  for (const name of Object.keys(outputs)) {
+    const { dtype, shape, data } = outputs[name] as Tensor
+    if (shape[0] !== total) return undefined
+    const row = shape.slice(1)
+    const width = elementCount(row)
+    let from = 0
+    for (let at = 0; at < rows.length; at++) {
+      const count = rows[at] as number
+      const to = from + count * width
       const own = dtype === 'string' ? (data as string[]).slice(from, to) : (data as Float32Array).subarray(from, to)
-      return [name, { dtype, shape: [count, ...shape.slice(1)], data: own } as Tensor] as const
-    })
-    begin += count
-    return Object.fromEntries(part)
-  })
+      setOwn(parts[at] as Record<string, Tensor>, name, { dtype, shape: [count, ...row], data: own } as Tensor)
+      from = to
+    }
+  }
+  return parts
 }

@@ -37,10 +37,16 @@ export class Runner {
       const waited = performance.now() - called
       try {
         const { outputs, queueMs, runMs, rows, batchRows, leads, run, cache } = await session.run(inputs, context)
-        const [queueNs, runNs] = [nanoseconds(waited + queueMs), nanoseconds(runMs)]
-        const timing = { queueNs, runNs, rows, batchSize: batchRows, leads, run }
-        if (cache === undefined) return { version, outputs, timing }
-        return { version, outputs, timing: { ...timing, cache: { result: cache.result, ns: nanoseconds(cache.ms) } } }
+        const timing = {
+          queueNs: nanoseconds(waited + queueMs),
+          runNs: nanoseconds(runMs),
+          rows,
+          batchSize: batchRows,
+          leads,
+          run,
+          cache: cache && { result: cache.result, ns: nanoseconds(cache.ms) },
+        }
+        return { version, outputs, timing }
       } catch (error) {
         // Evicted between the look-up and the run: load it again.
         if (codeOf(error) !== 'SESSION_DISPOSED') throw error

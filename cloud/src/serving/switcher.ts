@@ -35,6 +35,7 @@ export class Switcher {
   answering(alias: string, wanted: VersionRecord): VersionRecord {
     const key = `${wanted.model} ${alias}`
     const line = this.lines.get(key)
+    if (line?.current === wanted && line.next === undefined) return wanted
     if (line === undefined || line.current.manifestDigest === wanted.manifestDigest) {
       this.lines.set(key, { current: wanted, next: undefined })
       return wanted

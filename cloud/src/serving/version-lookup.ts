@@ -9,6 +9,8 @@ interface Entry {
   readonly version: Promise<VersionRecord>
   /** Milliseconds on the clock; a version is one for ever. */
   readonly until: number
+  /** Once it is there. */
+  record: VersionRecord | undefined
 }
 
 /**
@@ -30,6 +32,12 @@ export class VersionLookup {
     this.#remembers = registry.onChange?.((model) => this.#forget(model)) !== undefined
   }
 
+  /** What `resolve` would give, where that is known at once. */
+  known(model: string, wanted: string): VersionRecord | undefined {
+    const entry = this.#models.get(model)?.get(wanted)
+    return entry && this.#now() < entry.until ? entry.record : undefined
+  }
+
   /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. */
   resolve(model: string, wanted: string): Promise<VersionRecord> {
     if (!this.#remembers) return this.#registry.resolve(model, wanted)
@@ -37,9 +45,15 @@ export class VersionLookup {
     if (known && this.#now() < known.until) return known.version
     const version = this.#registry.resolve(model, wanted)
     const until = /^\d+$/.test(wanted) ? Number.POSITIVE_INFINITY : this.#now() + ALIAS_MS
-    this.#remember(model, wanted, { version, until })
-    // What is not there may be a moment later, and a store that failed may answer.
-    version.catch(() => this.#drop(model, wanted, version))
+    const entry: Entry = { version, until, record: undefined }
+    this.#remember(model, wanted, entry)
+    version.then(
+      (record) => {
+        entry.record = record
+      },
+      // What is not there may be a moment later, and a store that failed may answer.
+      () => this.#drop(model, wanted, version),
+    )
     return version
   }
 

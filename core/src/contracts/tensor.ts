@@ -46,6 +46,13 @@ export interface ArrayClass<A> {
   readonly BYTES_PER_ELEMENT: number
 }
 
+/** Sets an own property whatever its name is: setting `__proto__` the usual way sets no property. */
+export function setOwn<T>(record: Record<string, T>, name: string, value: T): void {
+  if (name === '__proto__')
+    Object.defineProperty(record, name, { value, enumerable: true, writable: true, configurable: true })
+  else record[name] = value
+}
+
 /** The class of the array that holds each element type; strings have none, they are in a plain array. */
 export const arrayClasses: { readonly [T in NumericType]: ArrayClass<TensorArrays[T]> } = {
   float32: Float32Array,

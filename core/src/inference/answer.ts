@@ -41,8 +41,8 @@ export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string
     parts.push(bytes)
     return `${headText(name, tensor)},"parameters":{"binary_data_size":${bytes.byteLength}}}`
   })
-  const text = documentText(answer, form.id, tensors)
-  return parts.length === 0 ? text : joinBinary(text, parts)
+  const document = documentText(answer, form.id, tensors)
+  return parts.length === 0 ? document : joinBinary(document, parts)
 }
 
 /**
@@ -75,9 +75,10 @@ export function answeredOutputs(
   { outputs }: InferAnswer,
   given?: readonly string[],
 ): readonly (readonly [string, Tensor])[] {
+  if (given === undefined) return Object.entries(outputs)
   const issues = new Issues('the inference request')
   const found: [string, Tensor][] = []
-  for (const [i, name] of (given ?? Object.keys(outputs)).entries()) {
+  for (const [i, name] of given.entries()) {
     const tensor = Object.hasOwn(outputs, name) ? outputs[name] : undefined
     if (tensor) found.push([name, tensor])
     else issues.add(`outputs.${i}.name: the model has no output ${quoted(name)}`)
@@ -87,13 +88,26 @@ export function answeredOutputs(
 }
 
 function documentText({ model, version }: InferAnswer, id: string | undefined, tensors: readonly string[]): string {
-  const head = JSON.stringify({ model_name: model, model_version: version, id })
-  return `${head.slice(0, -1)},"outputs":[${tensors.join(',')}]}`
+  const named = id === undefined ? '' : `,"id":${JSON.stringify(id)}`
+  return `{"model_name":${text(model)},"model_version":${text(version)}${named},"outputs":[${tensors.join()}]}`
 }
 
 /** All of a tensor but its values, without the closing brace. */
 function headText(name: string, { dtype, shape }: Tensor): string {
-  return JSON.stringify({ name, datatype: datatypeOf(dtype), shape }).slice(0, -1)
+  return `{"name":${text(name)},"datatype":"${datatypeOf(dtype)}","shape":[${shape.join()}]`
+}
+
+/** As JSON: of names, which are few and the same in each answer. */
+const texts = new Map<string, string>()
+const MAX_TEXTS = 1_000
+
+function text(name: string): string {
+  const known = texts.get(name)
+  if (known !== undefined) return known
+  const json = JSON.stringify(name)
+  if (texts.size >= MAX_TEXTS) texts.clear()
+  texts.set(name, json)
+  return json
 }
 
 function tensorText(name: string, tensor: Tensor, form: AnswerForm): string {

@@ -18,18 +18,25 @@ export interface BinaryReader {
   readonly left: number
 }
 
-export function binaryReader(bytes: Uint8Array): BinaryReader {
-  let at = 0
-  return {
-    take(size) {
-      const enough = size <= bytes.byteLength - at
-      const taken = enough ? bytes.subarray(at, at + size) : undefined
-      at = enough ? at + size : bytes.byteLength
-      return taken
-    },
-    get left() {
-      return bytes.byteLength - at
-    },
+export function binaryReader(bytes: Uint8Array, from = 0): BinaryReader {
+  return new Reader(bytes, from)
+}
+
+class Reader implements BinaryReader {
+  constructor(
+    private readonly bytes: Uint8Array,
+    private at: number,
+  ) {}
+
+  take(size: number): Uint8Array | undefined {
+    const { bytes, at, left } = this
+    this.at = size <= left ? at + size : bytes.byteLength
+    // A plain view: one of a Buffer is a Buffer, which is dearer to make.
+    return size <= left ? new Uint8Array(bytes.buffer, bytes.byteOffset + at, size) : undefined
+  }
+
+  get left(): number {
+    return this.bytes.byteLength - this.at
   }
 }
 

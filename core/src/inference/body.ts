@@ -1,6 +1,8 @@
 import { errors } from '../errors.js'
 import { ALIGNMENT } from './binary.js'
 
+const encoder = new TextEncoder()
+
 /** JSON with tensors in binary behind it. */
 export interface BinaryBody {
   /** The JSON's length, for the header `Inference-Header-Content-Length`. */
@@ -13,11 +15,19 @@ export interface BinaryBody {
  * a view of any type may, and whoever reads them has no need to copy.
  */
 export function joinBinary(json: string, parts: readonly Uint8Array[]): BinaryBody {
-  const text = new TextEncoder().encode(json)
-  const headerBytes = Math.ceil(text.byteLength / ALIGNMENT) * ALIGNMENT
-  const size = parts.reduce((sum, { byteLength }) => sum + byteLength, headerBytes)
-  const body = new Uint8Array(size).fill(0x20, text.byteLength, headerBytes)
-  body.set(text)
+  let size = 0
+  for (const { byteLength } of parts) size += byteLength
+  const padded = json.padEnd(Math.ceil(json.length / ALIGNMENT) * ALIGNMENT)
+  let headerBytes = padded.length
+  let body = new Uint8Array(headerBytes + size)
+  const { read, written } = encoder.encodeInto(padded, body)
+  // Most JSON has a byte for each character.
+  if (read < padded.length || written > padded.length) {
+    const text = encoder.encode(json)
+    headerBytes = Math.ceil(text.byteLength / ALIGNMENT) * ALIGNMENT
+    body = new Uint8Array(headerBytes + size).fill(0x20, text.byteLength, headerBytes)
+    body.set(text)
+  }
   let at = headerBytes
   for (const part of parts) {
     body.set(part, at)

@@ -42,24 +42,22 @@ export async function runMeasured<R extends Asked, A>(
 ): Promise<A> {
   const { observer } = statistics
   let found: VersionRecord | undefined
+  let running = false
   observer.began()
+  const began = performance.now()
   try {
-    const began = performance.now()
-    const request = await form.decode()
+    const decoding = form.decode()
+    const request = decoding instanceof Promise ? await decoding : decoding
     const decoded = performance.now()
-    const { version, outputs, timing, unit } = await serving
-      .infer(model, wanted, request.inputs, within(context, request.timeoutMs, began))
-      .catch(async (error: unknown) => {
-        const totalNs = nanoseconds(performance.now() - began)
-        // A model that is not there has no statistics.
-        found = await versionOf(serving, model, wanted)
-        if (found) statistics.of(model, String(found.version)).failed(totalNs)
-        throw error
-      })
+    running = true
+    const limits = within(context, request.timeoutMs, began)
+    const { version, outputs, timing, unit } = await serving.infer(model, wanted, request.inputs, limits)
+    running = false
     const ran = performance.now()
-    const answered = form.encode({ model, version: String(version.version), outputs }, request, unit)
+    const name = String(version.version)
+    const answered = form.encode({ model, version: name, outputs }, request, unit)
     const ended = performance.now()
-    statistics.of(model, String(version.version)).succeeded({
+    statistics.of(model, name).succeeded({
       rows: timing?.rows ?? 1,
       batchSize: timing?.batchSize ?? 1,
       leads: timing?.leads ?? true,
@@ -83,6 +81,12 @@ export async function runMeasured<R extends Asked, A>(
     })
     return answered
   } catch (error) {
+    if (running) {
+      const totalNs = nanoseconds(performance.now() - began)
+      // A model that is not there has no statistics.
+      found = await versionOf(serving, model, wanted)
+      if (found) statistics.of(model, String(found.version)).failed(totalNs)
+    }
     observer.failed(codeOf(error) ?? 'INTERNAL', found)
     throw error
   } finally {

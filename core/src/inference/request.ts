@@ -27,6 +27,7 @@ export interface InferRequest extends RequestedOutputs, TextOptions {
 export type InferCall = Pick<InferRequest, 'id' | 'inputs' | 'outputs'>
 
 const WHAT = 'the inference request'
+const decoder = new TextDecoder('utf-8', { fatal: true })
 
 /**
  * Reads the body of an inference request (Open Inference Protocol v2, "Inference Request JSON Object"), JSON alone or with
@@ -51,7 +52,7 @@ export function decodeInferRequest(bytes: Uint8Array, headerBytes?: number, sign
   const json = parseInferJson(textOf(header), WHAT)
   if (!isObject(json.value)) throw errors.INPUT_REJECTED({ what: WHAT, issues: ['(root): must be an object'] })
   const issues = new Issues(WHAT)
-  const request = decode(json.value, json, binaryReader(bytes.subarray(header.byteLength)), issues)
+  const request = decode(json.value, json, binaryReader(bytes, header.byteLength), issues)
   issues.throwIfAny()
   return request
 }
@@ -104,15 +105,15 @@ function decode(
     lists,
     exact: () => (exact() as { readonly inputs: unknown }).inputs,
   })
-  const requested = decodeRequested(body.outputs, parameters, issues)
-  const timeoutMs = timeoutOf(parameters.timeout, issues)
+  const { outputs, binaryOutputs } = decodeRequested(body.outputs, parameters, issues)
   return {
     id: named ? id : undefined,
     inputs,
-    ...requested,
+    outputs,
+    binaryOutputs,
     int64AsString: parameters.int64_as_string === true,
     nonFiniteAsNull: parameters.non_finite_as_null === true,
-    ...(timeoutMs !== undefined && { timeoutMs }),
+    timeoutMs: timeoutOf(parameters.timeout, issues),
   }
 }
 
@@ -134,7 +135,7 @@ export function timeoutOf(value: unknown, issues: Issues): number | undefined {
 
 function textOf(bytes: Uint8Array): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+    return decoder.decode(bytes)
   } catch (cause) {
     throw errors.JSON_INVALID({ what: WHAT, bytes: bytes.byteLength }, cause)
   }

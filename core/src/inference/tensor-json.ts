@@ -1,4 +1,4 @@
-import { type DataType, elementCount, type Tensor } from '../contracts/tensor.js'
+import { type DataType, elementCount, setOwn, type Tensor } from '../contracts/tensor.js'
 import { type BinaryReader, decodeBinary } from './binary.js'
 import { datatypes, dtypeOf } from './datatypes.js'
 import { type Issues, isObject, quoted } from './issues.js'
@@ -27,7 +27,7 @@ const SIZE = 'binary_data_size'
 /** Tensors by name from a JSON list of them, each narrowed; what is wrong goes to `issues`. */
 export function decodeTensorList(list: unknown, reading: ListReading): Record<string, Tensor> {
   const { at, issues } = reading
-  const tensors = new Map<string, Tensor>()
+  const tensors: Record<string, Tensor> = {}
   const names = new Set<string>()
   if (!Array.isArray(list) || list.length === 0) issues.add(`${at}: must be a list of at least one tensor`)
   else
@@ -42,10 +42,10 @@ export function decodeTensorList(list: unknown, reading: ListReading): Record<st
       else if (names.has(name)) issues.add(`${at}.${i}.name: ${quoted(name)} is given twice`)
       else names.add(name)
       const tensor = decodeTensor(item, i, reading)
-      if (tensor && typeof name === 'string') tensors.set(name, tensor)
+      if (tensor && typeof name === 'string') setOwn(tensors, name, tensor)
     }
   if (reading.binary.left > 0) issues.add(`${at}: ${reading.binary.left} bytes behind the JSON belong to none of them`)
-  return Object.fromEntries(tensors)
+  return tensors
 }
 
 function decodeTensor(item: Readonly<Record<string, unknown>>, i: number, reading: ListReading): Tensor | undefined {

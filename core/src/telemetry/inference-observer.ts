@@ -58,9 +58,10 @@ export class InferenceObserver {
     this.#inFlight--
   }
 
-  answered({ version, timing, span, bytesIn, bytesOut, ...times }: Answered): void {
+  answered(answered: Answered): void {
+    const { version, timing, span, bytesIn, bytesOut } = answered
     const series = this.#versions.of(version)
-    series.duration.observe((times.endedMs - times.beganMs) / 1e3, span?.context.traceId)
+    series.duration.observe((answered.endedMs - answered.beganMs) / 1e3, span?.context.traceId)
     if (timing) {
       series.queue.observe(timing.queueNs / 1e9)
       if (timing.leads) series.run.observe(timing.runNs / 1e9)
@@ -75,7 +76,7 @@ export class InferenceObserver {
       'tideway.model.digest': manifestDigest,
       ...(timing && { 'tideway.rows': timing.rows }),
     })
-    addInferenceSpans(span, times, timing)
+    addInferenceSpans(span, answered, timing)
   }
 
   /** `code` is the error's, `INTERNAL` where it has none. */

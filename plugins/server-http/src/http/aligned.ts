@@ -1,10 +1,12 @@
 import type { IncomingMessage } from 'node:http'
-import { errors as core, joinAligned } from '@tideway/core'
+import { errors as core } from '@tideway/core'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
 import { type BodyLimits, readBody } from './body.js'
 import { decoded, decoderOf } from './encoding.js'
 import type { AppEnv } from './route.js'
+import { ALIGNMENT, alignedBytes } from './slab.js'
+import { stallWatch } from './stalls.js'
 
 /** Where a body comes from: its headers by lower-case name, and its bytes in the parts in which they arrive. */
 export interface BodySource {
@@ -28,8 +30,8 @@ export function sourceIn(c: Context<AppEnv>): BodySource {
 }
 
 /**
- * The whole body, copied once: into memory of its own, in which byte `at` of the body is aligned for views of any type. Where
- * none will be taken (`at` undefined), a body that came in one part stays where it came. Throws as `readBody`,
+ * The whole body, copied once at most: to where byte `at` of the body is aligned for views of any type. Where none will be
+ * taken (`at` undefined), a body that came in one part stays where it came. Throws as `readBody`,
  * `CONTENT_ENCODING_UNSUPPORTED`, and as `decoded`.
  */
 export async function readAligned(source: BodySource, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
@@ -39,7 +41,7 @@ export async function readAligned(source: BodySource, limits: BodyLimits, at: nu
     throw core.TOO_LARGE({ what: limits.what, bytes: declared, maxBytes: limits.maxBytes })
   const parts = await source.parts(limits)
   const whole = decoder ? [await decoded(decoder, parts, limits)] : parts
-  return at === undefined && whole.length === 1 ? (whole[0] as Uint8Array) : joinAligned(whole, at ?? 0)
+  return at === undefined && whole.length === 1 ? (whole[0] as Uint8Array) : join(whole, at ?? 0)
 }
 
 async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {
@@ -48,32 +50,53 @@ async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Ar
   return parts
 }
 
-/** What arrives, with one timer that each part sets back. What is left unread when it throws is drained by who answers. */
+/** What arrives. What is left unread when it throws is drained by who answers. */
 function partsOf(incoming: IncomingMessage, { what, maxBytes, idleMs }: BodyLimits): Promise<Uint8Array[]> {
   return new Promise((resolve, reject) => {
     const parts: Uint8Array[] = []
     let received = 0
-    const settle = (end: () => void) => {
-      clearTimeout(timer)
-      incoming.off('data', onData).off('end', onEnd).off('error', onError).off('close', onClose)
-      end()
+    let isSettled = false
+    const watch = stallWatch(idleMs)
+    // Listeners stay, since taking them off costs more than a call that does nothing.
+    const settle = () => {
+      if (isSettled) return false
+      isSettled = true
+      watch.end(awaited)
+      return true
     }
-    const fail = (error: Error) =>
-      settle(() => {
-        incoming.pause()
-        reject(error)
-      })
-    const timer = setTimeout(() => fail(errors.BODY_STALLED({ idleMs })), idleMs)
-    const onData = (part: Buffer) => {
-      timer.refresh()
+    const fail = (error: Error) => {
+      if (!settle()) return
+      incoming.pause()
+      reject(error)
+    }
+    const awaited = watch.begin(() => fail(errors.BODY_STALLED({ idleMs })))
+    if (incoming.destroyed) return fail(errors.REQUEST_ABORTED({}))
+    incoming.on('data', (part: Buffer) => {
+      if (isSettled) return
+      watch.heard(awaited)
       received += part.byteLength
       if (received > maxBytes) fail(core.TOO_LARGE({ what, bytes: received, maxBytes }))
       else parts.push(part)
-    }
-    const onEnd = () => settle(() => resolve(parts))
-    const onError = (cause: Error) => fail(errors.REQUEST_ABORTED({}, cause))
-    const onClose = () => fail(errors.REQUEST_ABORTED({}))
-    if (incoming.destroyed) return onClose()
-    incoming.on('data', onData).on('end', onEnd).on('error', onError).on('close', onClose)
+    })
+    incoming.on('end', () => {
+      if (settle()) resolve(parts)
+    })
+    incoming.on('error', (cause) => fail(errors.REQUEST_ABORTED({}, cause)))
+    incoming.on('close', () => isSettled || fail(errors.REQUEST_ABORTED({})))
   })
+}
+
+/** The parts behind one another, with byte `at` where a view of any type may begin. One that lies so is not copied. */
+function join(parts: readonly Uint8Array[], at: number): Uint8Array {
+  const [first] = parts
+  if (first !== undefined && parts.length === 1 && (first.byteOffset + at) % ALIGNMENT === 0) return first
+  let size = 0
+  for (const { byteLength } of parts) size += byteLength
+  const whole = alignedBytes(size, at)
+  let end = 0
+  for (const part of parts) {
+    whole.set(part, end)
+    end += part.byteLength
+  }
+  return whole
 }

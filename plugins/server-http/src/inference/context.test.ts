@@ -95,7 +95,7 @@ describe('an inference request over HTTP', () => {
 
   it('says whether a kept answer will do', () => {
     const noCache = (value?: string) => contextOf((name) => (name === 'cache-control' ? value : undefined), 0).noCache
-    expect([undefined, 'max-age=0', 'no-transform'].map(noCache)).toEqual([undefined, undefined, undefined])
+    expect([undefined, 'max-age=0', 'no-transform'].map(noCache)).toEqual([false, false, false])
     expect(['no-cache', 'No-Store', 'max-age=0, no-cache'].map(noCache)).toEqual([true, true, true])
   })
 })

@@ -11,16 +11,19 @@ const ENVOY_TIMEOUT = 'x-envoy-expected-rq-timeout-ms'
 /**
  * What the headers of a request say of how it is to be run: by when, counted from `receivedAt` on the clock of
  * `performance.now()` (`Grpc-Timeout`, as gateways to gRPC take it, and Envoy's own; the shorter of both), and whether a
- * kept answer will do (`Cache-Control`, RFC 9111, 5.2.1). Throws `INPUT_REJECTED` naming a header that cannot be read.
+ * kept answer will do (`Cache-Control`, RFC 9111, 5.2.1); with what else is known of it. Throws `INPUT_REJECTED` naming a header that cannot be read.
  */
-export function contextOf(header: Header, receivedAt: number, signal?: AbortSignal): InferContext {
+export function contextOf(
+  header: Header,
+  receivedAt: number,
+  signal?: AbortSignal,
+  { requestId, stickyKey, span }: Pick<InferContext, 'requestId' | 'stickyKey' | 'span'> = {},
+): InferContext {
   const timeoutMs = shorter(grpcTimeoutMs(header('grpc-timeout')), envoyTimeoutMs(header(ENVOY_TIMEOUT)))
-  const noCache = /\bno-(cache|store)\b/i.test(header('cache-control') ?? '')
-  return {
-    ...(timeoutMs !== undefined && { deadlineMs: receivedAt + timeoutMs }),
-    ...(noCache && { noCache }),
-    ...(signal && { signal }),
-  }
+  const deadlineMs = timeoutMs === undefined ? undefined : receivedAt + timeoutMs
+  const cacheControl = header('cache-control')
+  const noCache = cacheControl !== undefined && /\bno-(cache|store)\b/i.test(cacheControl)
+  return { requestId, stickyKey, span, deadlineMs, signal, noCache }
 }
 
 function shorter(a: number | undefined, b: number | undefined): number | undefined {

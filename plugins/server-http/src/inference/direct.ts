@@ -29,13 +29,21 @@ const PATH = /^\/v2\/models\/([^/?#%]+)(?:\/versions\/([^/?#%]+))?\/infer$/
 /** As OpenAPI has them. */
 const ROUTE = '/v2/models/{model}/infer'
 const VERSION_ROUTE = '/v2/models/{model}/versions/{version}/infer'
-/** Paths that were narrowed, so that it is done once; names that are not there are refused without being remembered. */
+/** Paths that were read, so that it is done once. */
 const MAX_PATHS = 1_000
 /** How long a sender whose body is not wanted may go on, so that it reads the answer; as the adapter does. */
 const DRAIN_MS = 500
 const MAX_DRAIN_BYTES = 64 * 1024 ** 2
 /** Bytes of so little are cheaper copied than written on their own. */
 const MAX_JOINED_BYTES = 4096
+
+interface Path {
+  readonly model: string
+  readonly version: string | undefined
+  readonly route: string
+  /** Once it was narrowed: names that cannot be are refused with each request. */
+  target: InferTarget | undefined
+}
 
 /**
  * The way of inference requests ahead of the adapter to the web's Request and Response, which takes longer than a small model
@@ -44,84 +52,80 @@ const MAX_JOINED_BYTES = 4096
  */
 export function directInference(options: DirectOptions): Direct {
   const { infer, admit, addressOf, cors, refusals, logger, observer, stopping } = options
-  const targets = new Map<string, InferTarget>()
-  const targetAt = (path: string, model: string, version: string | undefined): InferTarget => {
-    const known = targets.get(path)
+  const paths = new Map<string, Path>()
+  const pathAt = (url: string): Path | undefined => {
+    const known = paths.get(url)
     if (known) return known
-    const target = narrow(inferTargetSchema, { model, version }, 'the path')
-    if (targets.size >= MAX_PATHS) targets.clear()
-    targets.set(path, target)
-    return target
+    const [, model, version] = PATH.exec(url) ?? []
+    if (model === undefined) return undefined
+    const path = { model, version, route: version === undefined ? ROUTE : VERSION_ROUTE, target: undefined }
+    if (paths.size >= MAX_PATHS) paths.clear()
+    paths.set(url, path)
+    return path
   }
-  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse, path: string): Promise<void> => {
-    const [, model = '', version] = PATH.exec(path) ?? []
-    const route = version === undefined ? ROUTE : VERSION_ROUTE
-    const asked = { method: 'POST', route, path, caller: incoming.headers as TraceHeaders }
-    const begun = observer.begin(incoming.headers['x-request-id'] as string | undefined)
+  const answer = async (incoming: IncomingMessage, outgoing: ServerResponse, path: Path): Promise<void> => {
+    const { url = '', headers } = incoming
+    const asked = { method: 'POST', route: path.route, path: url, caller: headers as TraceHeaders }
+    const begun = observer.begin(headers['x-request-id'] as string | undefined)
     const { requestId } = begun
     const span = observer.span(begun, asked)
     let actor: string | undefined
-    const reply = (status: number, headers: Record<string, string>, body: string | Uint8Array) => {
-      send(outgoing, status, { ...headers, 'X-Request-Id': requestId }, body)
+    const reply = (status: number, names: string[], body: string | Uint8Array) => {
+      names.push('X-Request-Id', requestId)
+      send(outgoing, status, names, body)
       observer.end(begun, asked, { status, actor }, span)
     }
     try {
-      const { host = '', authorization } = incoming.headers
-      const admitted = admit({ path, hostname: hostnameOf(host), authorization })
+      const { host = '', authorization } = headers
+      const admitted = admit({ path: url, hostname: hostnameOf(host), authorization })
       // Known credentials are not waited for.
       const asks = admitted instanceof Promise ? await admitted : admitted
       actor = asks.name
-      demand(asks, 'viewer', model)
+      demand(asks, 'viewer', path.model)
+      const { model, version } = path
+      const target = (path.target ??= narrow(inferTargetSchema, { model, version }, 'the path'))
       const signal = goneSignal(incoming.socket)
-      const answered = await infer({
-        target: targetAt(path, model, version),
-        source: sourceOf(incoming),
-        signal,
-        requestId,
-        span,
-      })
+      const answered = await infer({ target, source: sourceOf(incoming), signal, requestId, span })
       const { body } = answered
       reply(200, headersOf(answered), typeof body === 'string' ? body : body.body)
     } catch (error) {
-      const forwarded = incoming.headers['x-forwarded-for'] as string | undefined
+      const forwarded = headers['x-forwarded-for'] as string | undefined
       const address = addressOf(incoming.socket.remoteAddress, forwarded)
-      refusals.note(error, { method: 'POST', path, actor, address, requestId })
-      const { status, headers, body } = failureReply(error, { method: 'POST', path, requestId }, logger)
+      refusals.note(error, { method: 'POST', path: url, actor, address, requestId })
+      const failure = failureReply(error, { method: 'POST', path: url, requestId }, logger)
       // Nothing can be answered behind an answer that has begun.
       if (outgoing.headersSent) return void outgoing.destroy()
-      const json = { 'Content-Type': 'application/json', ...headers }
-      reply(status, json, JSON.stringify(body))
+      const names = ['Content-Type', 'application/json', ...Object.entries(failure.headers).flat()]
+      reply(failure.status, names, JSON.stringify(failure.body))
       if (!incoming.readableEnded) drain(incoming)
     }
   }
-  const send = (
-    outgoing: ServerResponse,
-    status: number,
-    headers: Record<string, string>,
-    body: string | Uint8Array,
-  ): void => {
-    const flat = ['Content-Length', String(Buffer.byteLength(body))]
-    for (const name in headers) flat.push(name, headers[name] as string)
+  /** `headers`: each name and behind it its value. */
+  const send = (outgoing: ServerResponse, status: number, headers: string[], body: string | Uint8Array): void => {
+    const bytes = Buffer.byteLength(body)
+    headers.push('Content-Length', String(bytes))
     const { origin } = outgoing.req.headers
-    const shared = origin === undefined ? undefined : cors.headers(origin)
-    for (const name in shared) flat.push(name, shared[name] as string)
-    if (stopping.aborted) flat.push('Connection', 'close')
-    outgoing.writeHead(status, flat)
+    if (origin !== undefined) headers.push(...Object.entries(cors.headers(origin)).flat())
+    if (stopping.aborted) headers.push('Connection', 'close')
+    outgoing.writeHead(status, headers)
     // Text goes out in one write with the headers, bytes in one of their own behind them.
-    if (typeof body === 'string' || body.byteLength > MAX_JOINED_BYTES) outgoing.end(body)
-    else outgoing.end(Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('latin1'), 'latin1')
+    if (typeof body === 'string') outgoing.end(body, bytes === body.length ? 'latin1' : 'utf8')
+    else if (bytes > MAX_JOINED_BYTES) outgoing.end(body)
+    else outgoing.end(Buffer.from(body.buffer, body.byteOffset, bytes).toString('latin1'), 'latin1')
   }
   return (incoming, outgoing) => {
-    const { url = '', method } = incoming
-    const isHere = method === 'POST' && incoming.headers.host !== undefined && PATH.test(url)
-    if (isHere) void answer(incoming, outgoing, url)
-    return isHere
+    const { url = '', method, headers } = incoming
+    const path = method === 'POST' && headers.host !== undefined ? pathAt(url) : undefined
+    if (path === undefined) return false
+    void answer(incoming, outgoing, path)
+    return true
   }
 }
 
 /** Without the port, as a URL has it. */
 function hostnameOf(host: string): string {
-  return host.replace(/:\d*$/, '')
+  const colon = host.lastIndexOf(':')
+  return colon < 0 || !/^:\d*$/.test(host.slice(colon)) ? host : host.slice(0, colon)
 }
 
 function drain(incoming: IncomingMessage): void {

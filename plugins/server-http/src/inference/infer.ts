@@ -32,10 +32,10 @@ export interface InferAsk {
   readonly signal?: AbortSignal
 }
 
-/** An answer: JSON, or JSON with binary tensors behind it, and what its headers tell of it. */
+/** An answer: JSON, or JSON with binary tensors behind it, and what its headers tell of it besides. */
 export interface InferReply {
   readonly body: string | BinaryBody
-  readonly told: Readonly<Record<string, string>>
+  readonly told: readonly string[]
 }
 
 export type Infer = (ask: InferAsk) => Promise<InferReply>
@@ -55,17 +55,17 @@ export function createInfer(
   }
   return async ({ target, source, signal, requestId, span }) => {
     const stickyKey = stickyKeyIn(source, stickyHeader)
-    const context = { ...contextOf(source.header, performance.now(), signal), requestId, stickyKey, span }
+    const context = contextOf(source.header, performance.now(), signal, { requestId, stickyKey, span })
     const serving = need(services, 'serving')
     const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType(source.header)
     const bytes = await readAligned(source, body, headerBytes)
     const form: InferForm<InferRequest, InferReply> = {
-      async decode() {
+      decode() {
+        if (headerBytes !== 0) return decodeInferRequest(bytes, headerBytes)
         // Only a raw body needs to know the model before it is read.
-        const isRaw = headerBytes === 0
-        const signature = isRaw ? (await serving.metadata(target.model, target.version)).signature : undefined
-        return decodeInferRequest(bytes, headerBytes, signature)
+        const known = serving.metadata(target.model, target.version)
+        return known.then(({ signature }) => decodeInferRequest(bytes, headerBytes, signature))
       },
       encode: (answer, request, unit) => ({
         body: encodeInferAnswer(answer, request),
@@ -78,6 +78,13 @@ export function createInfer(
   }
 }
 
+/** The headers of an answer, in the form that is the cheapest for Node: each name and behind it its value. */
+export function headersOf({ body, told }: InferReply): string[] {
+  if (typeof body === 'string') return ['Content-Type', 'application/json', ...told]
+  const length = String(body.headerBytes)
+  return ['Content-Type', 'application/octet-stream', 'Inference-Header-Content-Length', length, ...told]
+}
+
 /** The same behind the adapter, for paths that are written unusually and processes without a listener. */
 export function inferHandler(infer: Infer) {
   return async (c: Context<AppEnv>): Promise<Response> => {
@@ -88,15 +95,8 @@ export function inferHandler(infer: Infer) {
       requestId: c.get('requestId'),
       ...(incoming && { signal: goneSignal(incoming.socket) }),
     })
-    return c.body(typeof reply.body === 'string' ? reply.body : reply.body.body, 200, headersOf(reply))
-  }
-}
-
-export function headersOf({ body, told }: InferReply): Record<string, string> {
-  if (typeof body === 'string') return { ...told, 'Content-Type': 'application/json' }
-  return {
-    ...told,
-    'Content-Type': 'application/octet-stream',
-    'Inference-Header-Content-Length': String(body.headerBytes),
+    const headers = headersOf(reply)
+    for (let i = 0; i < headers.length; i += 2) c.header(headers[i] as string, headers[i + 1])
+    return c.body(typeof reply.body === 'string' ? reply.body : reply.body.body, 200)
   }
 }

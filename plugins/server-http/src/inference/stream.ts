@@ -64,7 +64,8 @@ export function streamHandler(deps: Deps, statistics: Statistics) {
     const answers = ordered(linesOf(parts, line), AT_ONCE, (bytes) =>
       answer({ serving, statistics }, target, bytes, context).catch(told),
     )
-    for (const [name, value] of Object.entries(toldOf(target.version, undefined))) c.header(name, value)
+    const [name = '', value] = toldOf(target.version, undefined)
+    c.header(name, value)
     return isForEvents(c) ? events(c, answers, told, gone) : jsonLines(c, answers, told, gone)
   }
 }

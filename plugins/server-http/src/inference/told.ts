@@ -12,7 +12,8 @@ export function stickyKeyIn({ header }: BodySource, name: string): string | unde
   throw core.INPUT_REJECTED({ what: 'the inference request', issues })
 }
 
-/** Headers of its answer: which version it was that answered, and under an A/B test by which its outcome is reported. */
-export function toldOf(version: string, unit: string | undefined): Record<string, string> {
-  return { 'X-Tideway-Version': version, ...(unit !== undefined && { 'X-Tideway-Unit': unit }) }
+/** Headers of its answer, each name and behind it its value: which version it was that answered, and under an A/B test by which its outcome is reported. */
+export function toldOf(version: string, unit: string | undefined): string[] {
+  if (unit === undefined) return ['X-Tideway-Version', version]
+  return ['X-Tideway-Version', version, 'X-Tideway-Unit', unit]
 }

@@ -101,12 +101,14 @@ export const serving = definePlugin({
           const all = (await registry().versions(model)).map((record) => String(record.version))
           return { version, versions: all, platform: 'onnx_onnxruntime', signature }
         },
-        async infer(model, wanted, inputs, context = {}) {
+        infer(model, wanted, inputs, context = {}) {
           const called = performance.now()
           const policy = wanted === undefined ? control.standing(model) : undefined
           if (policy !== undefined) return control.infer(policy, model, inputs, context, called)
           const name = wanted ?? 'latest'
-          return runner.run(answeringNow(model, name) ?? (await answering(model, name)), inputs, context, called)
+          const version = answeringNow(model, name)
+          if (version !== undefined) return runner.run(version, inputs, context, called)
+          return answering(model, name).then((found) => runner.run(found, inputs, context, called))
         },
         versionOf,
         cacheTotals: () => cache?.totals,

@@ -24,9 +24,9 @@ interface Loaded {
   readonly model: string
   readonly version: VersionRecord
   readonly session: Promise<RowRunner>
-  /** Once it is loaded. */
+  /** Once it is loaded, what requests go to. */
+  runner: RowRunner | undefined
   batcher: Batcher | undefined
-  ready: boolean
   /** Of its file, once it is loaded. */
   bytes: number
 }
@@ -54,21 +54,29 @@ export class ModelHost {
   session(version: VersionRecord): Promise<RowRunner> {
     const { model, manifestDigest } = version
     if (this.#unloaded.has(model)) return Promise.reject(errors.MODEL_UNLOADED({ model }))
-    const known = this.#loaded.get(manifestDigest)
-    const loaded = known ?? this.#start(version)
-    // Most requests are for what the one before was for.
-    if (known === undefined || known !== this.#last) this.#put(manifestDigest, loaded)
+    const loaded = this.#loaded.get(manifestDigest) ?? this.#start(version)
+    this.#put(manifestDigest, loaded)
     return loaded.session
   }
 
-  /** Whether a version is loaded and its model not unloaded: it can be run without waiting. */
+  /** The same where it is loaded and can be run without waiting. */
+  ready(version: VersionRecord): RowRunner | undefined {
+    const { model, manifestDigest } = version
+    const loaded = this.#loaded.get(manifestDigest)
+    if (loaded?.runner === undefined || this.#unloaded.has(model)) return undefined
+    // Most requests are for what the one before was for.
+    if (loaded !== this.#last) this.#put(manifestDigest, loaded)
+    return loaded.runner
+  }
+
+  /** Whether a version is loaded and its model not unloaded; to ask makes no use of it. */
   isReady({ model, manifestDigest }: VersionRecord): boolean {
-    return this.#loaded.get(manifestDigest)?.ready === true && !this.#unloaded.has(model)
+    return this.#loaded.get(manifestDigest)?.runner !== undefined && !this.#unloaded.has(model)
   }
 
   /** Forgets a session that is disposed of, but not one that was loaded in its place since. */
-  forget(manifestDigest: string, session: Promise<RowRunner>): void {
-    if (this.#loaded.get(manifestDigest)?.session === session) this.#loaded.delete(manifestDigest)
+  forget(manifestDigest: string, session: RowRunner): void {
+    if (this.#loaded.get(manifestDigest)?.runner === session) this.#loaded.delete(manifestDigest)
   }
 
   /** From now on these versions of a model, and no others of it, stay loaded once they are. */
@@ -135,7 +143,7 @@ export class ModelHost {
 
   #stateOf({ model, manifestDigest }: VersionRecord): Pick<ServedVersion, 'state' | 'reason'> {
     const loaded = this.#loaded.get(manifestDigest)
-    if (loaded) return { state: loaded.ready ? 'ready' : 'loading', reason: '' }
+    if (loaded) return { state: loaded.runner ? 'ready' : 'loading', reason: '' }
     if (this.#unloaded.has(model)) return { state: 'unavailable', reason: 'unloaded' }
     const failure = this.#failures.get(manifestDigest)
     return { state: 'unavailable', reason: failure ?? 'not loaded yet: the first request for it does that' }
@@ -147,11 +155,11 @@ export class ModelHost {
     const metrics = this.#options.metrics?.()
     const loading = this.#options.load(manifestDigest, (batch) => metrics?.batch(version, batch))
     const session = loading.then(({ batcher, runner = batcher }): RowRunner => runner)
-    const loaded: Loaded = { model, version, session, batcher: undefined, ready: false, bytes: 0 }
+    const loaded: Loaded = { model, version, session, runner: undefined, batcher: undefined, bytes: 0 }
     loading.then(
-      ({ batcher, bytes }) => {
+      ({ batcher, runner = batcher, bytes }) => {
         metrics?.loadEnded('done', performance.now() - began)
-        loaded.ready = true
+        loaded.runner = runner
         loaded.batcher = batcher
         loaded.bytes = bytes
         this.#evict()
@@ -159,7 +167,7 @@ export class ModelHost {
       },
       (error: unknown) => {
         metrics?.loadEnded('failed', performance.now() - began)
-        this.forget(manifestDigest, session)
+        if (this.#loaded.get(manifestDigest) === loaded) this.#loaded.delete(manifestDigest)
         this.#failures.set(manifestDigest, error instanceof Error ? error.message : String(error))
       },
     )

@@ -1,11 +1,12 @@
 import { codeOf, type InferContext, type InferResult, type Span, type Tensors, type VersionRecord } from '@tideway/core'
+import type { BatchedRun, RowRunner } from './batcher.js'
 import type { ModelHost } from './model-host.js'
 
 /** Runs requests on the sessions of a host, and says how long each waited, from `called` on. */
 export class Runner {
   private underWay = 0
 
-  constructor(private readonly host: Pick<ModelHost, 'session' | 'forget' | 'isReady'>) {}
+  constructor(private readonly host: Pick<ModelHost, 'ready' | 'session' | 'forget'>) {}
 
   /** Whether no request is being run. */
   get isIdle(): boolean {
@@ -13,54 +14,58 @@ export class Runner {
   }
 
   /** Throws what loading and running throw. */
-  async run(version: VersionRecord, inputs: Tensors, context: InferContext, called: number): Promise<InferResult> {
-    this.underWay++
-    try {
-      return await this.aside(version, inputs, context, called)
-    } finally {
-      this.underWay--
-    }
+  run(version: VersionRecord, inputs: Tensors, context: InferContext, called: number): Promise<InferResult> {
+    return this.counted(1, version, inputs, context, called)
   }
 
   /** As `run`, for what is not a request: others need not give way to it. */
-  async aside(
+  aside(version: VersionRecord, inputs: Tensors, context: InferContext = {}): Promise<InferResult> {
+    return this.counted(0, version, inputs, context, performance.now())
+  }
+
+  private async counted(
+    requests: 0 | 1,
     version: VersionRecord,
     inputs: Tensors,
-    context: InferContext = {},
-    called = performance.now(),
+    context: InferContext,
+    called: number,
   ): Promise<InferResult> {
     const { host } = this
-    for (;;) {
-      const loading = host.session(version)
-      if (!host.isReady(version)) traceLoad(loading, context.span)
-      const session = await loading
-      const waited = performance.now() - called
-      try {
-        const { outputs, queueMs, runMs, rows, batchRows, leads, run, cache } = await session.run(inputs, context)
-        const timing = {
-          queueNs: nanoseconds(waited + queueMs),
-          runNs: nanoseconds(runMs),
-          rows,
-          batchSize: batchRows,
-          leads,
-          run,
-          cache: cache && { result: cache.result, ns: nanoseconds(cache.ms) },
+    this.underWay += requests
+    try {
+      for (;;) {
+        // Each promise less is felt by a small model.
+        const session = host.ready(version) ?? (await this.load(version, context.span))
+        const waited = performance.now() - called
+        try {
+          return resultOf(version, await session.run(inputs, context), waited)
+        } catch (error) {
+          // Evicted between the look-up and the run: load it again.
+          if (codeOf(error) !== 'SESSION_DISPOSED') throw error
+          host.forget(version.manifestDigest, session)
         }
-        return { version, outputs, timing }
-      } catch (error) {
-        // Evicted between the look-up and the run: load it again.
-        if (codeOf(error) !== 'SESSION_DISPOSED') throw error
-        host.forget(version.manifestDigest, loading)
       }
+    } finally {
+      this.underWay -= requests
+    }
+  }
+
+  /** Whoever waits for it sees in its trace what for. */
+  private async load(version: VersionRecord, span: Span | undefined): Promise<RowRunner> {
+    const load = span?.child('load')
+    try {
+      return await this.host.session(version)
+    } finally {
+      load?.end()
     }
   }
 }
 
-/** Whoever waits for a load sees in its trace what for. */
-function traceLoad(loading: Promise<unknown>, span: Span | undefined): void {
-  const load = span?.child('load')
-  const end = () => load?.end()
-  if (load) loading.then(end, end)
+function resultOf(version: VersionRecord, ran: BatchedRun, waitedMs: number): InferResult {
+  const { outputs, queueMs, runMs, rows, batchRows: batchSize, leads, run, cache } = ran
+  const [queueNs, runNs] = [nanoseconds(waitedMs + queueMs), nanoseconds(runMs)]
+  const cached = cache && { result: cache.result, ns: nanoseconds(cache.ms) }
+  return { version, outputs, timing: { queueNs, runNs, rows, batchSize, leads, run, cache: cached } }
 }
 
 function nanoseconds(milliseconds: number): number {

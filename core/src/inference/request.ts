@@ -49,7 +49,7 @@ export function decodeInferRequest(bytes: Uint8Array, headerBytes?: number, sign
   const quick = headerBytes === undefined ? quickly(bytes) : undefined
   if (quick) return quick
   const header = bytes.subarray(0, headerBytes ?? bytes.byteLength)
-  const json = parseInferJson(textOf(header), WHAT)
+  const json = parsedHeader(textOf(header))
   if (!isObject(json.value)) throw errors.INPUT_REJECTED({ what: WHAT, issues: ['(root): must be an object'] })
   const issues = new Issues(WHAT)
   const request = decode(json.value, json, binaryReader(bytes, header.byteLength), issues)
@@ -115,6 +115,25 @@ function decode(
     nonFiniteAsNull: parameters.non_finite_as_null === true,
     timeoutMs: timeoutOf(parameters.timeout, issues),
   }
+}
+
+/**
+ * Whoever sends tensors in binary sends the same few words of JSON ahead of them each time, which take longer to parse than the
+ * tensors to read. Nobody changes what was parsed.
+ */
+const headers = new Map<string, InferJson>()
+const MAX_HEADERS = 100
+const MAX_HEADER_CHARACTERS = 1024
+
+function parsedHeader(text: string): InferJson {
+  const known = headers.get(text)
+  if (known) return known
+  const json = parseInferJson(text, WHAT)
+  if (text.length <= MAX_HEADER_CHARACTERS) {
+    if (headers.size >= MAX_HEADERS) headers.clear()
+    headers.set(text, json)
+  }
+  return json
 }
 
 function parsed(text: string): unknown {

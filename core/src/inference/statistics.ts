@@ -181,9 +181,11 @@ export class Statistics {
   }
 
   of(model: string, version: string): VersionStatistics {
+    const known = this.#models.get(model)?.get(version)
+    if (known) return known
     const versions = this.#models.get(model) ?? new Map<string, VersionStatistics>()
     this.#models.set(model, versions)
-    const statistics = versions.get(version) ?? new VersionStatistics()
+    const statistics = new VersionStatistics()
     versions.set(version, statistics)
     return statistics
   }

@@ -71,7 +71,7 @@ function decodeTensor(item: Readonly<Record<string, unknown>>, i: number, readin
       ? decodeData(dtype, shape, data, i, reading)
       : undefined
   // The values' array is made from the type; the compiler cannot follow one key through both.
-  return values === undefined ? undefined : ({ dtype, shape, data: values } as Tensor)
+  return values === undefined ? undefined : ({ dtype, shape: shape.slice(), data: values } as Tensor)
 }
 
 function fromList(

@@ -83,6 +83,9 @@ export function urlOf(host: string, port: number): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
+/** How often connections that have become idle are closed while the server stops. */
+const SWEEP_MS = 20
+
 /** A process that was asked for inference at once has answered by then. */
 const LOAD_AFTER_MS = 500
 
@@ -113,17 +116,18 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   server.on('request', (incoming, outgoing) => {
     unused.delete(incoming.socket)
     if (!direct(incoming, outgoing)) others(incoming, outgoing)
-    // A connection that becomes idle while stopping has nothing more to wait for.
-    outgoing.on('close', () => stopping.signal.aborted && setImmediate(() => server.closeIdleConnections()))
   })
   return {
     server,
     async stop(closed) {
       stopping.abort()
       for (const socket of unused) socket.destroy()
+      // A connection that becomes idle now has nothing more to wait for.
+      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
       const cut = setTimeout(() => server.closeAllConnections(), limits.stopGraceMs)
       await closed
       clearTimeout(cut)
+      clearInterval(sweep)
     },
   }
 }

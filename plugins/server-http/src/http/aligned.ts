@@ -8,17 +8,20 @@ import type { AppEnv } from './route.js'
 import { ALIGNMENT, alignedBytes } from './slab.js'
 import { stallWatch } from './stalls.js'
 
-/** Where a body comes from: its headers by lower-case name, and its bytes in the parts in which they arrive. */
+/** Where a body comes from: its headers by lower-case name, and its bytes. */
 export interface BodySource {
   readonly header: (name: string) => string | undefined
-  readonly parts: (limits: BodyLimits) => Promise<readonly Uint8Array[]>
+  /** Together as `together` puts them. */
+  readonly read: <T>(limits: BodyLimits, together: Together<T>) => Promise<T>
 }
+
+type Together<T> = (parts: readonly Uint8Array[]) => T | Promise<T>
 
 /** Node's own request: read as it is, since the adapter's `arrayBuffer()` copies all of it once more. */
 export function sourceOf(incoming: IncomingMessage): BodySource {
   return {
     header: (name) => incoming.headers[name] as string | undefined,
-    parts: (limits) => partsOf(incoming, limits),
+    read: (limits, together) => readIncoming(incoming, limits, together),
   }
 }
 
@@ -26,7 +29,7 @@ export function sourceOf(incoming: IncomingMessage): BodySource {
 export function sourceIn(c: Context<AppEnv>): BodySource {
   const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
   if (incoming) return sourceOf(incoming)
-  return { header: (name) => c.req.header(name), parts: (limits) => streamed(c, limits) }
+  return { header: (name) => c.req.header(name), read: async (limits, together) => together(await streamed(c, limits)) }
 }
 
 /**
@@ -34,14 +37,15 @@ export function sourceIn(c: Context<AppEnv>): BodySource {
  * taken (`at` undefined), a body that came in one part stays where it came. Throws as `readBody`,
  * `CONTENT_ENCODING_UNSUPPORTED`, and as `decoded`.
  */
-export async function readAligned(source: BodySource, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
+export function readAligned(source: BodySource, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
   const decoder = decoderOf(source.header('content-encoding'))
   const declared = Number(source.header('content-length') ?? 0)
   if (declared > limits.maxBytes)
     throw core.TOO_LARGE({ what: limits.what, bytes: declared, maxBytes: limits.maxBytes })
-  const parts = await source.parts(limits)
-  const whole = decoder ? [await decoded(decoder, parts, limits)] : parts
-  return at === undefined && whole.length === 1 ? (whole[0] as Uint8Array) : join(whole, at ?? 0)
+  const whole = (parts: readonly Uint8Array[]) =>
+    at === undefined && parts.length === 1 ? (parts[0] as Uint8Array) : join(parts, at ?? 0)
+  if (decoder === undefined) return source.read(limits, whole)
+  return source.read(limits, (parts) => decoded(decoder, parts, limits)).then((bytes) => whole([bytes]))
 }
 
 async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {
@@ -51,7 +55,11 @@ async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Ar
 }
 
 /** What arrives. What is left unread when it throws is drained by who answers. */
-function partsOf(incoming: IncomingMessage, { what, maxBytes, idleMs }: BodyLimits): Promise<Uint8Array[]> {
+function readIncoming<T>(
+  incoming: IncomingMessage,
+  { what, maxBytes, idleMs }: BodyLimits,
+  together: Together<T>,
+): Promise<T> {
   return new Promise((resolve, reject) => {
     const parts: Uint8Array[] = []
     let received = 0
@@ -79,7 +87,12 @@ function partsOf(incoming: IncomingMessage, { what, maxBytes, idleMs }: BodyLimi
       else parts.push(part)
     })
     incoming.on('end', () => {
-      if (settle()) resolve(parts)
+      if (!settle()) return
+      try {
+        resolve(together(parts))
+      } catch (cause) {
+        reject(cause)
+      }
     })
     incoming.on('error', (cause) => fail(errors.REQUEST_ABORTED({}, cause)))
     incoming.on('close', () => isSettled || fail(errors.REQUEST_ABORTED({})))

@@ -74,7 +74,7 @@ export function createInfer(
       bytesIn: bytes.byteLength,
       bytesOut: ({ body }) => (typeof body === 'string' ? Buffer.byteLength(body) : body.body.byteLength),
     }
-    return runMeasured({ serving, statistics }, target, form, context)
+    return await runMeasured({ serving, statistics }, target, form, context)
   }
 }
 

@@ -21,11 +21,7 @@ interface StartOptions extends ClientOptions {
 }
 
 /** `tideway ab start|show|promote|stop MODEL`. */
-export function addAb(program: Command): void {
-  const ab = program
-    .command('ab')
-    .description('A/B tests between two versions of a model, which may be looked at any time')
-
+export function addAb(ab: Command): void {
   withClient(ab.command('start <model>'))
     .description('declare a test and give it the traffic of the model')
     .requiredOption('--control <version>', 'number or alias')

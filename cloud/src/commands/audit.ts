@@ -13,9 +13,8 @@ interface AuditOptions extends ClientOptions {
 
 const MAX_LIMIT = 1_000
 
-export function addAudit(program: Command): void {
-  withClient(program.command('audit'))
-    .description('list what was changed, by whom and from where, newest first')
+export function addAudit(command: Command): void {
+  withClient(command)
     .option('--subject <subject>', 'only of this: digits:3, shop/default')
     .option('--action <action>', 'only this: alias.set, desired.set, key.create')
     .option('--actor <actor>', 'only by this one')

@@ -4,10 +4,8 @@ import { type Machine, machineHere } from '../doctor/machine.js'
 import { visible } from '../quantize/page/text.js'
 import { print, table } from '../view/output.js'
 
-export function addDoctor(program: Command): void {
-  program
-    .command('doctor')
-    .description('what this machine can do: engines and providers, each tried, and how to get what is missing')
+export function addDoctor(command: Command): void {
+  command
     .option('--json', 'print one JSON document')
     .addHelpText(
       'after',

@@ -3,10 +3,8 @@ import { stopAll } from '../quickstart/processes.js'
 import { print } from '../view/output.js'
 import { steps } from '../view/steps.js'
 
-export function addDown(program: Command): void {
-  program
-    .command('down')
-    .description('stop the cloud, and what `quickstart --keep` left running, in a directory')
+export function addDown(command: Command): void {
+  command
     .option('--dir <dir>', 'directory of the cloud process', '.tideway')
     .option('--json', 'print one JSON document')
     .action(async ({ dir, json }: { dir: string; json?: boolean }) => {

@@ -44,9 +44,8 @@ export interface FineTuneCommand extends ClientOptions {
   readonly report?: readonly string[]
 }
 
-export function addFinetune(program: Command): void {
-  withClient(program.command('finetune <model.onnx>'))
-    .description('train an ONNX model further on your data, quantize it, check the gates, register a version')
+export function addFinetune(command: Command): void {
+  withClient(command)
     .requiredOption('--data <path>', 'a folder of class folders of images, .csv, .parquet or .npz')
     .option('--head <classes=N|outputs=N>', 'a new last layer: N classes, or N numbers', parseHead)
     .option('--freeze <pattern...>', 'weights or nodes that stay as they are (* any text, ? one character)')

@@ -4,28 +4,27 @@ import type { Command } from 'commander'
 import { ago, print, short, table } from '../view/output.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
-export function addFleet(program: Command): void {
-  withClient(program.command('models'))
-    .description('list models with their versions and aliases')
-    .action(async (options: ClientOptions) => {
-      const client = await connect(options)
-      const models = await Promise.all((await client.models()).map(({ name }) => client.model(name)))
-      const rows = models.flatMap(({ model, versions, aliases }) =>
-        versions.map(({ version, manifestDigest, createdAt }) => [
-          `${model.name}:${version}`,
-          aliases
-            .filter((alias) => alias.version === version)
-            .map(({ alias }) => alias)
-            .join(', '),
-          short(manifestDigest),
-          createdAt,
-        ]),
-      )
-      print(options.json, { models }, () => table(['version', 'aliases', 'manifest', 'registered'], rows))
-    })
+export function addModels(command: Command): void {
+  withClient(command).action(async (options: ClientOptions) => {
+    const client = await connect(options)
+    const models = await Promise.all((await client.models()).map(({ name }) => client.model(name)))
+    const rows = models.flatMap(({ model, versions, aliases }) =>
+      versions.map(({ version, manifestDigest, createdAt }) => [
+        `${model.name}:${version}`,
+        aliases
+          .filter((alias) => alias.version === version)
+          .map(({ alias }) => alias)
+          .join(', '),
+        short(manifestDigest),
+        createdAt,
+      ]),
+    )
+    print(options.json, { models }, () => table(['version', 'aliases', 'manifest', 'registered'], rows))
+  })
+}
 
-  withClient(program.command('deploy <model:version>'))
-    .description('move a fleet, or some of its devices, to a version')
+export function addDeploy(command: Command): void {
+  withClient(command)
     .requiredOption('--fleet <fleet>', 'fleet to move')
     .option('--device <id...>', 'only these devices')
     .addHelpText('after', '\nExample:\n  $ tideway deploy digits:latest --fleet shop-floor')
@@ -42,9 +41,10 @@ export function addFleet(program: Command): void {
         return `${told}\nNot moved, since they were deployed to by name before: ${unaffected.join(', ')} (move them with ${flags})`
       })
     })
+}
 
-  withClient(program.command('devices'))
-    .description('list devices and what they say that they run')
+export function addDevices(command: Command): void {
+  withClient(command)
     .option('--fleet <fleet>', 'only this fleet')
     .action(async (options: ClientOptions & { fleet?: string }) => {
       const devices = await (await connect(options)).devices({ fleet: options.fleet })
@@ -66,9 +66,10 @@ export function addFleet(program: Command): void {
           : table(['device', 'fleet', 'runs', 'status', 'variant', 'last seen'], rows),
       )
     })
+}
 
-  withClient(program.command('drift'))
-    .description('show what the monitor found: each device and fleet against the version’s baseline')
+export function addDrift(command: Command): void {
+  withClient(command)
     .option('--model <model>', 'only this model')
     .option('--fleet <fleet>', 'only this fleet')
     .action(async (options: ClientOptions & { model?: string; fleet?: string }) => {

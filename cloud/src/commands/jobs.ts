@@ -3,22 +3,20 @@ import { progressOf } from '../view/job-progress.js'
 import { print, table } from '../view/output.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
-export function addJobs(program: Command): void {
-  withClient(program.command('jobs'))
-    .description('list training jobs, newest first')
-    .action(async (options: ClientOptions) => {
-      const jobs = await (await connect(options)).jobs()
-      const rows = jobs.map((job) => {
-        const { id, model, status, worker, error, createdAt } = job
-        return [
-          id.slice(0, 12),
-          model,
-          error ? `${status} (${error.code})` : status,
-          progressOf(job).stage,
-          worker ?? '-',
-          createdAt,
-        ]
-      })
-      print(options.json, { jobs }, () => table(['job', 'model', 'status', 'stage', 'worker', 'created'], rows))
+export function addJobs(command: Command): void {
+  withClient(command).action(async (options: ClientOptions) => {
+    const jobs = await (await connect(options)).jobs()
+    const rows = jobs.map((job) => {
+      const { id, model, status, worker, error, createdAt } = job
+      return [
+        id.slice(0, 12),
+        model,
+        error ? `${status} (${error.code})` : status,
+        progressOf(job).stage,
+        worker ?? '-',
+        createdAt,
+      ]
     })
+    print(options.json, { jobs }, () => table(['job', 'model', 'status', 'stage', 'worker', 'created'], rows))
+  })
 }

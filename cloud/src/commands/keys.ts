@@ -10,8 +10,7 @@ interface CreateOptions extends ClientOptions {
   readonly expires?: string
 }
 
-export function addKeys(program: Command): void {
-  const keys = program.command('keys').description('API keys: who may ask the cloud, and for what')
+export function addKeys(keys: Command): void {
   withClient(keys.command('create <name>'))
     .description('make a key, and show it this once')
     .requiredOption('--role <role...>', `what it may do: ${accessRoles.join(', ')}`, parseRoles)

@@ -30,10 +30,8 @@ interface PredictCommand {
   readonly json?: boolean
 }
 
-export function addPredict(program: Command): void {
-  program
-    .command('predict <model>')
-    .description('answer the rows of a file: by a model file on this machine, or by MODEL[:VERSION] in a cloud')
+export function addPredict(command: Command): void {
+  command
     .requiredOption('--input <file>', 'rows: .csv with a header, or .parquet')
     .requiredOption('--output <file>', 'answers: .csv, .jsonl or .parquet')
     .option('--columns <names>', 'columns that go into the one input, in this order, with commas between', parseNames)

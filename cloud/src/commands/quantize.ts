@@ -43,10 +43,8 @@ const RECIPES: readonly RecipeName[] = ['auto', ...SCHEMES, 'int8-aware']
 const IMPORTANCES: readonly Importance[] = ['norm', 'taylor']
 const AIMS: readonly Aim[] = ['speed', 'size']
 
-export function addQuantize(program: Command): void {
-  program
-    .command('quantize <model.onnx>')
-    .description('make an ONNX file smaller, on this machine and without a cloud, and say what that costs')
+export function addQuantize(command: Command): void {
+  command
     .addOption(
       new Option('--recipe <name>', 'how; auto tries recipes until one holds').choices(RECIPES).default('auto'),
     )

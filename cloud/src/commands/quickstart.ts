@@ -16,10 +16,8 @@ interface CommandOptions extends QuickstartOptions {
 /** With more, a device's share of the held-out images would be too small for the monitor's first look. */
 const MAX_DEVICES = 40
 
-export function addQuickstart(program: Command): void {
-  program
-    .command('quickstart')
-    .description('the whole loop on real data: train, quantize, publish, infer on devices, find the one that drifts')
+export function addQuickstart(command: Command): void {
+  command
     .option('--devices <n>', 'edge agents to start, each its own process', parseDevices, 3)
     .option('--seed <n>', 'seed of split, initialisation and shuffling (default: 1, then the next one)', parseWhole)
     .addOption(

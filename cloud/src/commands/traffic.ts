@@ -24,9 +24,7 @@ interface SetOptions extends ClientOptions {
 }
 
 /** `tideway traffic show|set|switch|clear MODEL`. */
-export function addTraffic(program: Command): void {
-  const traffic = program.command('traffic').description('which version of a model answers in the cloud')
-
+export function addTraffic(traffic: Command): void {
   withClient(traffic.command('show <model>'))
     .description('the policy, and what came of it')
     .action(async (model: string, options: ClientOptions) => {

@@ -29,9 +29,8 @@ interface TrainOptions extends ClientOptions {
   readonly report?: readonly string[]
 }
 
-export function addTrain(program: Command): void {
-  withClient(program.command('train <pipeline>'))
-    .description('run a pipeline: load data, train, quantize, check the gates, register a version')
+export function addTrain(command: Command): void {
+  withClient(command)
     .option('--data <path>', "handed to the pipeline's data function")
     .option('--seed <n>', 'seed of initialisation, split and shuffling', parseWhole)
     .option('--epochs <n>', 'epochs to train', parseWhole)

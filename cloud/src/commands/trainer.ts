@@ -2,10 +2,8 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { TrainerOptions } from '../trainer/run.js'
 import { PROVIDERS_HELP, parseNames } from './providers.js'
 
-export function addTrainer(program: Command): void {
-  program
-    .command('trainer')
-    .description('run a training node: takes jobs from the queue on NATS, publishes what it trained to the cloud')
+export function addTrainer(command: Command): void {
+  command
     .requiredOption('--nats <url>', 'NATS server with JetStream that holds the queue')
     .requiredOption('--cloud <url>', 'URL of the cloud, for data, checkpoints and registration')
     .option('--name <name>', 'name of this node (default: host name and process id)')

@@ -37,10 +37,8 @@ interface UpOptions {
   readonly json?: boolean
 }
 
-export function addUp(program: Command): void {
-  program
-    .command('up')
-    .description('run the cloud in the foreground: HTTP API, monitor, controller, trainer')
+export function addUp(command: Command): void {
+  command
     .option('--config <file>', 'configuration (default: tideway.config.ts in the working directory)')
     .option('--no-config', 'read no configuration')
     .option('--dir <dir>', 'directory of the embedded store and of process files')

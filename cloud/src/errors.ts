@@ -46,6 +46,26 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     () => 'the client went away before the run of its request began',
     'It was not run; the answer is read by nobody.',
   ),
+  SERVE_ORDER_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the files cannot be served as ordered: ${d.issues.join('; ')}`,
+    'Correct what is named; nothing was started.',
+  ),
+  MODEL_NOT_SERVED: entry<{ failures: readonly string[] }>(
+    422,
+    (d) => `not every file could be loaded: ${d.failures.join('; ')}`,
+    'Nothing was started. Leave these files out, or export them again as ONNX.',
+  ),
+  MODEL_FILE_CHANGED: entry<{ model: string; file: string }>(
+    409,
+    (d) => `${d.file} is not any more what was served as model ${d.model}`,
+    'Start the process anew to serve what the file holds now.',
+  ),
+  MODELS_FIXED: entry(
+    409,
+    () => 'this process serves the files that it was started with, and takes no others',
+    'Run a cloud (`tideway up`) to register versions and to move aliases.',
+  ),
   DATA_PLANE_FAILED: entry<{ host: string; port: number; reason: string }>(
     500,
     (d) => `the processes for inference on ${d.host} port ${d.port} did not start: ${d.reason}`,

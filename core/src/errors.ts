@@ -146,7 +146,8 @@ export const { entries, errors } = defineErrors({
   CREDENTIALS_REQUIRED: entry<{ host: string }>(
     400,
     (d) => `listening on ${d.host} without credentials is refused`,
-    'Bind to 127.0.0.1, or configure credentials: `tideway keys create --role admin` of a cloud on loopback makes a key.',
+    'Bind to 127.0.0.1, or configure credentials: a key in TIDEWAY_ADMIN_KEY or `http.apiKeys`, or an issuer in ' +
+      '`access.oidc`; or `tideway keys create --role admin` of a cloud on loopback makes a key.',
   ),
   UNAUTHORIZED: entry<{ given: boolean }>(
     401,

@@ -226,6 +226,7 @@ export { type LayerType, networkLimits, networkSchema, type ResolvedLayer } from
 export type { Shape } from './network/shapes.js'
 export { windowsOf } from './network/shapes-image.js'
 export { type Pads, padsOf, slide, type Window } from './network/windows.js'
+export { checkId, isId } from './nouns/id.js'
 export {
   type BlobRef,
   blobRefSchema,
@@ -241,7 +242,7 @@ export {
   variantSchema,
   writeManifest,
 } from './nouns/manifest.js'
-export { checkId, idSchema, sha256Schema } from './nouns/names.js'
+export { idSchema, sha256Schema } from './nouns/names.js'
 export { canonicalJson, sha256Hex } from './nouns/sha256.js'
 export { decodeTensors, encodeTensors } from './nouns/tensors-blob.js'
 export {

@@ -1,5 +1,5 @@
 import type { DataType, Signature, Tensor, Tensors } from '@tideway/core'
-import { fromTensor, GraphBuilder, graphOf, makeNode, type Node, valueInfo, writeModel } from '@tideway/onnx'
+import { fromTensor, GraphBuilder, graphOf, makeNode, type Node, readModel, valueInfo, writeModel } from '@tideway/onnx'
 
 /** An ONNX file of these nodes and constants, whatever a builder would say of them. */
 export function modelBytes(
@@ -89,4 +89,20 @@ export function recurrentModel(): Uint8Array {
   const to = g.constant({ dtype: 'int64', shape: [2], data: BigInt64Array.of(-1n, 2n) })
   g.output('y', g.op('Reshape', [last, to]))
   return writeModel(g.build())
+}
+
+/** y = x · w of float32 [?, 2], where w is one number, or lies in a file beside the model: its first four bytes. */
+export function scalingModel(w: number | { readonly location: string }): Uint8Array {
+  const spec = { dtype: 'float32', shape: [null, 2] } as const
+  const signature = { inputs: [{ name: 'x', ...spec }], outputs: [{ name: 'y', ...spec }] }
+  const nodes = [makeNode('Mul', ['x', 'w'], ['y'])]
+  if (typeof w === 'number') return modelBytes(signature, nodes, { w: floats([1], [w]) })
+  const model = readModel(modelBytes(signature, nodes, { w: floats([1], [0]) }))
+  const [tensor] = graphOf(model).initializer
+  Object.assign(tensor!, {
+    rawData: new Uint8Array(),
+    dataLocation: 1,
+    externalData: [{ $typeName: 'tideway.onnx.StringStringEntry', key: 'location', value: w.location }],
+  })
+  return writeModel(model)
 }

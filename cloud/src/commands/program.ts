@@ -17,6 +17,11 @@ const commands: readonly Listed[] = [
     load: async () => (await import('./quickstart.js')).addQuickstart,
   },
   {
+    usage: 'serve <[name=]file.onnx...>',
+    description: 'answer inference requests for ONNX files over HTTP, from this process alone',
+    load: async () => (await import('./serve.js')).addServe,
+  },
+  {
     usage: 'up',
     description: 'run the cloud in the foreground: HTTP API, monitor, controller, trainer',
     load: async () => (await import('./up.js')).addUp,
@@ -106,6 +111,7 @@ const commands: readonly Listed[] = [
 const START_HERE = `
 Start here:
   $ tideway quickstart          the whole loop on real handwritten digits, in about half a minute
+  $ tideway serve model.onnx    answer requests for a model of yours over HTTP
   $ tideway up                  run the cloud; then, in another terminal:
   $ tideway train <pipeline>    make a version
   $ tideway deploy m:latest --fleet f

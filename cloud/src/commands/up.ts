@@ -1,12 +1,4 @@
-import {
-  type CloudConfig,
-  type ConfiguredApiKey,
-  type ResolvedCloudConfig,
-  type Role,
-  resolveConfig,
-  roles,
-  tokens,
-} from '@tideway/core'
+import { type CloudConfig, type ResolvedCloudConfig, type Role, resolveConfig, roles, tokens } from '@tideway/core'
 import { type Command, InvalidArgumentError } from 'commander'
 import { checkConfig, loadConfig } from '../config/load.js'
 import { createLogger } from '../config/logger.js'
@@ -14,6 +6,7 @@ import { readCloudProcess, removeCloudProcess, writeCloudProcess } from '../conf
 import { cloudErrors } from '../errors.js'
 import { print } from '../view/output.js'
 import { readyLines } from '../view/ready.js'
+import { withKeyOfEnvironment } from './environment.js'
 import { PROVIDERS_HELP, parseNames } from './providers.js'
 import { parseWhole } from './train.js'
 
@@ -83,7 +76,7 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
   const given: CloudConfig = {
     dir: options.dir,
     roles: options.roles,
-    http: { host: options.host, port: options.port, ...keyOfEnvironment(file) },
+    http: { host: options.host, port: options.port },
     grpc: options.grpc === undefined ? undefined : { port: options.grpc },
     dataPlane: dataPlaneOf(options),
     broker: { port: options.mqttPort },
@@ -93,13 +86,10 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
     cloud: options.cloud === undefined ? undefined : { url: options.cloud },
     trainer: { providers: options.provider },
   }
-  return resolveConfig(file, checkConfig(given, 'the command line'))
-}
-
-/** A key of the role admin for the first steps, where a file or a command line would be read by others. */
-function keyOfEnvironment({ http }: CloudConfig): { apiKeys?: readonly ConfiguredApiKey[] } {
-  const key = process.env.TIDEWAY_ADMIN_KEY
-  return key === undefined || key === '' ? {} : { apiKeys: [...(http?.apiKeys ?? []), { key, name: 'environment' }] }
+  return resolveConfig(
+    checkConfig(withKeyOfEnvironment(file), 'the configuration'),
+    checkConfig(given, 'the command line'),
+  )
 }
 
 async function up(options: UpOptions): Promise<void> {

@@ -1,7 +1,5 @@
 import { z } from 'zod'
-import { errors } from '../errors.js'
-
-const ID = /^[a-z0-9][a-z0-9_-]{0,62}$/
+import { ID } from './id.js'
 
 /** An id of a fleet, device, model, alias: safe in NATS subjects, MQTT topics, URLs and file names. */
 export const idSchema = z
@@ -10,9 +8,3 @@ export const idSchema = z
 
 /** Lower-case hexadecimal SHA-256. */
 export const sha256Schema = z.string().regex(/^[0-9a-f]{64}$/, 'must be a SHA-256 in lower-case hexadecimal')
-
-/** Returns the id, or throws `NAME_INVALID`. */
-export function checkId(noun: string, name: string): string {
-  if (!ID.test(name)) throw errors.NAME_INVALID({ noun, name })
-  return name
-}

@@ -1,4 +1,4 @@
-import { checkId } from '../nouns/names.js'
+import { checkId } from '../nouns/id.js'
 
 const ROOT = 'tideway.v1'
 

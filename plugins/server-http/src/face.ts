@@ -1,11 +1,11 @@
 import { openAccess, type RequestLogs, Statistics, silentLogger } from '@tideway/core'
 import { admission } from './http/access.js'
 import { clientAddress } from './http/address.js'
-import { createCors } from './http/cors.js'
+import { type CorsOptions, createCors } from './http/cors.js'
 import { Refusals } from './http/refusals.js'
 import { createInfer } from './inference/infer.js'
 import { RequestObserver } from './observe/requests.js'
-import { optionsSchema, type ServerHttpOptions, type ServerLimits, STICKY_HEADER } from './options.js'
+import { limitDefaults, optionDefaults, type ServerLimits } from './options.js'
 import type { Services } from './services.js'
 
 export interface AppOptions {
@@ -13,7 +13,7 @@ export interface AppOptions {
   readonly routes?: 'all' | 'inference'
   readonly limits?: Partial<ServerLimits>
   readonly stickyHeader?: string
-  readonly cors?: Partial<ServerHttpOptions['cors']>
+  readonly cors?: Partial<CorsOptions>
   readonly trustedProxies?: readonly string[]
   readonly logRequests?: RequestLogs
   /** Fires when the server stops, so that streams of events end. */
@@ -24,12 +24,9 @@ export interface AppOptions {
 export type Face = ReturnType<typeof createFace>
 
 export function createFace(services: Services, options: AppOptions = {}) {
-  const { stopping = new AbortController().signal, stickyHeader = STICKY_HEADER, routes = 'all' } = options
-  const { limits, trustedProxies, ...resolved } = optionsSchema.parse({
-    limits: options.limits ?? {},
-    cors: options.cors ?? {},
-    trustedProxies: options.trustedProxies ?? [],
-  })
+  const { stopping = new AbortController().signal, routes = 'all' } = options
+  const { stickyHeader = optionDefaults.stickyHeader, trustedProxies = optionDefaults.trustedProxies } = options
+  const limits = { ...limitDefaults, ...options.limits }
   const access = services.access ?? openAccess
   const logger = services.logger ?? silentLogger
   const statistics = services.statistics ?? new Statistics(services.metrics)
@@ -45,7 +42,7 @@ export function createFace(services: Services, options: AppOptions = {}) {
     statistics,
     admit: admission(access),
     addressOf: clientAddress(trustedProxies),
-    cors: createCors(resolved.cors, stickyHeader),
+    cors: createCors({ ...optionDefaults.cors, ...options.cors }, stickyHeader),
     refusals: new Refusals(logger, services.metrics),
     observer: new RequestObserver({ ...services, logRequests: options.logRequests }),
     infer: createInfer({ services, limits, stickyHeader }, statistics),

@@ -4,9 +4,9 @@ import { connect } from 'node:net'
 import { codeOf, createHost, type JobRecord, type Logger, type Origin, silentLogger, tokens } from '@tideway/core'
 import { afterEach, describe, expect, it } from 'vitest'
 import { listen } from './listen.js'
-import { optionsSchema } from './options.js'
 import { serverHttp } from './plugin.js'
 import { type Rig, startRig } from './rig.fixture.js'
+import { optionsSchema } from './schema.js'
 
 const rigs: Rig[] = []
 afterEach(async () => {

@@ -5,8 +5,11 @@ import { errors as core, isLoopback, openAccess } from '@tideway/core'
 import { errors } from './errors.js'
 import { type AppOptions, createFace, type Face } from './face.js'
 import { directInference } from './inference/direct.js'
-import { limitsSchema, type ServerHttpOptions } from './options.js'
+import { limitDefaults } from './options.js'
 import type { Services } from './services.js'
+
+/** As `ServerHttpOptions`; what is left out is as usual. */
+export type ListenOptions = AppOptions & { readonly host: string; readonly port: number }
 
 export interface Listener {
   readonly url: string
@@ -22,14 +25,14 @@ export interface Door {
 }
 
 /** Throws `CREDENTIALS_REQUIRED` for an address other than loopback where none are, and `CORS_UNSAFE`. */
-function checkAddress({ access = openAccess }: Services, { host, cors }: ServerHttpOptions): void {
+function checkAddress({ access = openAccess }: Services, { host, cors }: ListenOptions): void {
   if (access.required) return
   if (!isLoopback(host)) throw core.CREDENTIALS_REQUIRED({ host })
-  if (cors.origins.includes('*')) throw errors.CORS_UNSAFE({})
+  if (cors?.origins?.includes('*')) throw errors.CORS_UNSAFE({})
 }
 
 /** Serves the services on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `CORS_UNSAFE`, `HTTP_LISTEN_FAILED`. */
-export async function listen(services: Services, options: ServerHttpOptions): Promise<Listener> {
+export async function listen(services: Services, options: ListenOptions): Promise<Listener> {
   checkAddress(services, options)
   const { server, stop } = createStoppable(services, options, options.host)
   server.listen(options.port, options.host)
@@ -96,7 +99,7 @@ interface Stoppable {
 }
 
 function createStoppable(services: Services, options: AppOptions, hostname?: string): Stoppable {
-  const limits = limitsSchema.parse(options.limits ?? {})
+  const limits = { ...limitDefaults, ...options.limits }
   const stopping = new AbortController()
   const face = createFace(services, { ...options, limits, stopping: stopping.signal })
   const direct = directInference(face)

@@ -1,6 +1,6 @@
 import { definePlugin, tokens } from '@tideway/core'
 import { type Listener, listen } from './listen.js'
-import { optionsSchema } from './options.js'
+import { optionsSchema } from './schema.js'
 import { servicesOf } from './services.js'
 
 /**

@@ -1,6 +1,6 @@
 import { type AccessInput, optionsSchema as accessSchema, createAccess } from '@tideway/access'
 import { type Listener, listen } from './listen.js'
-import { optionsSchema } from './options.js'
+import { optionsSchema } from './schema.js'
 import type { Services } from './services.js'
 
 export interface Rig extends Listener {

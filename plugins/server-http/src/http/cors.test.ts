@@ -1,7 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
 import { listen } from '../listen.js'
-import { optionsSchema } from '../options.js'
 import { type Rig, startRig } from '../rig.fixture.js'
+import { optionsSchema } from '../schema.js'
 import { createCors } from './cors.js'
 
 const APP = 'https://app.example.com'

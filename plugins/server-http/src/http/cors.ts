@@ -1,7 +1,7 @@
 import { STICKY_HEADER } from '../options.js'
 
 export interface CorsOptions {
-  /** `https://app.example.com`, or `*` for pages of all origins. None: no page of another origin reads an answer. */
+  /** `https://app.example.com`, or `*` for pages of all origins. None, as long as nothing is configured: no page of another origin reads an answer. */
   readonly origins: readonly string[]
   /** For how long a browser need not ask again. */
   readonly maxAgeSeconds: number

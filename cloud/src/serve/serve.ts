@@ -1,0 +1,135 @@
+import {
+  codeOf,
+  isLoopback,
+  type Logger,
+  type ResolvedCloudConfig,
+  type Serving,
+  Statistics,
+  TidewayError,
+} from '@tideway/core'
+import { PrometheusMetrics, processReadings } from '@tideway/metrics-prometheus'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { type Listener, listen } from '@tideway/server-http'
+import { cloudErrors } from '../errors.js'
+import { createServing } from '../serving/service.js'
+import type { Extras } from './extras.js'
+import { readFiles, type ServedFile } from './files.js'
+import type { NamedFile } from './order.js'
+import { fixedRegistry } from './registry.js'
+
+/** What of a cloud's configuration is about inference over HTTP. */
+export type ServeConfig = Pick<ResolvedCloudConfig, 'http' | 'access' | 'serving' | 'logs' | 'traces'>
+
+export interface ServeProcess {
+  readonly url: string
+  readonly models: readonly ServedFile[]
+  /** Takes no new requests, finishes those that it took, and frees the models. */
+  stop(): Promise<void>
+}
+
+/** Series of one metric at most. */
+const MAX_SERIES = 5_000
+
+/**
+ * Serves ONNX files over HTTP from this process alone: no store, no broker, no other process. Every model is loaded and has
+ * run before it listens. Throws `SERVE_ORDER_INVALID`, `MODEL_NOT_SERVED`, `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`.
+ *
+ * @example
+ * const served = await serveFiles([{ model: 'digits', file: 'digits.onnx' }], resolveConfig({ http: { port: 0 } }), logger)
+ * await fetch(`${served.url}/v2/models/digits/infer`, { method: 'POST', body })
+ */
+export async function serveFiles(
+  named: readonly NamedFile[],
+  config: ServeConfig,
+  logger: Logger,
+): Promise<ServeProcess> {
+  const models = await readFiles(named)
+  const metrics = new PrometheusMetrics({ maxSeries: MAX_SERIES, logger: () => logger, more: processReadings() })
+  const registry = fixedRegistry(models.files, new Date().toISOString())
+  const runtime = createOnnxNodeRuntime()
+  const service = createServing(keepingAll(config.serving, models.files), {
+    registry: () => registry,
+    source: () => models,
+    runtime: () => runtime,
+    logger: () => logger,
+    metrics: () => metrics,
+    cache: await cacheOf(config),
+  })
+  await service.start()
+  let extras: Extras | undefined
+  let listener: Listener
+  try {
+    await loadAll(service.serving, models.files)
+    extras = await extrasOf(config, { logger, metrics })
+    const { serving } = service
+    const [access, tracer] = [extras?.access, extras?.tracer]
+    const services = { registry, serving, statistics: new Statistics(metrics), logger, metrics, access, tracer }
+    listener = await listen(services, optionsOf(config))
+  } catch (error) {
+    await extras?.stop()
+    await service.stop()
+    throw error
+  }
+  return {
+    url: listener.url,
+    models: models.files,
+    async stop() {
+      await listener.stop()
+      await extras?.stop()
+      await service.stop()
+    },
+  }
+}
+
+/** What was asked for by name stays loaded, whatever is usual. */
+function keepingAll(config: ServeConfig['serving'], files: readonly ServedFile[]): ServeConfig['serving'] {
+  return {
+    ...config,
+    maxModels: Math.max(config.maxModels, files.length),
+    maxModelBytes: Number.MAX_SAFE_INTEGER,
+  }
+}
+
+/** One after the other: two that are tried at once would disturb each other's measurements. */
+async function loadAll(serving: Pick<Serving, 'metadata'>, files: readonly ServedFile[]): Promise<void> {
+  const failures: string[] = []
+  let cause: unknown
+  for (const { model, file } of files)
+    await serving.metadata(model).catch((error: unknown) => {
+      failures.push(`${file}: ${reasonOf(error)}`)
+      cause ??= error
+    })
+  if (failures.length > 0) throw cloudErrors.MODEL_NOT_SERVED({ failures }, cause)
+}
+
+/** Which file it was is said before. */
+function reasonOf(error: unknown): string {
+  const code = codeOf(error)
+  if (!(error instanceof TidewayError) || code !== 'MODEL_INVALID') return String(error)
+  return String(error.data.reason).replace(/\.$/, '')
+}
+
+async function cacheOf({ serving: { cache } }: ServeConfig) {
+  if (cache === undefined) return undefined
+  const { ResponseCache } = await import('../serving/cache.js')
+  return new ResponseCache(cache)
+}
+
+/** On loopback, without keys, an issuer or traces to send: nothing to load. */
+async function extrasOf(
+  config: ServeConfig,
+  parts: Parameters<typeof import('./extras.js').startExtras>[1],
+): Promise<Extras | undefined> {
+  const { http, access, traces } = config
+  const isOpen = isLoopback(http.host) && http.apiKeys.length === 0 && access.oidc === undefined && !access.required
+  const isTraced = traces !== undefined || Object.keys(process.env).some((name) => name.startsWith('OTEL_'))
+  if (isOpen && !isTraced) return undefined
+  const { startExtras } = await import('./extras.js')
+  return startExtras(config, parts)
+}
+
+function optionsOf({ http, logs }: ServeConfig) {
+  const { host, port, cors, trustedProxies, stickyHeader } = http
+  const lists = { cors: { ...cors, origins: [...cors.origins] }, trustedProxies: [...trustedProxies] }
+  return { host, port, stickyHeader, ...lists, logRequests: logs.requests }
+}

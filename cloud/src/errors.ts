@@ -1,4 +1,4 @@
-import { defineErrors, entry } from '@tideway/core'
+import { defineErrors, entry } from '@tideway/core/serving'
 
 /** Errors of the cloud process, its pipelines and the `tideway` command. */
 export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors({

@@ -28,8 +28,8 @@ export {
   resolveServing,
   type ServingCacheConfig,
   type ServingConfig,
-  servingConfigSchema,
 } from './config/serving.js'
+export { servingConfigSchema } from './config/serving-schema.js'
 export type {
   AbArm,
   AbOutcome,
@@ -217,7 +217,8 @@ export {
   Statistics,
   VersionStatistics,
 } from './inference/statistics.js'
-export { type InferTarget, inferTargetSchema, versionOrAliasSchema } from './inference/target.js'
+export { type InferTarget, targetIn } from './inference/target.js'
+export { inferTargetSchema, versionOrAliasSchema } from './inference/target-schema.js'
 export { readTensors, type TensorParts } from './inference/tensors.js'
 export { decodeValues, type Reading } from './inference/values.js'
 export { defineNetwork, type Layers, layers, layerTypes } from './network/builder.js'

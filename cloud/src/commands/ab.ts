@@ -1,7 +1,8 @@
 import type { AbTestOrder } from '@tideway/client'
 import type { AbTestView } from '@tideway/core'
 import type { Command } from 'commander'
-import { print, table } from '../view/output.js'
+import { table } from '../view/output.js'
+import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 interface StartOptions extends ClientOptions {

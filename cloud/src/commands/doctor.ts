@@ -2,7 +2,8 @@ import type { Command } from 'commander'
 import { examineAll, type Finding } from '../doctor/examine.js'
 import { type Machine, machineHere } from '../doctor/machine.js'
 import { visible } from '../quantize/page/text.js'
-import { print, table } from '../view/output.js'
+import { table } from '../view/output.js'
+import { print } from '../view/print.js'
 
 export function addDoctor(command: Command): void {
   command

@@ -1,6 +1,6 @@
 import type { Command } from 'commander'
 import { stopAll } from '../quickstart/processes.js'
-import { print } from '../view/output.js'
+import { print } from '../view/print.js'
 import { steps } from '../view/steps.js'
 
 export function addDown(command: Command): void {

@@ -1,7 +1,8 @@
 import type { Client } from '@tideway/client'
 import type { DriftVerdict } from '@tideway/core'
 import type { Command } from 'commander'
-import { ago, print, short, table } from '../view/output.js'
+import { ago, short, table } from '../view/output.js'
+import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 export function addModels(command: Command): void {

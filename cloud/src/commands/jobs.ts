@@ -1,6 +1,7 @@
 import type { Command } from 'commander'
 import { progressOf } from '../view/job-progress.js'
-import { print, table } from '../view/output.js'
+import { table } from '../view/output.js'
+import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 export function addJobs(command: Command): void {

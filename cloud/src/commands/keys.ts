@@ -1,6 +1,7 @@
 import { type AccessRole, accessRoles, type KeyRecord } from '@tideway/core'
 import { type Command, InvalidArgumentError } from 'commander'
-import { ago, print, table } from '../view/output.js'
+import { ago, table } from '../view/output.js'
+import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 interface CreateOptions extends ClientOptions {

@@ -1,9 +1,10 @@
-import { type CloudConfig, resolveConfig } from '@tideway/core'
+import type { CloudConfig } from '@tideway/core'
+import { resolveConfig } from '@tideway/core/serving'
 import type { Command } from 'commander'
-import { createLogger } from '../config/logger.js'
+import { deferredLogger } from '../config/deferred-logger.js'
 import { orderOf, type ServeOptions } from '../serve/order.js'
 import { serveFiles } from '../serve/serve.js'
-import { print } from '../view/output.js'
+import { print } from '../view/print.js'
 import { withKeyOfEnvironment } from './environment.js'
 
 export function addServe(command: Command): void {
@@ -45,7 +46,10 @@ async function serve(args: readonly string[], options: ServeOptions): Promise<vo
   const order = await orderOf(args, options)
   const file = options.config === undefined ? {} : await configured(options.config)
   const config = resolveConfig(withKeyOfEnvironment(file), order.given)
-  const logger = createLogger('tideway serve', config.logs.level)
+  const { level } = config.logs
+  const logger = deferredLogger(level, async () =>
+    (await import('../config/logger.js')).createLogger('tideway serve', level),
+  )
   const served = await serveFiles(order.files, config, logger)
   const models = served.models.map(({ model, file: path, sha256, bytes }) => ({ model, file: path, sha256, bytes }))
   print(options.json, { ready: true, pid: process.pid, url: served.url, models }, () =>
@@ -58,4 +62,5 @@ async function serve(args: readonly string[], options: ServeOptions): Promise<vo
   const signal = await stopped
   logger.info('stopping', { signal })
   await served.stop()
+  await logger.flush()
 }

@@ -2,7 +2,8 @@ import type { TrafficOrder } from '@tideway/client'
 import type { TrafficPolicy, TrafficView } from '@tideway/core'
 import type { Command } from 'commander'
 import { cloudErrors } from '../errors.js'
-import { print, table } from '../view/output.js'
+import { table } from '../view/output.js'
+import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
 interface SetOptions extends ClientOptions {

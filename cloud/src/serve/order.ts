@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
-import { type CloudConfig, isId } from '@tideway/core'
+import type { CloudConfig } from '@tideway/core'
+import { isId } from '@tideway/core/serving'
 import { cloudErrors } from '../errors.js'
 
 /** What the command line says, not narrowed yet. */

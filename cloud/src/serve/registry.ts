@@ -1,4 +1,5 @@
-import { type AliasRecord, errors, type ModelRecord, type Registry, type VersionRecord } from '@tideway/core'
+import type { AliasRecord, ModelRecord, Registry, VersionRecord } from '@tideway/core'
+import { errors } from '@tideway/core/serving'
 import { cloudErrors } from '../errors.js'
 
 const LATEST = 'latest'

@@ -1,15 +1,8 @@
-import {
-  codeOf,
-  isLoopback,
-  type Logger,
-  type ResolvedCloudConfig,
-  type Serving,
-  Statistics,
-  TidewayError,
-} from '@tideway/core'
-import { PrometheusMetrics, processReadings } from '@tideway/metrics-prometheus'
+import type { Logger, ResolvedCloudConfig, Serving } from '@tideway/core'
+import { codeOf, isLoopback, Statistics, TidewayError } from '@tideway/core/serving'
+import { PrometheusMetrics, processReadings } from '@tideway/metrics-prometheus/metrics'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import { type Listener, listen } from '@tideway/server-http'
+import { type Listener, listen } from '@tideway/server-http/listen'
 import { cloudErrors } from '../errors.js'
 import { createServing } from '../serving/service.js'
 import type { Extras } from './extras.js'

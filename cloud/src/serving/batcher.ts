@@ -1,4 +1,5 @@
-import { codeOf, type InferContext, inputCheck, type Session, type Tensors } from '@tideway/core'
+import type { InferContext, Session, Tensors } from '@tideway/core'
+import { codeOf, inputCheck } from '@tideway/core/serving'
 import { cloudErrors } from '../errors.js'
 import { Pace } from './pace.js'
 import { hasFixedRows, joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'

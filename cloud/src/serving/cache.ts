@@ -1,11 +1,5 @@
-import {
-  type CacheTotals,
-  codeOf,
-  type InferContext,
-  type ResolvedServingCache,
-  type Tensor,
-  type Tensors,
-} from '@tideway/core'
+import type { CacheTotals, InferContext, ResolvedServingCache, Tensor, Tensors } from '@tideway/core'
+import { codeOf } from '@tideway/core/serving'
 import { LRUCache } from 'lru-cache'
 import type { BatchedRun, RowRunner } from './batcher.js'
 import { bytesIn, requestKey } from './key.js'

@@ -1,4 +1,5 @@
-import { arrayClasses, elementCount, type Session, type Tensor, type TensorSpec, type Tensors } from '@tideway/core'
+import type { Session, Tensor, TensorSpec, Tensors } from '@tideway/core'
+import { arrayClasses, elementCount } from '@tideway/core/serving'
 import { joined, split, takesBatches } from './rows.js'
 
 /** Of the largest value of an output: float32 sums in another order. */

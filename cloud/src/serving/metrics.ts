@@ -1,17 +1,15 @@
-import {
-  type CacheTotals,
-  type Counter,
-  type Family,
-  type Gauge,
-  type Histogram,
-  type Kept,
-  labelsOf,
-  type Metrics,
-  type VersionLabels,
-  type VersionRecord,
-  VersionSeries,
-  versionLabels,
+import type {
+  CacheTotals,
+  Counter,
+  Family,
+  Gauge,
+  Histogram,
+  Kept,
+  Metrics,
+  VersionLabels,
+  VersionRecord,
 } from '@tideway/core'
+import { labelsOf, VersionSeries, versionLabels } from '@tideway/core/serving'
 import type { Batch } from './batcher.js'
 import type { Closed } from './waiting.js'
 

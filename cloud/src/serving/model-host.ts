@@ -1,4 +1,5 @@
-import { errors, type Registry, type ServedVersion, type VersionRecord } from '@tideway/core'
+import type { Registry, ServedVersion, VersionRecord } from '@tideway/core'
+import { errors } from '@tideway/core/serving'
 import type { Batch, Batcher, RowRunner } from './batcher.js'
 import type { LoadedVersion, ServingMetrics } from './metrics.js'
 

@@ -1,4 +1,5 @@
-import { arrayClasses, elementCount, type Signature, setOwn, type Tensor, type Tensors } from '@tideway/core'
+import type { Signature, Tensor, Tensors } from '@tideway/core'
+import { arrayClasses, elementCount, setOwn } from '@tideway/core/serving'
 
 /** Whether rows of several requests may go through a model together: everything that it takes and gives has a free first axis. */
 export function takesBatches({ inputs, outputs }: Signature): boolean {

@@ -1,4 +1,5 @@
-import { codeOf, type InferContext, type InferResult, type Span, type Tensors, type VersionRecord } from '@tideway/core'
+import type { InferContext, InferResult, Span, Tensors, VersionRecord } from '@tideway/core'
+import { codeOf } from '@tideway/core/serving'
 import type { BatchedRun, RowRunner } from './batcher.js'
 import type { ModelHost } from './model-host.js'
 

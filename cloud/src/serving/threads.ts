@@ -1,13 +1,6 @@
 import { availableParallelism } from 'node:os'
-import {
-  arrayClasses,
-  elementCount,
-  type Runtime,
-  type Session,
-  type Tensor,
-  type TensorSpec,
-  type Tensors,
-} from '@tideway/core'
+import type { Runtime, Session, Tensor, TensorSpec, Tensors } from '@tideway/core'
+import { arrayClasses, elementCount } from '@tideway/core/serving'
 
 /** How the threads of a budget are shared out: so many runs at once, each with so many threads inside one operator. */
 export interface ThreadPlan {

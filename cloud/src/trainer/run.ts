@@ -5,7 +5,7 @@ import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { createOnnxTrainer, inOrder } from '@tideway/trainer-onnx'
 import { connectJobQueue } from '@tideway/transport-nats'
 import { createLogger } from '../config/logger.js'
-import { print } from '../view/output.js'
+import { print } from '../view/print.js'
 import { startTrainerNode } from './node.js'
 
 /** As the command line gives them. */

@@ -2,11 +2,6 @@ import { TidewayError } from '@tideway/core'
 import Table from 'cli-table3'
 import { visible } from '../quantize/page/text.js'
 
-/** One JSON document for programs, as the last line of standard output; or text for people. */
-export function print(json: boolean | undefined, data: unknown, text: () => string): void {
-  process.stdout.write(`${json ? JSON.stringify(data) : text()}\n`)
-}
-
 /** A table without lines between rows; in colour on a terminal. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string {
   const color = process.stdout.isTTY && !process.env.NO_COLOR

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { PluginUse } from '../plugin/plugin.js'
 import { type CloudConfig, logLevels, requestLogs, roles } from './config.js'
-import { servingConfigSchema } from './serving.js'
+import { servingConfigSchema } from './serving-schema.js'
 
 const text = z.string().min(1)
 const port = z.int().min(0).max(65_535)

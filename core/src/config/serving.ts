@@ -1,5 +1,3 @@
-import { z } from 'zod'
-
 /** How the cloud runs models for requests; everything may be left out. */
 export interface ServingConfig {
   /** Rows of one run at most; a request of more rows runs alone. */
@@ -60,25 +58,6 @@ export const servingCacheDefaults = Object.freeze({
   maxBytes: 64 * 2 ** 20,
   maxEntries: 100_000,
   maxRequestBytes: 2 ** 20,
-})
-
-const count = z.int().min(1)
-
-export const servingConfigSchema: z.ZodType<ServingConfig> = z.strictObject({
-  maxBatchRows: count.optional(),
-  maxDelayMs: z.number().min(0).max(60_000).optional(),
-  maxQueuedRows: count.optional(),
-  maxModels: count.optional(),
-  maxModelBytes: count.optional(),
-  threads: count.optional(),
-  cache: z
-    .strictObject({
-      maxBytes: count.optional(),
-      maxEntries: count.optional(),
-      maxRequestBytes: count.optional(),
-      models: z.array(z.string().min(1)).readonly().optional(),
-    })
-    .optional(),
 })
 
 /** Fills in the defaults; later configurations win over earlier ones, field by field, the cache as one. */

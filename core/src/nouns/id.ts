@@ -1,6 +1,7 @@
 import { errors } from '../errors.js'
 
 export const ID = /^[a-z0-9][a-z0-9_-]{0,62}$/
+export const ID_RULE = 'must be 1 to 63 of a-z, 0-9, "_" and "-", beginning with a letter or digit'
 
 /** Whether it may be the id of a fleet, device, model or alias: safe in NATS subjects, MQTT topics, URLs and file names. */
 export function isId(name: string): boolean {

@@ -1,4 +1,4 @@
-import { defineErrors, entry } from '@tideway/core'
+import { defineErrors, entry } from '@tideway/core/serving'
 
 /** What is wrong with a metric is wrong in the code that asks for it. */
 export const { entries, errors } = defineErrors({

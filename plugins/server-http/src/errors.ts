@@ -1,4 +1,4 @@
-import { defineErrors, entry } from '@tideway/core'
+import { defineErrors, entry } from '@tideway/core/serving'
 
 /** What the HTTP face says beside the codes of the contracts behind it. */
 export const { entries, errors } = defineErrors({

@@ -1,4 +1,5 @@
-import { openAccess, type RequestLogs, Statistics, silentLogger } from '@tideway/core'
+import type { RequestLogs } from '@tideway/core'
+import { openAccess, Statistics, silentLogger } from '@tideway/core/serving'
 import { admission } from './http/access.js'
 import { clientAddress } from './http/address.js'
 import { type CorsOptions, createCors } from './http/cors.js'

@@ -1,7 +1,7 @@
 import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import { errors as core, isLoopback, openAccess } from '@tideway/core'
+import { errors as core, isLoopback, openAccess } from '@tideway/core/serving'
 import { errors } from './errors.js'
 import { type AppOptions, createFace, type Face } from './face.js'
 import { directInference } from './inference/direct.js'

@@ -1,4 +1,5 @@
-import { type RequestLogs, limits as wireLimits } from '@tideway/core'
+import type { RequestLogs } from '@tideway/core'
+import { limits as wireLimits } from '@tideway/core/serving'
 import type { CorsOptions } from './http/cors.js'
 
 /** Each is enforced while the bytes arrive, so that no request makes the process hold more. */

@@ -1,14 +1,5 @@
-import {
-  type Access,
-  type AccessRole,
-  type Actor,
-  allows,
-  allowsDevice,
-  allowsModel,
-  errors as core,
-  isLoopback,
-  type Origin,
-} from '@tideway/core'
+import type { Access, AccessRole, Actor, Origin } from '@tideway/core'
+import { allows, allowsDevice, allowsModel, errors as core, isLoopback } from '@tideway/core/serving'
 import { errors } from '../errors.js'
 
 /** Who may ask a route: everybody, or who has one of the roles (or one that includes it). */

@@ -1,5 +1,5 @@
 import type { IncomingMessage } from 'node:http'
-import { errors as core } from '@tideway/core'
+import { errors as core } from '@tideway/core/serving'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
 import { type BodyLimits, readBody } from './body.js'

@@ -1,4 +1,4 @@
-import { errors as core } from '@tideway/core'
+import { errors as core } from '@tideway/core/serving'
 import type { Context } from 'hono'
 import { errors } from '../errors.js'
 

@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { gunzip, inflate } from 'node:zlib'
-import { errors as core } from '@tideway/core'
+import { errors as core } from '@tideway/core/serving'
 import { errors } from '../errors.js'
 import type { BodyLimits } from './body.js'
 

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { codeOf, errors, type Logger, TidewayError } from '@tideway/core'
+import type { Logger } from '@tideway/core'
+import { codeOf, errors, TidewayError } from '@tideway/core/serving'
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 

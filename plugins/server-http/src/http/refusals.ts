@@ -1,12 +1,5 @@
-import {
-  type Counter,
-  codeOf,
-  type Family,
-  type Logger,
-  type Metrics,
-  nullMetrics,
-  type TidewayError,
-} from '@tideway/core'
+import type { Counter, Family, Logger, Metrics, TidewayError } from '@tideway/core'
+import { codeOf, nullMetrics } from '@tideway/core/serving'
 
 const WINDOW_MS = 10_000
 /** Lines of one window; what is above is counted in one line. */

@@ -1,4 +1,5 @@
-import { errors as core, type InferContext } from '@tideway/core'
+import type { InferContext } from '@tideway/core'
+import { errors as core } from '@tideway/core/serving'
 
 type Header = (name: string) => string | undefined
 

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
-import { type InferTarget, inferTargetSchema, type Logger, narrow, type TraceHeaders } from '@tideway/core'
+import type { InferTarget, Logger, TraceHeaders } from '@tideway/core'
+import { targetIn } from '@tideway/core/serving'
 import { type Admit, demand } from '../http/access.js'
 import type { ClientAddress } from '../http/address.js'
 import { sourceOf } from '../http/aligned.js'
@@ -82,8 +83,7 @@ export function directInference(options: DirectOptions): Direct {
       const asks = admitted instanceof Promise ? await admitted : admitted
       actor = asks.name
       demand(asks, 'viewer', path.model)
-      const { model, version } = path
-      const target = (path.target ??= narrow(inferTargetSchema, { model, version }, 'the path'))
+      const target = (path.target ??= targetIn(path, 'the path'))
       const signal = goneSignal(incoming.socket)
       const answered = await infer({ target, source: sourceOf(incoming), signal, requestId, span })
       const { body } = answered

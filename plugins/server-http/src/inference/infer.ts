@@ -1,15 +1,5 @@
-import {
-  type BinaryBody,
-  decodeInferRequest,
-  encodeInferAnswer,
-  headerBytesOf,
-  type InferForm,
-  type InferRequest,
-  type InferTarget,
-  runMeasured,
-  type Span,
-  type Statistics,
-} from '@tideway/core'
+import type { BinaryBody, InferForm, InferRequest, InferTarget, Span, Statistics } from '@tideway/core'
+import { decodeInferRequest, encodeInferAnswer, headerBytesOf, runMeasured } from '@tideway/core/serving'
 import type { Context } from 'hono'
 import { type BodySource, readAligned, sourceIn } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'

@@ -1,8 +1,9 @@
-import { type InferTarget, inferTargetSchema, narrow } from '@tideway/core'
+import type { InferTarget } from '@tideway/core'
+import { targetIn } from '@tideway/core/serving'
 import type { Context } from 'hono'
 import type { AppEnv } from '../http/route.js'
 
 /** What a path of the protocol names. Throws `INPUT_REJECTED`. */
 export function targetOf(c: Context<AppEnv>): InferTarget {
-  return narrow(inferTargetSchema, c.req.param(), 'the path')
+  return targetIn(c.req.param(), 'the path')
 }

@@ -1,4 +1,4 @@
-import { errors as core } from '@tideway/core'
+import { errors as core } from '@tideway/core/serving'
 import type { BodySource } from '../http/aligned.js'
 
 /** As long as a unit of an A/B test may be. */

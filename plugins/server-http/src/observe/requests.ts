@@ -1,16 +1,5 @@
-import {
-  type Family,
-  type Histogram,
-  type Logger,
-  type Metrics,
-  nullMetrics,
-  type RequestLogs,
-  requestIdOf,
-  type Span,
-  silentLogger,
-  type TraceHeaders,
-  type Tracer,
-} from '@tideway/core'
+import type { Family, Histogram, Logger, Metrics, RequestLogs, Span, TraceHeaders, Tracer } from '@tideway/core'
+import { nullMetrics, requestIdOf, silentLogger } from '@tideway/core/serving'
 
 export interface ObserveOptions {
   readonly metrics?: Metrics | undefined

@@ -13,6 +13,7 @@ const python = process.env['TIDEWAY_PYTHON'] ?? 'python3'
 /** Python with `mlserver` and `onnxruntime`, whose packages exclude FastAPI's newest. */
 const mlserverPython = process.env['TIDEWAY_PEERS_PYTHON'] ?? 'python3'
 const here = (name: string): string => fileURLToPath(new URL(name, import.meta.url))
+const tideway = fileURLToPath(new URL('../../../../cloud/dist/bin.js', import.meta.url))
 const peers = fileURLToPath(new URL('../../../bench/serve/peers', import.meta.url))
 
 /** A server of its own process. */
@@ -38,7 +39,9 @@ function start(command: readonly string[], env: NodeJS.ProcessEnv = {}, detached
   const [file = '', ...args] = command
   const child = spawn(file, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'inherit'], detached })
   // None outlives a benchmark that fails.
-  process.once('exit', () => end(child, detached))
+  const outlived = () => end(child, detached)
+  process.once('exit', outlived)
+  child.once('exit', () => process.off('exit', outlived))
   return child
 }
 
@@ -82,6 +85,14 @@ export async function startChild(
   { cores, env }: ChildOptions = {},
 ): Promise<Server> {
   const child = start(onCores(cores, [process.execPath, here(script), ...args]), env)
+  const said = JSON.parse(await lineOf(child)) as Said
+  child.stdout?.resume()
+  return serverOf(child, said)
+}
+
+/** `tideway serve` of one file: it says its URL when it can answer. */
+export async function startFile(model: string, file: string): Promise<Server> {
+  const child = start([process.execPath, tideway, 'serve', `${model}=${file}`, '--port', '0', '--json'])
   const said = JSON.parse(await lineOf(child)) as Said
   child.stdout?.resume()
   return serverOf(child, said)

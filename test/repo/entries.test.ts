@@ -47,10 +47,11 @@ function importsOf(folder: string): Set<string> {
   )
 }
 
-/** Prints the files that the packages named behind it load. */
+/** Prints the files that the packages, or files, named behind it load. */
 const LOADED = `
   import { register } from 'node:module'
   import { writeSync } from 'node:fs'
+  import { pathToFileURL } from 'node:url'
   const { port1, port2 } = new MessageChannel()
   port1.on('message', (url) => writeSync(1, url + '\\n'))
   register('data:text/javascript,' + encodeURIComponent(\`
@@ -58,7 +59,7 @@ const LOADED = `
     export const initialize = (given) => void (port = given)
     export const load = (url, context, next) => (port.postMessage(url), next(url, context))
   \`), { data: port2, transferList: [port2] })
-  for (const name of process.argv.slice(1)) await import(name.startsWith('.') ? new URL(name, 'file://' + process.cwd() + '/') : name)
+  for (const name of process.argv.slice(1)) await import(name.startsWith('.') ? pathToFileURL(name) : name)
   setImmediate(() => port1.close())
 `
 
@@ -80,6 +81,18 @@ describe('the packages', () => {
     )
     expect(stdout.trim().split('\n')).toEqual(expect.arrayContaining([expect.stringContaining('core/dist/errors.js')]))
     expect(stdout).not.toMatch(/node_modules\/(zod|tsyringe|reflect-metadata|protobufjs)\//)
+  })
+
+  it('spare a process that answers for the versions of a store all but their manifests and policies', async () => {
+    const { stdout } = await promisify(execFile)(
+      process.execPath,
+      ['--input-type=module', '-e', LOADED, './cloud/dist/serving/stored-service.js', '@tideway/server-http/listen'],
+      { cwd: root },
+    )
+    expect(stdout).toMatch(/core\/dist\/versions\/index\.js/)
+    expect(stdout).not.toMatch(
+      /core\/dist\/index\.js|node_modules\/(tsyringe|reflect-metadata|protobufjs|hono|prom-client)\//,
+    )
   })
 
   it('spare a process that answers for files all but what it answers with', async () => {

@@ -1,4 +1,4 @@
-import { codeOf, TidewayError } from '@tideway/core'
+import { codeOf, TidewayError } from '@tideway/core/serving'
 import { cloudErrors } from '../errors.js'
 
 /** Either end of the pipe between a process and its child: a `ChildProcess`, or `process` in the child. */

@@ -1,14 +1,14 @@
-import {
-  codeOf,
-  type MetricReading,
-  type Metrics,
-  type ModelStat,
-  type ServedVersion,
-  type Serving,
-  type Statistics,
-  type Traffic,
-  type TrafficView,
+import type {
+  MetricReading,
+  Metrics,
+  ModelStat,
+  ServedVersion,
+  Serving,
+  Statistics,
+  Traffic,
+  TrafficView,
 } from '@tideway/core'
+import { codeOf } from '@tideway/core/serving'
 
 /** What the processes that serve the same models ask of one another. */
 export interface ServingProcess {

@@ -1,22 +1,13 @@
 import type { Socket } from 'node:net'
-import {
-  type Actor,
-  type Credentials,
-  createHost,
-  type Host,
-  type Registry,
-  resolveServing,
-  type Serving,
-  tokens,
-} from '@tideway/core'
-import { metricsPrometheus } from '@tideway/metrics-prometheus'
-import { onnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import { createDoor, type Door } from '@tideway/server-http'
+import type { AbTestStore, Actor, ChunkStore, Credentials, Registry, TrafficStore } from '@tideway/core'
+import { resolveServing, Statistics } from '@tideway/core/serving'
+import { prometheusMetrics } from '@tideway/metrics-prometheus/metrics'
+import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
+import { createDoor, type Door } from '@tideway/server-http/listen'
+import { Exposures } from '../abtests/exposures.js'
 import { createLogger } from '../config/logger.js'
-import { part } from '../part.js'
-import { exposures } from '../roles/exposures.js'
-import { serving } from '../roles/serving.js'
-import { tracesOf } from '../roles/traces.js'
+import { startTracer } from '../roles/traces.js'
+import { createStoredServing } from '../serving/stored-service.js'
 import { RelayedAccess } from './access.js'
 import { Channel, type Port } from './channel.js'
 import { grouped, processOf, type ServingProcess } from './group.js'
@@ -28,7 +19,7 @@ import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, OBJECTS } fr
  */
 class Member implements MemberControl {
   private readonly channel = new Channel(process as unknown as Port)
-  private host: Host | undefined
+  private running: { readonly process: ServingProcess; stop(): Promise<void> } | undefined
   private door: Door | undefined
   private stopping: Promise<void> | undefined
 
@@ -59,32 +50,48 @@ class Member implements MemberControl {
     logs,
     traces,
   }: MemberConfig): Promise<void> {
-    const host = createHost()
-    host.use(
-      part(tokens.logger, () => createLogger('tideway serving', logs.level)),
-      metricsPrometheus(),
-      ...(await tracesOf(traces)),
-      part(tokens.registry, () => this.registry()),
-      part(tokens.chunkStore, () => this.channel.remote(OBJECTS.chunkStore)),
-      part(tokens.trafficStore, () => this.channel.remote(OBJECTS.trafficStore)),
-      part(tokens.abTestStore, () => this.channel.remote(OBJECTS.abTestStore)),
-      onnxNodeRuntime(),
-      serving(resolveServing(config)),
-      exposures(),
+    const logger = createLogger('tideway serving', logs.level)
+    const metrics = prometheusMetrics({ logger: () => logger })
+    const traced = await startTracer(traces, { logger, metrics })
+    const registry = this.registry()
+    const runtime = createOnnxNodeRuntime()
+    const chunks = this.channel.remote<ChunkStore>(OBJECTS.chunkStore)
+    const trafficStore = this.channel.remote<TrafficStore>(OBJECTS.trafficStore)
+    const abTestStore = this.channel.remote<AbTestStore>(OBJECTS.abTestStore)
+    const service = createStoredServing(resolveServing(config), {
+      registry: () => registry,
+      chunks: () => chunks,
+      trafficStore: () => trafficStore,
+      runtime: () => runtime,
+      logger: () => logger,
+      metrics: () => metrics,
+    })
+    const statistics = new Statistics(metrics)
+    const exposures = new Exposures(
+      () => abTestStore,
+      () => logger,
     )
-    await host.start()
-    this.host = host
+    await service.start()
+    service.traffic.onUnit((test, unit) => exposures.saw(test, unit))
     const asked = this.channel.remote<{ identify(credentials: Credentials): Promise<Actor> }>(OBJECTS.access)
     const group = this.channel.remote<ServingProcess>(OBJECTS.group)
-    const [statistics, logger] = [host.get(tokens.statistics), host.get(tokens.logger)]
     statistics.gatherFrom(() => group.statistics())
+    const { serving, traffic } = service
+    this.running = {
+      process: processOf({ serving, statistics, traffic, metrics }),
+      async stop() {
+        await exposures.flush()
+        await service.stop()
+        await traced?.stop()
+      },
+    }
     const services = {
-      registry: host.get(tokens.registry),
-      serving: grouped(host.get(tokens.serving), group),
+      registry,
+      serving: grouped(serving, group),
       statistics,
       logger,
-      metrics: host.get(tokens.metrics),
-      ...(host.has(tokens.tracer) && { tracer: host.get(tokens.tracer) }),
+      metrics,
+      ...(traced && { tracer: traced.tracer }),
       access: new RelayedAccess(accessRequired, (credentials) => asked.identify(credentials)),
     }
     const cors = { origins: [...corsOrigins] }
@@ -94,7 +101,7 @@ class Member implements MemberControl {
   stop(): Promise<void> {
     this.stopping ??= (async () => {
       await this.door?.stop()
-      await this.host?.stop()
+      await this.running?.stop()
     })()
     return this.stopping
   }
@@ -106,13 +113,8 @@ class Member implements MemberControl {
   }
 
   private own(): ServingProcess {
-    const host = this.host as Host
-    return processOf({
-      serving: host.get(tokens.serving) as Required<Serving>,
-      statistics: host.get(tokens.statistics),
-      traffic: host.get(tokens.traffic),
-      metrics: host.get(tokens.metrics),
-    })
+    if (this.running === undefined) throw new Error('a process was asked for its part before it was started')
+    return this.running.process
   }
 
   private registry(): Registry {

@@ -1,16 +1,5 @@
-import {
-  definePlugin,
-  nullMetrics,
-  resolveServing,
-  type Serving,
-  Statistics,
-  servingConfigSchema,
-  tokens,
-} from '@tideway/core'
-import { ResponseCache } from '../serving/cache.js'
-import { createServing } from '../serving/service.js'
-import { storedModels } from '../serving/stored.js'
-import { trafficControl } from '../traffic/control.js'
+import { definePlugin, nullMetrics, resolveServing, Statistics, servingConfigSchema, tokens } from '@tideway/core'
+import { createStoredServing } from '../serving/stored-service.js'
 
 /** Online inference of what is in the store of this process, with its traffic policies. */
 export const serving = definePlugin({
@@ -20,23 +9,19 @@ export const serving = definePlugin({
   needs: [tokens.registry, tokens.chunkStore, tokens.trafficStore, tokens.runtime, tokens.logger],
   wants: [tokens.metrics],
   register(scope, options) {
-    const config = resolveServing(options)
     const metrics = () => (scope.has(tokens.metrics) ? scope.get(tokens.metrics) : nullMetrics)
-    const control = (around: Omit<Parameters<typeof trafficControl>[0], 'store'>) =>
-      trafficControl({ ...around, store: () => scope.get(tokens.trafficStore) })
-    const service = createServing(config, {
+    const service = createStoredServing(resolveServing(options), {
       registry: () => scope.get(tokens.registry),
-      source: () => storedModels(scope.get(tokens.chunkStore), scope.get(tokens.runtime)),
+      chunks: () => scope.get(tokens.chunkStore),
+      trafficStore: () => scope.get(tokens.trafficStore),
       runtime: () => scope.get(tokens.runtime),
       logger: () => scope.get(tokens.logger),
       metrics,
-      cache: config.cache && new ResponseCache(config.cache),
-      control,
     })
     // Of every door to these models together.
     scope.provide(tokens.statistics, () => new Statistics(metrics()))
-    scope.provide(tokens.traffic, () => service.control!.traffic)
-    scope.provide(tokens.serving, (): Serving => service.serving)
+    scope.provide(tokens.traffic, () => service.traffic)
+    scope.provide(tokens.serving, () => service.serving)
     return { start: () => service.start(), stop: () => service.stop() }
   },
 })

@@ -1,9 +1,10 @@
 import type { Logger, ResolvedCloudConfig, Serving } from '@tideway/core'
 import { codeOf, isLoopback, Statistics, TidewayError } from '@tideway/core/serving'
-import { PrometheusMetrics, processReadings } from '@tideway/metrics-prometheus/metrics'
+import { prometheusMetrics } from '@tideway/metrics-prometheus/metrics'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { type Listener, listen } from '@tideway/server-http/listen'
 import { cloudErrors } from '../errors.js'
+import { isTraced } from '../roles/traces.js'
 import { createServing } from '../serving/service.js'
 import type { Extras } from './extras.js'
 import { readFiles, type ServedFile } from './files.js'
@@ -20,9 +21,6 @@ export interface ServeProcess {
   stop(): Promise<void>
 }
 
-/** Series of one metric at most. */
-const MAX_SERIES = 5_000
-
 /**
  * Serves ONNX files over HTTP from this process alone: no store, no broker, no other process. Every model is loaded and has
  * run before it listens. Throws `SERVE_ORDER_INVALID`, `MODEL_NOT_SERVED`, `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`.
@@ -37,7 +35,7 @@ export async function serveFiles(
   logger: Logger,
 ): Promise<ServeProcess> {
   const models = await readFiles(named)
-  const metrics = new PrometheusMetrics({ maxSeries: MAX_SERIES, logger: () => logger, more: processReadings() })
+  const metrics = prometheusMetrics({ logger: () => logger })
   const registry = fixedRegistry(models.files, new Date().toISOString())
   const runtime = createOnnxNodeRuntime()
   const service = createServing(keepingAll(config.serving, models.files), {
@@ -115,8 +113,7 @@ async function extrasOf(
 ): Promise<Extras | undefined> {
   const { http, access, traces } = config
   const isOpen = isLoopback(http.host) && http.apiKeys.length === 0 && access.oidc === undefined && !access.required
-  const isTraced = traces !== undefined || Object.keys(process.env).some((name) => name.startsWith('OTEL_'))
-  if (isOpen && !isTraced) return undefined
+  if (isOpen && !isTraced(traces)) return undefined
   const { startExtras } = await import('./extras.js')
   return startExtras(config, parts)
 }

@@ -28,7 +28,6 @@ export interface ServingParts {
 
 export interface ServingService {
   readonly serving: Required<Serving>
-  readonly control: TrafficControl | undefined
   start(): Promise<void>
   /** Ends what is loaded, once its runs have ended. */
   stop(): Promise<void>
@@ -90,7 +89,6 @@ export function createServing(config: ResolvedServing, parts: ServingParts): Ser
     (wanted === undefined ? control?.standing(model)?.first : undefined) ?? answering(model, wanted ?? 'latest')
 
   return {
-    control,
     serving: {
       async metadata(model, wanted) {
         const version = await versionOf(model, wanted)

@@ -1,4 +1,6 @@
-import { type BlobRef, type ChunkStore, errors, type Runtime, readManifest } from '@tideway/core'
+import type { BlobRef, ChunkStore, Runtime } from '@tideway/core'
+import { errors } from '@tideway/core/serving'
+import { readManifest } from '@tideway/core/versions'
 import type { ModelSource } from './source.js'
 
 /** Versions whose manifests and files are in a store: of each the first variant that the runtime can run. */

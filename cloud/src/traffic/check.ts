@@ -1,15 +1,6 @@
-import {
-  answeringIn,
-  codeOf,
-  errors,
-  faultsOf,
-  type Signature,
-  signatureChange,
-  type TrafficPolicy,
-  type TrafficRequest,
-  trafficPolicySchema,
-  type VersionRecord,
-} from '@tideway/core'
+import type { Signature, TrafficPolicy, TrafficRequest, VersionRecord } from '@tideway/core'
+import { codeOf, errors } from '@tideway/core/serving'
+import { answeringIn, faultsOf, signatureChange, trafficPolicySchema } from '@tideway/core/versions'
 import type { ModelHost } from '../serving/model-host.js'
 
 export interface CheckOptions {

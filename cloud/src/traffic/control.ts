@@ -1,15 +1,15 @@
 import { randomUUID } from 'node:crypto'
-import {
-  type InferContext,
-  type InferResult,
-  type Logger,
-  type Registry,
-  type Tensors,
-  type Traffic,
-  type TrafficStore,
-  type VersionRecord,
-  versionsIn,
+import type {
+  InferContext,
+  InferResult,
+  Logger,
+  Registry,
+  Tensors,
+  Traffic,
+  TrafficStore,
+  VersionRecord,
 } from '@tideway/core'
+import { versionsIn } from '@tideway/core/versions'
 import type { ModelHost } from '../serving/model-host.js'
 import type { Runner } from '../serving/run.js'
 import { createTraffic } from './service.js'

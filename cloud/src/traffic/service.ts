@@ -1,20 +1,16 @@
 import { randomBytes } from 'node:crypto'
-import {
-  answeringIn,
-  errors,
-  narrow,
-  type Registry,
-  SINGLE,
-  type Traffic,
-  type TrafficActor,
-  type TrafficPolicy,
-  type TrafficRecord,
-  type TrafficStore,
-  type TrafficSwitch,
-  type TrafficView,
-  trafficRequestSchema,
-  trafficSwitchSchema,
+import type {
+  Registry,
+  Traffic,
+  TrafficActor,
+  TrafficPolicy,
+  TrafficRecord,
+  TrafficStore,
+  TrafficSwitch,
+  TrafficView,
 } from '@tideway/core'
+import { errors } from '@tideway/core/serving'
+import { answeringIn, narrow, SINGLE, trafficRequestSchema, trafficSwitchSchema } from '@tideway/core/versions'
 import { type CheckOptions, checkPolicy } from './check.js'
 import type { TrafficTable } from './table.js'
 import { together } from './together.js'

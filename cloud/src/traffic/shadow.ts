@@ -1,5 +1,6 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { agree, type InferResult, type ShadowCounts, type Tensors, type Tolerance } from '@tideway/core'
+import type { InferResult, ShadowCounts, Tensors, Tolerance } from '@tideway/core'
+import { agree } from '@tideway/core/versions'
 
 /** What waits to be mirrored, at most. */
 const MAX_WAITING = 64

@@ -1,14 +1,5 @@
-import {
-  assign,
-  type InferContext,
-  type InferResult,
-  pick,
-  type Share,
-  sharesOf,
-  type Tensors,
-  type TrafficRecord,
-  type VersionRecord,
-} from '@tideway/core'
+import type { InferContext, InferResult, Share, Tensors, TrafficRecord, VersionRecord } from '@tideway/core'
+import { assign, pick, sharesOf } from '@tideway/core/versions'
 import type { Shadow } from './shadow.js'
 
 /** Who answers one request. */

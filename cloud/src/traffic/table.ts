@@ -1,4 +1,5 @@
-import { type Logger, type TrafficRecord, type TrafficStore, type VersionRecord, versionsIn } from '@tideway/core'
+import type { Logger, TrafficRecord, TrafficStore, VersionRecord } from '@tideway/core'
+import { versionsIn } from '@tideway/core/versions'
 import type { ModelHost } from '../serving/model-host.js'
 import { Shadow, type ShadowOptions } from './shadow.js'
 import { Standing } from './standing.js'

@@ -1,13 +1,12 @@
 import { definePlugin, silentLogger, tokens } from '@tideway/core'
 import { z } from 'zod'
-import { processReadings } from './process.js'
-import { PrometheusMetrics } from './prometheus.js'
+import { MAX_SERIES, prometheusMetrics } from './metrics.js'
 
 export const metricsPrometheusOptions = z.strictObject({
   /** Whether the process itself is measured: CPU, memory, event loop, garbage collection. */
   process: z.boolean().default(true),
   /** Series of one metric at most: a bound on memory, should labels ever go wild. */
-  maxSeries: z.int().min(1).max(1_000_000).default(5_000),
+  maxSeries: z.int().min(1).max(1_000_000).default(MAX_SERIES),
 })
 
 /**
@@ -26,7 +25,7 @@ export const metricsPrometheus = definePlugin({
   register(scope, { process, maxSeries }) {
     scope.provide(tokens.metrics, () => {
       const logger = () => (scope.has(tokens.logger) ? scope.get(tokens.logger) : silentLogger)
-      return new PrometheusMetrics({ maxSeries, logger, ...(process && { more: processReadings() }) })
+      return prometheusMetrics({ maxSeries, logger, process })
     })
   },
 })

@@ -50,8 +50,11 @@ describe('tideway serve', () => {
     expect((await fetch(`${url}/v2/health/ready`)).status).toBe(200)
     const metrics = await (await fetch(`${url}/metrics`)).text()
     expect(metrics).toMatch(/nv_inference_request_success\{.*model="triple".*\} 1\b/)
+    const told = performance.now()
     await running.kill('SIGINT')
     expect(await running.exited).toBe(0)
+    // Nothing is in flight: neither the connection that is kept nor any timer is waited for.
+    expect(performance.now() - told).toBeLessThan(5_000)
   })
 
   it('finishes what it took when it is told to stop', async ({ onTestFinished }) => {

@@ -21,7 +21,8 @@ export class StallWatch {
   begin(onStall: () => void): Awaited {
     const awaited = { looks: 0, onStall }
     this.#awaited.add(awaited)
-    this.#timer ??= setInterval(() => this.#look(), this.idleMs / LOOKS)
+    // A connection that is waited for keeps the process; a look at none must not, or it would end seconds after its server.
+    this.#timer ??= setInterval(() => this.#look(), this.idleMs / LOOKS).unref()
     return awaited
   }
 

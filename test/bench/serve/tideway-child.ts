@@ -4,6 +4,7 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { createCloud } from '@tideway/cloud'
 import { type CloudConfig, resolveConfig, silentLogger, tokens } from '@tideway/core'
+import { readModel, writeModel } from '@tideway/onnx'
 import { putTestVersion } from '../../support/cloud-services.js'
 import { bare } from './bare.js'
 
@@ -35,8 +36,12 @@ const registry = cloud.get(tokens.registry)
 async function register(argument: string, marker: string): Promise<number> {
   const [model = '', file = ''] = argument.split('=')
   const store = { chunkStore: cloud.get(tokens.chunkStore) }
-  const { manifestDigest } = await putTestVersion(store, model, marker, await readFile(file))
-  return (await registry.register({ model, manifestDigest, aliases: ['latest'] })).version.version
+  // A file of its own, as the manifest names it: the same manifest would be the same version again.
+  const bytes = writeModel({ ...readModel(await readFile(file)), docString: marker })
+  const { manifestDigest } = await putTestVersion(store, model, marker, bytes)
+  const { version, created } = await registry.register({ model, manifestDigest, aliases: ['latest'] })
+  if (!created) throw new Error(`version ${version.version} is one that there was already: nothing is switched`)
+  return version.version
 }
 
 const known = new Set((await registry.models()).map(({ name }) => name))

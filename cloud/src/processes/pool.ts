@@ -30,8 +30,11 @@ interface Member {
 const MAX_PAUSE_MS = 30_000
 /** Connections that wait for a process; more are closed. */
 const MAX_WAITING = 1_024
-/** Garbage of requests dies young: with room for it little is copied, and less often. Mebibytes. */
-const YOUNG_MIB = 32
+/**
+ * Of each half of the young generation, in mebibytes: garbage of requests dies there. All of it from the start: V8 would let it
+ * grow as what survives adds up, and a process would still be growing after hours of the same load.
+ */
+const YOUNG_MIB = 16
 
 /**
  * Processes that serve the same models on one address. This one accepts connections and gives each to the process that has the
@@ -86,7 +89,7 @@ export class Pool {
     const { config, objects, file = memberFile } = this.options
     const child = fork(file, [], {
       // The parent's flags (of a test runner, say) are not the child's.
-      execArgv: [`--max-semi-space-size=${YOUNG_MIB}`],
+      execArgv: ['min', 'max'].map((bound) => `--${bound}-semi-space-size=${YOUNG_MIB}`),
       serialization: 'advanced',
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })

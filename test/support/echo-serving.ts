@@ -19,7 +19,7 @@ export function echoServing(): EchoServing {
     if (model !== 'echo') throw errors.MODEL_NOT_FOUND({ model })
     const version = NUMBERS[wanted]
     if (version === undefined) throw errors.VERSION_NOT_FOUND({ model, version: wanted })
-    return { ...VERSION, version }
+    return { version, ...VERSION }
   }
 
   function serve(model: string, wanted: string) {

@@ -99,7 +99,7 @@ export class ResponseCache {
       this.#kept.set(key, kept)
       settle({ kept })
       this.#totals.misses++
-      return { ...answer, cache: { result: 'miss', ms: lookupMs + performance.now() - began } }
+      return { cache: { result: 'miss', ms: lookupMs + performance.now() - began }, ...answer }
     } catch (error) {
       settle({ error })
       if (codeOf(error) !== ASKED_AGAIN) this.#totals.misses++
@@ -114,7 +114,7 @@ export class ResponseCache {
     try {
       const answer = await runner.run(inputs, context)
       this.#totals.bypassed++
-      return { ...answer, cache: { result: 'bypass', ms: 0 } }
+      return { cache: { result: 'bypass', ms: 0 }, ...answer }
     } catch (error) {
       if (codeOf(error) !== ASKED_AGAIN) this.#totals.bypassed++
       throw error

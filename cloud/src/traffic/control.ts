@@ -84,7 +84,7 @@ export function trafficControl(options: ControlOptions): TrafficControl {
       if (unit !== undefined && test !== undefined) for (const listener of listeners) listener(test, unit)
       const answer = await runner.run(version ?? (await latest(model)), inputs, context, called)
       policy.answered(inputs, answer)
-      return unit === undefined ? answer : { ...answer, unit }
+      return unit === undefined ? answer : { unit, ...answer }
     },
     start: () => table.start(),
     stop: () => table.stop(),

@@ -53,7 +53,7 @@ class Lifter {
 
   lift(): Lifted | undefined {
     if (!this.walk() || this.lists.length === 0) return undefined
-    const lists = this.lists.map(({ from, to, ...list }) => ({ ...list, values: this.numbers.values(from, to) }))
+    const lists = this.lists.map(({ from, to, ...list }) => ({ values: this.numbers.values(from, to), ...list }))
     const text = this.rest()
     return text === undefined ? undefined : { text, lists }
   }

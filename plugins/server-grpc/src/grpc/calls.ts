@@ -43,7 +43,7 @@ export function contextOf(call: AnyCall, door: Door): CallContext {
   const deadline = Number(call.getDeadline())
   const deadlineMs = Number.isFinite(deadline) ? performance.now() + (deadline - Date.now()) : undefined
   const { metadata } = call
-  return { ...door.callerOf(metadata), path: call.getPath(), metadata, deadlineMs, signal: controller.signal }
+  return { path: call.getPath(), metadata, deadlineMs, signal: controller.signal, ...door.callerOf(metadata) }
 }
 
 /** A method of one request and one answer, of whose messages gRPC's library knows the bytes alone. */

@@ -65,5 +65,5 @@ function askedIn(metadata: CallContext['metadata']): Pick<InferContext, 'stickyK
     throw core.INPUT_REJECTED({ what: 'the inference request', issues })
   }
   const noCache = /\bno-(cache|store)\b/i.test(textIn(metadata, CACHE_CONTROL) ?? '')
-  return { ...(stickyKey && { stickyKey }), ...(noCache && { noCache }) }
+  return { stickyKey: stickyKey || undefined, noCache: noCache || undefined }
 }

@@ -28,13 +28,13 @@ export function decodeRequest({ id, parameters, inputs, outputs, raw }: WireRequ
     issues.add(`${RAW}: has ${raw.length} tensors, there are ${inputs.length} inputs`)
   const parts = inputs.map(
     ({ contents, ...input }, i): TensorParts => ({
-      ...input,
       values(dtype, shape, at) {
         if (!isRaw) return contents.values(dtype, shape, at, issues)
         if (!contents.isEmpty) issues.add(`${at}.contents: must not be given beside ${RAW}`)
         const bytes = raw[i]
         return bytes && decodeBinary(dtype, shape, bytes, `${RAW}.${i}`, issues)
       },
+      ...input,
     }),
   )
   const tensors = readTensors(parts, issues)

@@ -61,7 +61,7 @@ export function readRequest(message: Uint8Array): WireRequest {
     },
     records,
   )
-  return { ...names, parameters: Object.fromEntries(parameters), inputs, outputs, raw, bytes: message.byteLength }
+  return { parameters: Object.fromEntries(parameters), inputs, outputs, raw, bytes: message.byteLength, ...names }
 }
 
 function readInput(message: Uint8Array, records: Records): WireInput {

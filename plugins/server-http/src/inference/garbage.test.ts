@@ -14,7 +14,10 @@ const json = { inputs: [{ name: 'x', datatype: 'FP32', shape: [1, 4], data: [1, 
 const { signal } = new AbortController()
 
 function asking(body: Uint8Array, headers: Readonly<Record<string, string>>): InferAsk {
-  const source = { header: (name: string) => headers[name], parts: async () => [body] }
+  const source: InferAsk['source'] = {
+    header: (name) => headers[name],
+    read: async (_, together) => together([body]),
+  }
   return { target: { model: 'echo' }, source, signal, requestId: 'r' }
 }
 

@@ -66,7 +66,7 @@ class Member implements MemberControl {
       logger: () => logger,
       metrics: () => metrics,
     })
-    const statistics = new Statistics(metrics)
+    const statistics = new Statistics(metrics, service.loaded)
     const exposures = new Exposures(
       () => abTestStore,
       () => logger,

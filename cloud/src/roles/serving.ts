@@ -19,7 +19,7 @@ export const serving = definePlugin({
       metrics,
     })
     // Of every door to these models together.
-    scope.provide(tokens.statistics, () => new Statistics(metrics()))
+    scope.provide(tokens.statistics, () => new Statistics(metrics(), service.loaded))
     scope.provide(tokens.traffic, () => service.traffic)
     scope.provide(tokens.serving, () => service.serving)
     return { start: () => service.start(), stop: () => service.stop() }

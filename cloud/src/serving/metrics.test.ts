@@ -104,6 +104,19 @@ describe('what waits and what runs', () => {
   })
 })
 
+describe('runs of versions', () => {
+  it('are told of those that are loaded, and of the 64 last used of those that are gone', async () => {
+    const other = new PrometheusMetrics({ maxSeries: 1_000 })
+    const loaded = { version: versionOf(1), bytes: 1, waiting: { requests: 0, rows: 0 } }
+    const counted = new ServingMetrics(other, () => [loaded])
+    for (let version = 1; version <= 100; version++)
+      counted.batch({ ...versionOf(1), version }, { closed: 'free', rows: 1, requests: 1 })
+    const { text } = await other.read()
+    const told = [...text.matchAll(/^tideway_inference_batches_total\{model="m",version="(\d+)"/gm)]
+    expect(told.map(([, version]) => Number(version))).toEqual([1, ...Array.from({ length: 64 }, (_, at) => 37 + at)])
+  })
+})
+
 describe('the cache of answers', () => {
   it('is told of where there is one', async () => {
     expect(await lines('tideway_inference_cache_total')).toEqual([])

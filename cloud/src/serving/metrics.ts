@@ -41,7 +41,8 @@ export class ServingMetrics {
     cache: () => CacheTotals | undefined = () => undefined,
   ) {
     const batches = batchFamilies(metrics)
-    this.#batches = new VersionSeries((labels) => new BatchSeries(batches, labels))
+    const inUse = () => loaded().map(({ version }) => version)
+    this.#batches = new VersionSeries((labels) => new BatchSeries(batches, labels), undefined, inUse)
     const counter = (name: string, help: string) => metrics.counter({ name, help, labels: ['result'] })
     this.#loads = counter('tideway_model_loads_total', 'Loads of versions that ended, done or failed')
     this.#loadSeconds = metrics

@@ -28,6 +28,8 @@ export interface ServingParts {
 
 export interface ServingService {
   readonly serving: Required<Serving>
+  /** The versions that are in memory. */
+  readonly loaded: () => readonly VersionRecord[]
   start(): Promise<void>
   /** Ends what is loaded, once its runs have ended. */
   stop(): Promise<void>
@@ -89,6 +91,7 @@ export function createServing(config: ResolvedServing, parts: ServingParts): Ser
     (wanted === undefined ? control?.standing(model)?.first : undefined) ?? answering(model, wanted ?? 'latest')
 
   return {
+    loaded: () => host.loaded().map(({ version }) => version),
     serving: {
       async metadata(model, wanted) {
         const version = await versionOf(model, wanted)

@@ -1,5 +1,6 @@
 import type { InferTiming } from '../contracts/cloud.js'
 import { type Metrics, nullMetrics } from '../contracts/metrics.js'
+import { type VersionsInUse, versionsToForget } from '../telemetry/gone.js'
 import { InferenceObserver } from '../telemetry/inference-observer.js'
 import type { VersionTotals } from '../telemetry/triton.js'
 
@@ -55,6 +56,7 @@ type Stages = Record<(typeof STAGES)[number], Duration>
 
 /** One version of a model, since this process began. */
 export class VersionStatistics {
+  readonly #beganAt = Date.now()
   #lastInference = 0
   #inferences = 0
   #executions = 0
@@ -80,6 +82,11 @@ export class VersionStatistics {
       group.compute_infer.add(inferNs)
       group.compute_output.add(outputNs)
     }
+  }
+
+  /** Milliseconds since 1970. */
+  get usedAt(): number {
+    return Math.max(this.#beganAt, this.#lastInference)
   }
 
   failed(totalNs: number): void {
@@ -153,7 +160,10 @@ export class VersionStatistics {
 /** Asks all processes that answer for the same models, this one among them. */
 export type AllStatistics = () => Promise<readonly ModelStat[]>
 
-/** Of every version that was asked for, for the extension; and the same requests as metrics and traces. */
+/**
+ * Of every version that was asked for, for the extension; and the same requests as metrics and traces. Of versions that are no
+ * longer in memory, where that is known (`inUse`), the last 64.
+ */
 export class Statistics {
   readonly observer: InferenceObserver
   readonly #models = new Map<string, Map<string, VersionStatistics>>()
@@ -176,18 +186,15 @@ export class Statistics {
     return this.known().map(([model, version]) => this.of(model, version).toJson(model, version))
   }
 
-  constructor(metrics: Metrics = nullMetrics) {
+  constructor(
+    metrics: Metrics = nullMetrics,
+    private readonly inUse?: VersionsInUse,
+  ) {
     this.observer = new InferenceObserver(metrics, (model, version) => this.of(model, version).totals)
   }
 
   of(model: string, version: string): VersionStatistics {
-    const known = this.#models.get(model)?.get(version)
-    if (known) return known
-    const versions = this.#models.get(model) ?? new Map<string, VersionStatistics>()
-    this.#models.set(model, versions)
-    const statistics = new VersionStatistics()
-    versions.set(version, statistics)
-    return statistics
+    return this.#models.get(model)?.get(version) ?? this.#begin(model, version)
   }
 
   /** Names and versions that there are statistics of. */
@@ -195,6 +202,26 @@ export class Statistics {
     return [...this.#models].flatMap(([model, versions]) =>
       [...versions.keys()].map((version) => [model, version] as const),
     )
+  }
+
+  #begin(model: string, version: string): VersionStatistics {
+    const statistics = new VersionStatistics()
+    const versions = this.#models.get(model) ?? new Map<string, VersionStatistics>()
+    this.#models.set(model, versions.set(version, statistics))
+    if (this.inUse) this.#forgetGone(this.inUse)
+    return statistics
+  }
+
+  #forgetGone(inUse: VersionsInUse): void {
+    const counted = [...this.#models].flatMap(([model, versions]) =>
+      [...versions].map(([version, { usedAt }]) => ({ model, version, usedAt })),
+    )
+    for (const { model, version } of versionsToForget(counted, inUse)) {
+      const versions = this.#models.get(model)
+      versions?.delete(version)
+      if (versions?.size === 0) this.#models.delete(model)
+      this.observer.forget(model, version)
+    }
   }
 }
 

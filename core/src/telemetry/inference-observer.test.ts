@@ -104,6 +104,31 @@ describe('inference requests', () => {
     expect(names().filter((name) => name.includes('version=3'))).toEqual([])
     expect(names().filter((name) => name.includes('version=4'))).toHaveLength(15)
   })
+
+  it('are told of the versions in memory, and of the 64 last used of those that are gone; counting begins anew behind that', async () => {
+    const { metrics, names, valueOf, refresh } = recordMetrics()
+    let inUse = [version]
+    const statistics = new Statistics(metrics, () => inUse)
+    const ask = (number: number) => {
+      const asked = { ...version, version: number }
+      statistics.of('m', String(number)).succeeded({ ...timing, totalNs: 1, inputNs: 1, inferNs: 1, outputNs: 1 })
+      statistics.observer.answered({ ...times, version: asked, timing, span: undefined })
+    }
+    for (let number = 3; number <= 200; number++) {
+      inUse = [version, { ...version, version: number }]
+      ask(number)
+    }
+    const told = ['3', ...Array.from({ length: 65 }, (_, at) => String(136 + at))]
+    expect(statistics.known().map(([, number]) => number)).toEqual(told)
+    await refresh()
+    const versions = new Set(names().flatMap((name) => /version=(\d+)/.exec(name)?.[1] ?? []))
+    expect([...versions].sort((a, b) => Number(a) - Number(b))).toEqual(told)
+    ask(50)
+    ask(3)
+    await refresh()
+    expect(valueOf('nv_inference_request_success{model=m,version=50}')).toBe(1)
+    expect(valueOf('nv_inference_request_success{model=m,version=3}')).toBe(2)
+  })
 })
 
 describe('the span of an inference request', () => {

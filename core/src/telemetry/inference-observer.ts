@@ -50,6 +50,11 @@ export class InferenceObserver {
     })
   }
 
+  /** Tells no more of a version, until it is used again. */
+  forget(model: string, version: string): void {
+    this.#versions.forget(model, version)
+  }
+
   began(): void {
     this.#inFlight++
   }

@@ -1,4 +1,5 @@
 import type { VersionRecord } from '../contracts/store.js'
+import { type CountedVersion, type VersionsInUse, versionsToForget } from './gone.js'
 
 /** Labels of every metric of a version. */
 export const versionLabels = ['model', 'version', 'digest'] as const
@@ -19,7 +20,8 @@ export interface Kept {
   remove(): void
 }
 
-interface Held<T> {
+interface Held<T> extends CountedVersion {
+  readonly key: string
   readonly series: T
   usedAt: number
 }
@@ -29,8 +31,8 @@ export function labelsOf({ model, version, manifestDigest }: VersionRecord): Ver
 }
 
 /**
- * Series of versions, made when a version is first used and removed when it has not been for an hour, so that a process that
- * serves a new version each night does not tell of all of them for ever.
+ * Series of versions, made when a version is first used and removed when it has not been for an hour, or sooner where it is gone
+ * (`versionsToForget`), so that a process that serves ever new versions does not tell of all of them for ever.
  */
 export class VersionSeries<T extends Kept> {
   readonly #held = new Map<string, Held<T>>()
@@ -40,6 +42,7 @@ export class VersionSeries<T extends Kept> {
   constructor(
     private readonly create: (labels: VersionLabels, version: VersionRecord) => T,
     private readonly now: () => number = () => performance.now(),
+    private readonly inUse?: VersionsInUse,
   ) {}
 
   of(version: VersionRecord): T {
@@ -57,19 +60,33 @@ export class VersionSeries<T extends Kept> {
     const key = `${version.model} ${version.version} ${version.manifestDigest}`
     const known = this.#held.get(key)
     if (known) return known
-    const held = { series: this.create(labelsOf(version), version), usedAt: 0 }
+    const labels = labelsOf(version)
+    const held = {
+      key,
+      model: labels.model,
+      version: labels.version,
+      series: this.create(labels, version),
+      usedAt: this.now(),
+    }
     this.#held.set(key, held)
+    if (this.inUse) for (const gone of versionsToForget(this.#held.values(), this.inUse)) this.#remove(gone)
     return held
+  }
+
+  /** Whatever its digest. */
+  forget(model: string, version: string): void {
+    for (const held of this.#held.values()) if (held.model === model && held.version === version) this.#remove(held)
   }
 
   /** To be called now and then: before metrics are read. */
   forgetUnused(): void {
     const before = this.now() - KEEP_MS
-    for (const [key, { series, usedAt }] of this.#held)
-      if (usedAt < before) {
-        this.#held.delete(key)
-        if (this.#last?.held.series === series) this.#last = undefined
-        series.remove()
-      }
+    for (const held of this.#held.values()) if (held.usedAt < before) this.#remove(held)
+  }
+
+  #remove(held: Held<T>): void {
+    this.#held.delete(held.key)
+    if (this.#last?.held === held) this.#last = undefined
+    held.series.remove()
   }
 }

@@ -65,8 +65,8 @@ export async function ask({ url, headers, body, connections, seconds, cores }: L
   }
 }
 
-/** In seconds: V8 compiles what runs often for about three of them, and until then a request takes twice as long and more. */
-const WARM_SECONDS = 4
+/** V8 compiles what runs often for some seconds, in which a request takes twice as long and more. */
+const WARM_SECONDS = 5
 
 /** Long enough that code is compiled and models are loaded; what it gives does not count. */
 export async function warm(load: Load): Promise<void> {

@@ -30,31 +30,32 @@ export async function readFiles(named: readonly NamedFile[]): Promise<ServedFile
       return onnx === undefined ? [] : [{ ...one, onnx, sha256: await sha256Of(onnx), bytes: onnx.byteLength }]
     }),
   )
-  const files = read.flat()
-  const kept = new Map<string, Uint8Array>()
-  for (const { file, sha256, onnx } of files) {
-    const first = files.find((other) => other.sha256 === sha256)
-    if (!kept.has(sha256)) kept.set(sha256, onnx)
+  const contents = new Map<string, Uint8Array>()
+  const files: ServedFile[] = []
+  for (const { onnx, ...one } of read.flat()) {
+    const first = files.find(({ sha256 }) => sha256 === one.sha256)
     // A version is known by its digest: two names would share one session, and one's `unload` end the other's.
-    else issues.push(`${file}: it holds the same as ${first!.file}, which is served as ${first!.model}`)
+    if (first) issues.push(`${one.file}: it holds the same as ${first.file}, which is served as ${first.model}`)
+    contents.set(one.sha256, onnx)
+    files.push(one)
   }
   if (issues.length > 0) throw cloudErrors.SERVE_ORDER_INVALID({ issues })
-  return {
-    files: files.map(({ model, file, sha256, bytes }) => ({ model, file, sha256, bytes })),
-    async find(digest) {
-      const { model, file, bytes } = files.find(({ sha256 }) => sha256 === digest)!
-      return {
-        model,
-        bytes,
-        async read() {
-          const first = kept.get(digest)
-          if (kept.delete(digest)) return first!
-          const again = await contentsOf(file)
-          if ((await sha256Of(again)) !== digest) throw cloudErrors.MODEL_FILE_CHANGED({ model, file })
-          return again
-        },
-      }
-    },
+  return { files, find: finder(files, contents) }
+}
+
+/** Nothing but `contents` has the bytes, so that they are free once the engine has its own. */
+function finder(files: readonly ServedFile[], contents: Map<string, Uint8Array>): ModelSource['find'] {
+  return async (digest) => {
+    const { model, file, bytes } = files.find(({ sha256 }) => sha256 === digest)!
+    const read = async () => {
+      const first = contents.get(digest)
+      contents.delete(digest)
+      if (first !== undefined) return first
+      const again = await contentsOf(file)
+      if ((await sha256Of(again)) !== digest) throw cloudErrors.MODEL_FILE_CHANGED({ model, file })
+      return again
+    }
+    return { model, bytes, read }
   }
 }
 

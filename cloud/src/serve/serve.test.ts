@@ -1,4 +1,7 @@
+import { once } from 'node:events'
 import { writeFile } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import { type CloudConfig, resolveConfig, silentLogger } from '@tideway/core'
 import { type OnFinished, temporaryFolder } from '@tideway/test/support/folder'
@@ -85,6 +88,22 @@ describe('files that are served without a store', () => {
     await writeFile(join(folder, 'same.onnx'), scalingModel(2))
     expect((await again('load')).body).toMatchObject({ code: 'MODEL_FILE_CHANGED' })
     expect((await ask(`${url}/v2/models/same/infer`, ROW)).body).toMatchObject({ outputs: [{ data: [1, 2] }] })
+  })
+
+  it('tell a collector of their requests, where one is configured', async ({ onTestFinished }) => {
+    const paths: (string | undefined)[] = []
+    const collector = createServer((incoming, outgoing) => {
+      paths.push(incoming.url)
+      incoming.resume().on('end', () => outgoing.end())
+    }).listen(0, '127.0.0.1')
+    onTestFinished(() => void collector.close())
+    await once(collector, 'listening')
+    const { port } = collector.address() as AddressInfo
+    const served = await serving({ same }, onTestFinished, { traces: { url: `http://127.0.0.1:${port}` } })
+    expect((await ask(`${served.url}/v2/models/same/infer`, ROW)).status).toBe(200)
+    // What was not sent yet is sent before it has stopped.
+    await served.stop()
+    expect(paths).toEqual(['/v1/traces'])
   })
 
   it('say which routes need what is not here', async ({ onTestFinished }) => {

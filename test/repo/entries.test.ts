@@ -50,17 +50,20 @@ function importsOf(folder: string): Set<string> {
 /** Prints the files that the packages, or files, named behind it load. */
 const LOADED = `
   import { register } from 'node:module'
-  import { writeSync } from 'node:fs'
   import { pathToFileURL } from 'node:url'
   const { port1, port2 } = new MessageChannel()
-  port1.on('message', (url) => writeSync(1, url + '\\n'))
+  const loaded = []
+  port1.on('message', (url) => loaded.push(url))
   register('data:text/javascript,' + encodeURIComponent(\`
     let port
     export const initialize = (given) => void (port = given)
     export const load = (url, context, next) => (port.postMessage(url), next(url, context))
   \`), { data: port2, transferList: [port2] })
   for (const name of process.argv.slice(1)) await import(name.startsWith('.') ? pathToFileURL(name) : name)
-  setImmediate(() => port1.close())
+  setImmediate(() => {
+    port1.close()
+    process.stdout.write(loaded.join('\\n'))
+  })
 `
 
 describe('the packages', () => {

@@ -23,6 +23,7 @@ import { storePostgres } from '@tideway/store-postgres'
 import { onnxTrainer } from '@tideway/trainer-onnx'
 import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
+import { httpOptions } from './config/http-options.js'
 import { cloudErrors } from './errors.js'
 import { part } from './part.js'
 import { abTests } from './roles/ab-tests.js'
@@ -66,7 +67,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
       ...data(config),
       jobs(),
       fleetMetrics(),
-      http(config),
+      serverHttp(httpOptions(config)),
       ...grpc(config),
     ),
     ...when('trainer', trainerRole(cloudOf(config))),
@@ -75,12 +76,6 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
   host.useDefaults(parts, config.plugins)
   await mkdir(config.dir, { recursive: true })
   return host
-}
-
-function http({ http, logs }: ResolvedCloudConfig): PluginUse {
-  const { host, port, cors, trustedProxies, stickyHeader } = http
-  const lists = { cors: { ...cors, origins: [...cors.origins] }, trustedProxies: [...trustedProxies] }
-  return serverHttp({ host, port, stickyHeader, ...lists, logRequests: logs.requests })
 }
 
 function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse {

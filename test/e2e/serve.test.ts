@@ -24,10 +24,10 @@ async function modelFile(folder: string, name: string, factor: number): Promise<
 }
 
 /** `tideway serve` of two files, ready. */
-async function serve(onFinished: OnFinished, args: readonly string[] = []) {
+async function serve(onFinished: OnFinished, args: readonly string[] = [], env: Record<string, string> = {}) {
   const folder = await temporaryFolder(onFinished)
   const files = [await modelFile(folder, 'double.onnx', 2), `triple=${await modelFile(folder, 'Net 3.onnx', 3)}`]
-  const running = startTideway(['serve', ...files, '--port', '0', '--json', ...args], { cwd: folder })
+  const running = startTideway(['serve', ...files, '--port', '0', '--json', ...args], { cwd: folder, env })
   onFinished(() => running.kill('SIGKILL'))
   const ready = JSON.parse(await running.waitForLine(/^\{"ready":true/, START_MS)) as Ready
   return { running, ...ready }
@@ -98,7 +98,9 @@ describe('tideway serve', () => {
     })
   })
 
-  it('takes keys of a configuration for an address that others reach', async ({ onTestFinished }) => {
+  it('takes keys of a configuration and of the environment for an address that others reach', async ({
+    onTestFinished,
+  }) => {
     const folder = await temporaryFolder(onTestFinished)
     const key = '0123456789abcdef'
     const config = join(folder, 'serve.config.mjs')
@@ -106,10 +108,12 @@ describe('tideway serve', () => {
       config,
       `export default { http: { host: '0.0.0.0', apiKeys: ['${key}'] }, serving: { cache: {} }, logs: { requests: 'all' } }`,
     )
-    const { url, running } = await serve(onTestFinished, ['--config', config])
+    const first = 'fedcba9876543210'
+    const { url, running } = await serve(onTestFinished, ['--config', config], { TIDEWAY_ADMIN_KEY: first })
     const at = `${url.replace('0.0.0.0', '127.0.0.1')}/v2/models/double`
     expect((await fetch(at)).status).toBe(401)
-    expect((await fetch(at, { headers: { authorization: `Bearer ${key}` } })).status).toBe(200)
+    for (const known of [key, first])
+      expect((await fetch(at, { headers: { authorization: `Bearer ${known}` } })).status).toBe(200)
     await running.waitForLine(/"status":401/)
   })
 })

@@ -3,6 +3,7 @@ import { codeOf, isLoopback, Statistics, TidewayError } from '@tideway/core/serv
 import { prometheusMetrics } from '@tideway/metrics-prometheus/metrics'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { type Listener, listen } from '@tideway/server-http/listen'
+import { httpOptions } from '../config/http-options.js'
 import { cloudErrors } from '../errors.js'
 import { isTraced } from '../roles/traces.js'
 import { createServing } from '../serving/service.js'
@@ -22,8 +23,8 @@ export interface ServeProcess {
 }
 
 /**
- * Serves ONNX files over HTTP from this process alone: no store, no broker, no other process. Every model is loaded and has
- * run before it listens. Throws `SERVE_ORDER_INVALID`, `MODEL_NOT_SERVED`, `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`.
+ * Serves ONNX files over HTTP from this process alone: no store, no broker, no other process. Every model is loaded and was
+ * tried before it listens. Throws `SERVE_ORDER_INVALID`, `MODEL_NOT_SERVED`, `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`.
  *
  * @example
  * const served = await serveFiles([{ model: 'digits', file: 'digits.onnx' }], resolveConfig({ http: { port: 0 } }), logger)
@@ -50,12 +51,12 @@ export async function serveFiles(
   let extras: Extras | undefined
   let listener: Listener
   try {
-    await loadAll(service.serving, models.files)
     extras = await extrasOf(config, { logger, metrics })
+    await loadAll(service.serving, models.files)
     const { serving } = service
     const [access, tracer] = [extras?.access, extras?.tracer]
     const services = { registry, serving, statistics: new Statistics(metrics), logger, metrics, access, tracer }
-    listener = await listen(services, optionsOf(config))
+    listener = await listen(services, httpOptions(config))
   } catch (error) {
     await extras?.stop()
     await service.stop()
@@ -116,10 +117,4 @@ async function extrasOf(
   if (isOpen && !isTraced(traces)) return undefined
   const { startExtras } = await import('./extras.js')
   return startExtras(config, parts)
-}
-
-function optionsOf({ http, logs }: ServeConfig) {
-  const { host, port, cors, trustedProxies, stickyHeader } = http
-  const lists = { cors: { ...cors, origins: [...cors.origins] }, trustedProxies: [...trustedProxies] }
-  return { host, port, stickyHeader, ...lists, logRequests: logs.requests }
 }

@@ -43,6 +43,9 @@ export function processOf({ serving, statistics, traffic, metrics }: ProcessPart
 
 /** All processes as one: what is loaded is loaded in each of them, and what they counted adds up. */
 export class ServingGroup implements Omit<ServingProcess, 'metrics' | 'traffic'> {
+  /** Models that are unloaded, for processes that come later. */
+  private readonly unloaded = new Set<string>()
+
   constructor(private readonly processes: () => readonly ServingProcess[]) {}
 
   async statistics(): Promise<readonly ModelStat[]> {
@@ -61,11 +64,43 @@ export class ServingGroup implements Omit<ServingProcess, 'metrics' | 'traffic'>
   }
 
   async load(model: string): Promise<void> {
-    await this.all((one) => one.load(model))
+    const wasUnloaded = this.unloaded.delete(model)
+    try {
+      await this.all((one) => one.load(model))
+    } catch (error) {
+      if (wasUnloaded) this.unloaded.add(model)
+      throw error
+    }
   }
 
   async unload(model: string): Promise<void> {
-    await this.all((one) => one.unload(model))
+    const isNew = !this.unloaded.has(model)
+    this.unloaded.add(model)
+    try {
+      await this.all((one) => one.unload(model))
+    } catch (error) {
+      if (isNew) this.unloaded.delete(model)
+      throw error
+    }
+  }
+
+  /**
+   * Unloads in a process what is unloaded in the others, before it is one of them: also what is unloaded, or loaded again,
+   * meanwhile. A model that has gone from the registry is no reason not to take it.
+   */
+  async catchUp(process: Pick<ServingProcess, 'load' | 'unload'>): Promise<void> {
+    const done = new Set<string>()
+    for (;;) {
+      const next = [...this.unloaded].find((model) => !done.has(model))
+      const again = [...done].find((model) => !this.unloaded.has(model))
+      if (next !== undefined) {
+        done.add(next)
+        await process.unload(next).catch(unlessEnded)
+      } else if (again !== undefined) {
+        done.delete(again)
+        await process.load(again).catch(unlessEnded)
+      } else return
+    }
   }
 
   traffic(model: string): Promise<readonly TrafficView[]> {
@@ -82,6 +117,10 @@ export class ServingGroup implements Omit<ServingProcess, 'metrics' | 'traffic'>
     )
     return (await Promise.all(asked)).filter((answer): answer is Awaited<T> => answer !== ENDED)
   }
+}
+
+function unlessEnded(error: unknown): void {
+  if (codeOf(error) === 'SERVING_PROCESS_ENDED') throw error
 }
 
 /** Of several states the first is that of the group. */

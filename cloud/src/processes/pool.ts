@@ -11,6 +11,8 @@ export interface PoolOptions {
   readonly config: MemberConfig
   /** What a member may call: by the names in `OBJECTS`. */
   readonly objects: Readonly<Record<string, object>>
+  /** Before a process that has been started takes connections. */
+  readonly catchUp?: (process: ServingProcess) => Promise<void>
   readonly logger: Logger
   /** For what is in flight when it stops, in milliseconds. */
   readonly stopGraceMs: number
@@ -100,6 +102,7 @@ export class Pool {
     child.once('exit', (code, signal) => this.ended(member, signal ?? code))
     try {
       await channel.remote<MemberControl>(OBJECTS.member).start(config)
+      await this.options.catchUp?.(channel.remote<ServingProcess>(OBJECTS.member))
     } catch (error) {
       child.kill()
       throw error

@@ -98,6 +98,7 @@ export const dataPlane = definePlugin({
             [OBJECTS.group]: group,
             [OBJECTS.access]: { identify: (credentials: Credentials) => access.identify(credentials) },
           },
+          catchUp: (process) => group.catchUp(process),
           logger: scope.get(tokens.logger),
           stopGraceMs: STOP_GRACE_MS,
         })

@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readdir, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { brokerAedes } from '@tideway/broker-aedes'
@@ -8,6 +8,7 @@ import {
   type Host,
   type Logger,
   type Monitor,
+  openAccess,
   type PluginUse,
   type Quantizer,
   resolveConfig,
@@ -131,6 +132,35 @@ describe('a trainer without the role api', () => {
 
 it('a folder of chunks without a PostgreSQL server is refused: the embedded store has its own', async () => {
   await expect(cloudWith({ postgres: { chunksDir: dir } })).rejects.toMatchObject({ code: 'PLUGIN_OPTIONS_INVALID' })
+})
+
+describe('credentials that are asked for', () => {
+  it.each<[string, CloudConfig, RegExp]>([
+    ['beyond loopback', { http: { host: '0.0.0.0' } }, /^listening on 0\.0\.0\.0 .*keys create/],
+    ['by a second server', { grpc: { host: '0.0.0.0' } }, /^listening on 0\.0\.0\.0 /],
+    ['by the configuration', { access: { required: true } }, /^credentials are required by the configuration/],
+  ])('%s are missed before anything is opened', async (_, config, message) => {
+    await expect(cloudWith(config)).rejects.toMatchObject({
+      code: 'CREDENTIALS_REQUIRED',
+      message: expect.stringMatching(message) as string,
+    })
+    expect(await readdir(dir)).toEqual([])
+  })
+
+  it('may be those of a store that is there, of a key in the configuration, or of a plugin', async () => {
+    const open = { http: { host: '0.0.0.0', port: 0 } }
+    await cloudWith({ http: { ...open.http, apiKeys: ['0123456789abcdef'] } })
+    await cloudWith({ ...open, plugins: [giving(tokens.access, openAccess)] })
+    const first = await cloudWith({})
+    await first.start()
+    const { key } = (await first.get(tokens.access).keys?.create({ name: 'first', roles: ['admin'] }, 'local')) ?? {}
+    await first.stop()
+    const second = await cloudWith(open)
+    await second.start()
+    expect(await second.get(tokens.access).identify({ authorization: `Bearer ${key}` })).toMatchObject({
+      roles: ['admin'],
+    })
+  })
 })
 
 describe('providers for training', () => {

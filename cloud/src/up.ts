@@ -5,7 +5,6 @@ import { brokerAedes } from '@tideway/broker-aedes'
 import {
   createHost,
   type Host,
-  isLoopback,
   type Logger,
   type PluginUse,
   type ResolvedCloudConfig,
@@ -23,6 +22,7 @@ import { storePostgres } from '@tideway/store-postgres'
 import { onnxTrainer } from '@tideway/trainer-onnx'
 import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
+import { checkCredentials, openHostOf } from './config/credentials.js'
 import { httpOptions } from './config/http-options.js'
 import { cloudErrors } from './errors.js'
 import { part } from './part.js'
@@ -41,18 +41,21 @@ import { trainerRole } from './roles/trainer.js'
 /**
  * The cloud process. Its parts in the order in which they are made and started; they stop in reverse. A plugin of the
  * user's that replaces one of ours stands in its place, those that add something come last. Throws
- * `TRAINER_INCOMPLETE`, and what registration throws.
+ * `TRAINER_INCOMPLETE`, `CREDENTIALS_REQUIRED`, and what registration throws.
  */
 export async function createCloud(config: ResolvedCloudConfig, logger: Logger): Promise<Host> {
   const when = (role: Role, ...uses: PluginUse[]) => (config.roles.includes(role) ? uses : [])
   const isTrainerOnly = config.roles.every((role) => role === 'trainer')
   if (isTrainerOnly) checkTrainer(config)
+  checkCredentials(config)
   const parts = [
     part(tokens.logger, () => logger),
     metricsPrometheus(),
     ...(await tracesOf(config.traces)),
     part(tokens.quantizer, createQuantizer),
     ...(isTrainerOnly ? [] : [store(config)]),
+    // Before anything listens: its keys are in the store.
+    ...when('api', accessOf(config)),
     ...link(config),
     onnxNodeRuntime(),
     onnxTrainer({ providers: [...config.trainer.providers] }),
@@ -60,7 +63,6 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
     ...when('controller', controller()),
     ...when(
       'api',
-      accessOf(config),
       serving(config.serving),
       exposures(),
       abTests(),
@@ -105,11 +107,11 @@ function link({ natsUrl, mqttUrl, broker, plugins }: ResolvedCloudConfig): Plugi
 }
 
 /** Who may ask the servers of this process: where one of them listens beyond loopback, all ask for credentials. */
-function accessOf({ http, grpc, dataPlane: plane, access: { required, oidc } }: ResolvedCloudConfig): PluginUse {
-  const hosts = [http.host, ...(grpc ? [grpc.host] : []), ...(plane ? [plane.host] : [])]
-  const host = hosts.find((one) => !isLoopback(one)) ?? http.host
+function accessOf(config: ResolvedCloudConfig): PluginUse {
+  const { required, oidc } = config.access
   // Their types say what may be written, the plugin's schema what is valid.
-  return access({ host, apiKeys: http.apiKeys, required, oidc } as Parameters<typeof access>[0])
+  const options = { host: openHostOf(config), apiKeys: config.http.apiKeys, required, oidc }
+  return access(options as Parameters<typeof access>[0])
 }
 
 /** The cloud that the trainer works for: the one named, else the one in this process. */

@@ -1,3 +1,4 @@
+import { isLoopback } from './contracts/access.js'
 import { defineErrors, entry } from './errors/error.js'
 
 /** Errors of the nouns, the wire, plugins and configuration, and those that several implementations share. */
@@ -145,9 +146,13 @@ export const { entries, errors } = defineErrors({
   ),
   CREDENTIALS_REQUIRED: entry<{ host: string }>(
     400,
-    (d) => `listening on ${d.host} without credentials is refused`,
-    'Bind to 127.0.0.1, or configure credentials: a key in TIDEWAY_ADMIN_KEY or `http.apiKeys`, or an issuer in ' +
-      '`access.oidc`; or `tideway keys create --role admin` of a cloud on loopback makes a key.',
+    (d) =>
+      isLoopback(d.host)
+        ? 'credentials are required by the configuration, and there are none that could be right'
+        : `listening on ${d.host} without credentials is refused`,
+    'Configure credentials: a key in TIDEWAY_ADMIN_KEY or `http.apiKeys`, or an issuer in `access.oidc`; or ' +
+      '`tideway keys create --role admin` of a cloud that asks for none makes a key. On 127.0.0.1 none are asked for, ' +
+      'unless `access.required` says so.',
   ),
   UNAUTHORIZED: entry<{ given: boolean }>(
     401,

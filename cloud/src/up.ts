@@ -86,8 +86,9 @@ function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse 
 }
 
 /** Where it is configured: a second port is for those who want it. */
-function grpc({ grpc, logs }: ResolvedCloudConfig): PluginUse[] {
-  return grpc === undefined ? [] : [serverGrpc({ ...grpc, logRequests: logs.requests })]
+function grpc({ grpc, http, logs }: ResolvedCloudConfig): PluginUse[] {
+  const { stickyHeader } = http
+  return grpc === undefined ? [] : [serverGrpc({ ...grpc, stickyHeader, logRequests: logs.requests })]
 }
 
 /** Processes for inference, where an address for them is configured. */

@@ -371,6 +371,7 @@ export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } f
 export { PROBE } from './runtime/probe.js'
 export { firstLine, guardSession, type SessionEngine } from './runtime/session.js'
 export type { VersionsInUse } from './telemetry/gone.js'
+export { Refusals, type Refused } from './telemetry/refusals.js'
 export { type Kept, labelsOf, type VersionLabels, VersionSeries, versionLabels } from './telemetry/versions.js'
 export { assign, pick } from './traffic/assign.js'
 export { agree } from './traffic/compare.js'

@@ -1,8 +1,11 @@
+import { once } from 'node:events'
+import { create, toBinary } from '@bufbuild/protobuf'
 import { status } from '@grpc/grpc-js'
-import { type Access, type Actor, type AuditEntry, errors } from '@tideway/core'
+import { type Access, type Actor, type AuditEntry, errors, type LogData, silentLogger } from '@tideway/core'
+import { PrometheusMetrics } from '@tideway/metrics-prometheus'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { GRPCInferenceService } from './generated/inference_pb.js'
+import { GRPCInferenceService, ModelInferRequestSchema } from './generated/inference_pb.js'
 import { floats, rawRequest } from './infer.fixture.js'
 import { type Rig, refusalOf, startRig } from './rig.fixture.js'
 
@@ -39,12 +42,15 @@ const auditLog = {
 let rig: Rig
 beforeAll(async () => {
   serving.takes(specOf('x', 'float32'))
-  rig = await startRig({ serving, access, auditLog })
+  rig = await startRig({ serving, access, auditLog, logger, metrics })
 })
 afterAll(() => rig?.stop())
 beforeEach(() => audited.splice(0))
 
 const request = rawRequest({ x: floats(1) })
+const refusals: unknown[] = []
+const metrics = new PrometheusMetrics({ maxSeries: 100 })
+const logger = { ...silentLogger, warn: (message: string, data?: LogData) => void refusals.push([message, data]) }
 const name = 'echo'
 
 describe('who has the role', () => {
@@ -74,6 +80,45 @@ describe('who has the role', () => {
       tidewayCode: 'ROLE_REQUIRED',
     })
     expect(await rig.call(method.serverLive, {}, as('device'))).toMatchObject({ live: true })
+  })
+})
+
+describe('what is refused', () => {
+  const path = '/inference.GRPCInferenceService/ModelInfer'
+  const counted = async (code: string) =>
+    Number(
+      (await metrics.read()).text.match(new RegExp(`tideway_requests_refused_total\\{code="${code}"\\} (\\d+)`))?.[1] ??
+        0,
+    )
+
+  it.each([
+    ['nobody', { code: 'UNAUTHORIZED', actor: undefined }],
+    ['device', { code: 'ROLE_REQUIRED', actor: 'key:device' }],
+    ['elsewhere', { code: 'MODEL_FORBIDDEN', actor: 'key:elsewhere' }],
+  ])('to %s is in the log and counted, as over HTTP', async (who, told) => {
+    const before = await counted(told.code)
+    refusals.splice(0)
+    await refusalOf(rig.call(method.modelInfer, request, as(who)))
+    expect(refusals).toEqual([['a request was refused', { path, address: '127.0.0.1', requestId: 'id', ...told }]])
+    expect(await counted(told.code)).toBe(before + 1)
+  })
+
+  it('on a stream is so for each request, and what fails for another reason is not', async () => {
+    refusals.splice(0)
+    const stream = rig.stream('/inference.GRPCInferenceService/ModelStreamInfer', as('elsewhere'))
+    const message = Buffer.from(toBinary(ModelInferRequestSchema, create(ModelInferRequestSchema, request)))
+    stream.resume()
+    for (const sent of [message, message, Buffer.of(0xff)]) stream.write(sent)
+    stream.end()
+    await once(stream, 'status')
+    const told = {
+      path: path.replace('ModelInfer', 'ModelStreamInfer'),
+      code: 'MODEL_FORBIDDEN',
+      actor: 'key:elsewhere',
+    }
+    expect(refusals).toEqual(
+      [0, 1].map((at) => ['a request was refused', { ...told, address: '127.0.0.1', requestId: `id/${at}` }]),
+    )
   })
 })
 

@@ -67,6 +67,18 @@ describe('a call', () => {
     })
   })
 
+  it('hands on the key under the name that is configured, as of a header', async () => {
+    const keys: (string | undefined)[] = []
+    const infer: Serving['infer'] = (model, version, inputs, context) => {
+      keys.push(context?.stickyKey)
+      return echo.infer(model, version, inputs)
+    }
+    const rig = await rigOf(infer, { stickyHeader: 'X-User-Id' })
+    for (const name of ['x-user-id', 'x-tideway-key'])
+      await rig.call(method.modelInfer, request, { metadata: { [name]: 'customer 17' } })
+    expect(keys).toEqual(['customer 17', undefined])
+  })
+
   it('that is late ends with DEADLINE_EXCEEDED, and nobody waits for its run', async () => {
     let signal: AbortSignal | undefined
     const error = vi.fn()

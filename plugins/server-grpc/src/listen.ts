@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext } from 'node:tls'
 import { Server, ServerCredentials } from '@grpc/grpc-js'
-import { errors as core, isLoopback } from '@tideway/core'
+import { errors as core, isLoopback, Refusals } from '@tideway/core'
 import { errors } from './errors.js'
 import { admission } from './grpc/access.js'
 import { Door } from './grpc/door.js'
@@ -20,11 +20,12 @@ export interface Listener {
 
 /** Serves on `host` and `port`. Throws `CREDENTIALS_REQUIRED`, `GRPC_TLS_INVALID`, `GRPC_LISTEN_FAILED`. */
 export async function listen(services: Services, options: ServerGrpcOptions): Promise<Listener> {
-  const { limits, tls, logRequests, host } = options
+  const { limits, tls, logRequests, host, stickyHeader } = options
   const { logger, access } = services
   if (!access.required && !isLoopback(host)) throw core.CREDENTIALS_REQUIRED({ host })
   const observer = new CallObserver({ ...services, logRequests })
-  const door = new Door({ admit: admission(access), observer, logger })
+  const refusals = new Refusals(logger, services.metrics)
+  const door = new Door({ admit: admission(access), observer, logger, refusals })
   const server = new Server({
     interceptors: [door.interceptor],
     'grpc.max_receive_message_length': limits.maxInferMessageBytes,
@@ -37,7 +38,7 @@ export async function listen(services: Services, options: ServerGrpcOptions): Pr
   const stopping = new AbortController()
   // Every stream listens to it.
   setMaxListeners(0, stopping.signal)
-  addServices(server, services, { door, logger, limits, stopping: stopping.signal })
+  addServices(server, { ...services, stickyHeader }, { door, logger, refusals, limits, stopping: stopping.signal })
   const port = await bind(server, options)
   const address = addressOf(host, port)
   return {

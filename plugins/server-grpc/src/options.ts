@@ -32,6 +32,12 @@ export const optionsSchema = z.strictObject({
   tls: tlsSchema.optional(),
   /** Which calls are logged, as requests are over HTTP. */
   logRequests: z.enum(requestLogs).default('changes'),
+  /** Metadata whose value keeps calls with the same version while a traffic policy stands, as the header does over HTTP. */
+  stickyHeader: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,64}$/, 'must be the name of a header')
+    .transform((name) => name.toLowerCase())
+    .default('x-tideway-key'),
   limits: limitsSchema.prefault({}),
 })
 

@@ -6,14 +6,13 @@ import { file_reflection, ServerReflection } from './generated/reflection_pb.js'
 import { type Answer, type Calls, unary } from './grpc/calls.js'
 import { definitionOf } from './grpc/definition.js'
 import { healthMethods } from './methods/health.js'
-import { readInfer, runInfer } from './methods/infer.js'
+import { type InferServices, readInfer, runInfer } from './methods/infer.js'
 import { modelMethods } from './methods/models.js'
 import { reflection } from './methods/reflection.js'
 import { repositoryMethods } from './methods/repository.js'
 import { statisticsMethods } from './methods/statistics.js'
 import { streamInfer } from './methods/stream.js'
 import type { GrpcLimits } from './options.js'
-import type { Services } from './services.js'
 import { encodeAnswer } from './wire/answer.js'
 
 /** What describes all that is served. */
@@ -22,7 +21,7 @@ const FILES = [file_inference, file_health, file_reflection]
 /** Every service and method that is answered; streams end when `stopping` fires. */
 export function addServices(
   server: Server,
-  services: Services,
+  services: InferServices,
   { limits, stopping, ...calls }: Calls & { readonly limits: GrpcLimits; readonly stopping: AbortSignal },
 ): void {
   const { maxMessageBytes: maxBytes, maxStreamRequests: maxRequests } = limits

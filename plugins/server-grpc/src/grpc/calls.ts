@@ -1,7 +1,7 @@
 import type { DescMessage, DescMethod, MessageInitShape, MessageShape } from '@bufbuild/protobuf'
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import type { handleUnaryCall, Metadata, ServerUnaryCall, sendUnaryData } from '@grpc/grpc-js'
-import { errors as core, type Logger } from '@tideway/core'
+import { errors as core, type Logger, type Refusals, type Refused } from '@tideway/core'
 import { reading } from '../wire/reader.js'
 import type { Caller, Door } from './door.js'
 import { failureOf, ours, trailerOf } from './status.js'
@@ -33,6 +33,12 @@ export interface AnyCall {
 export interface Calls {
   readonly door: Door
   readonly logger: Logger
+  readonly refusals: Refusals
+}
+
+/** Who was refused what, where a call was. */
+export function refusedIn({ path, actor, address, requestId }: CallContext): Refused {
+  return { path, actor: actor.name, address, requestId }
 }
 
 export function contextOf(call: AnyCall, door: Door): CallContext {
@@ -47,7 +53,7 @@ export function contextOf(call: AnyCall, door: Door): CallContext {
 }
 
 /** A method of one request and one answer, of whose messages gRPC's library knows the bytes alone. */
-export function unary(answer: Answer, { door, logger }: Calls): handleUnaryCall<Buffer, Buffer> {
+export function unary(answer: Answer, { door, logger, refusals }: Calls): handleUnaryCall<Buffer, Buffer> {
   const run = async (call: ServerUnaryCall<Buffer, Buffer>, end: sendUnaryData<Buffer>) => {
     const context = contextOf(call, door)
     const { requestId } = context
@@ -57,6 +63,7 @@ export function unary(answer: Answer, { door, logger }: Calls): handleUnaryCall<
       call.removeAllListeners('cancelled')
       end(null, message, trailerOf(requestId))
     } catch (error) {
+      refusals.note(error, refusedIn(context))
       // The call has its end already where nobody waits, and what was given up is no failure.
       if (!context.signal.aborted) end(failureOf(ours(error, context, logger), requestId))
     }

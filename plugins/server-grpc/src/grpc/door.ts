@@ -1,5 +1,5 @@
 import { type Metadata, ServerInterceptingCall, type ServerInterceptor, status } from '@grpc/grpc-js'
-import { type Actor, type Logger, requestIdOf, type Span } from '@tideway/core'
+import { type Actor, type Logger, type Refusals, requestIdOf, type Span } from '@tideway/core'
 import { type Admit, ANYONE, demandMethod } from './access.js'
 import type { CallObserver } from './observer.js'
 import { failureOf, ours, REQUEST_ID_KEY } from './status.js'
@@ -18,6 +18,7 @@ export interface DoorOptions {
   readonly admit: Admit
   readonly observer: CallObserver
   readonly logger: Logger
+  readonly refusals: Refusals
 }
 
 /**
@@ -38,7 +39,7 @@ export class Door {
   }
 
   readonly interceptor: ServerInterceptor = ({ path }, call) => {
-    const { admit, observer, logger } = this.#options
+    const { admit, observer, logger, refusals } = this.#options
     const callers = this.#callers
     let end: (code: status) => void = () => undefined
     const intercepting: ServerInterceptingCall = new ServerInterceptingCall(call, {
@@ -64,8 +65,10 @@ export class Door {
               callers.set(metadata, { requestId, actor: asks, address, span: begun.span })
               proceed(metadata)
             }
-            const refuse = (error: unknown) =>
+            const refuse = (error: unknown) => {
+              refusals.note(error, { path, actor, address, requestId })
               intercepting.sendStatus(failureOf(ours(error, { path, requestId }, logger), requestId))
+            }
             try {
               const asks = admit({ path, authorization })
               if (asks instanceof Promise) asks.then(enter).catch(refuse)

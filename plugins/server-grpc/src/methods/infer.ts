@@ -15,6 +15,11 @@ import { decodeRequest, type GrpcInferRequest } from '../wire/decode.js'
 import { reading } from '../wire/reader.js'
 import { readRequest, type WireRequest } from '../wire/request.js'
 
+export interface InferServices extends Services {
+  /** Metadata whose value keeps calls with the same version. */
+  readonly stickyHeader: string
+}
+
 /** How an answer is written; `unit`: by which its outcome is reported, under an A/B test. */
 export type EncodeAnswer = (answer: InferAnswer, request: GrpcInferRequest, unit: string | undefined) => Buffer
 
@@ -28,12 +33,12 @@ export function readInfer(message: Uint8Array): WireRequest {
  * `INPUT_REJECTED`, `MODEL_FORBIDDEN`, `ROLE_NOT_HERE`, and what the serving throws.
  */
 export async function runInfer(
-  services: Services,
+  services: InferServices,
   request: WireRequest,
   context: CallContext,
   encode: EncodeAnswer,
 ): Promise<Buffer> {
-  const { statistics } = services
+  const { statistics, stickyHeader } = services
   const { model, version } = request
   const serving = servingOf(services)
   const target = narrow(inferTargetSchema, { model, version: version || undefined }, 'the inference request')
@@ -45,23 +50,20 @@ export async function runInfer(
     bytesOut: (answer) => answer.byteLength,
   }
   const { requestId, span, deadlineMs, signal } = context
-  const given = { requestId, span, deadlineMs, signal, ...askedIn(context.metadata) }
+  const given = { requestId, span, deadlineMs, signal, ...askedIn(context.metadata, stickyHeader) }
   return runMeasured({ serving, statistics }, target, form, given)
 }
 
-/** As the headers of these names are over HTTP. */
-const STICKY_KEY = 'x-tideway-key'
+/** As the header of this name is over HTTP. */
 const CACHE_CONTROL = 'cache-control'
 /** As long as a unit of an A/B test may be. */
 const MAX_KEY_CHARACTERS = 256
 
 /** What the metadata of a call say of how it is to be run. Throws `INPUT_REJECTED` for a key that is too long. */
-function askedIn(metadata: CallContext['metadata']): Pick<InferContext, 'stickyKey' | 'noCache'> {
-  const stickyKey = textIn(metadata, STICKY_KEY)
+function askedIn(metadata: CallContext['metadata'], name: string): Pick<InferContext, 'stickyKey' | 'noCache'> {
+  const stickyKey = textIn(metadata, name)
   if (stickyKey !== undefined && stickyKey.length > MAX_KEY_CHARACTERS) {
-    const issues = [
-      `metadata ${STICKY_KEY}: has ${stickyKey.length} characters, at most ${MAX_KEY_CHARACTERS} are taken`,
-    ]
+    const issues = [`metadata ${name}: has ${stickyKey.length} characters, at most ${MAX_KEY_CHARACTERS} are taken`]
     throw core.INPUT_REJECTED({ what: 'the inference request', issues })
   }
   const noCache = /\bno-(cache|store)\b/i.test(textIn(metadata, CACHE_CONTROL) ?? '')

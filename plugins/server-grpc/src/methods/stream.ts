@@ -1,12 +1,12 @@
 import { setMaxListeners } from 'node:events'
 import type { handleBidiStreamingCall, ServerDuplexStream } from '@grpc/grpc-js'
+import type { Refusals } from '@tideway/core'
 import { errors } from '../errors.js'
-import { type CallContext, type Calls, contextOf } from '../grpc/calls.js'
+import { type CallContext, type Calls, contextOf, refusedIn } from '../grpc/calls.js'
 import { failureOf, ours, trailerOf } from '../grpc/status.js'
-import type { Services } from '../services.js'
 import { encodeStreamAnswer, encodeStreamError } from '../wire/answer.js'
 import type { WireRequest } from '../wire/request.js'
-import { readInfer, runInfer } from './infer.js'
+import { type InferServices, readInfer, runInfer } from './infer.js'
 
 type Call = ServerDuplexStream<Buffer, Buffer>
 
@@ -21,7 +21,7 @@ export interface StreamOptions extends Calls {
  * `ModelStreamInfer` (Triton): requests of one stream run side by side, as far as `maxRequests`, so that they may share a batch;
  * each is answered once, in its order. What is wrong with one is said in its answer, and the stream goes on.
  */
-export function streamInfer(services: Services, options: StreamOptions): handleBidiStreamingCall<Buffer, Buffer> {
+export function streamInfer(services: InferServices, options: StreamOptions): handleBidiStreamingCall<Buffer, Buffer> {
   return (call) => {
     const context = contextOf(call, options.door)
     // Each request of the stream may listen to it.
@@ -34,7 +34,7 @@ export function streamInfer(services: Services, options: StreamOptions): handleB
     const take = (message: Buffer) => {
       // Each is a request of its own, for logs and for traffic policies.
       const requestId = `${context.requestId}/${taken++}`
-      const answer = answerTo(services, message, { ...context, requestId })
+      const answer = answerTo(services, message, { ...context, requestId }, options.refusals)
       running++
       if (running >= options.maxRequests) call.pause()
       last = last.then(async () => {
@@ -62,13 +62,19 @@ export function streamInfer(services: Services, options: StreamOptions): handleB
 }
 
 /** An answer, or the word of what went wrong; never throws. */
-async function answerTo(services: Services, message: Buffer, context: CallContext): Promise<Buffer> {
+async function answerTo(
+  services: InferServices,
+  message: Buffer,
+  context: CallContext,
+  refusals: Refusals,
+): Promise<Buffer> {
   let request: Partial<WireRequest> = {}
   try {
     const whole = readInfer(message)
     request = whole
     return await runInfer(services, whole, context, encodeStreamAnswer)
   } catch (error) {
+    refusals.note(error, refusedIn(context))
     if (context.signal.aborted) return Buffer.alloc(0)
     return encodeStreamError(ours(error, context, services.logger), request)
   }

@@ -1,12 +1,14 @@
-import type { Counter, Family, Logger, Metrics, TidewayError } from '@tideway/core'
-import { codeOf, nullMetrics } from '@tideway/core/serving'
+import type { Logger } from '../contracts/logger.js'
+import { type Counter, type Family, type Metrics, nullMetrics } from '../contracts/metrics.js'
+import { codeOf, type TidewayError } from '../errors/error.js'
 
 const WINDOW_MS = 10_000
 /** Lines of one window; what is above is counted in one line. */
 const MAX_LINES = 20
 
 export interface Refused {
-  readonly method: string
+  /** Of HTTP. */
+  readonly method?: string
   readonly path: string
   readonly actor?: string | undefined
   readonly address?: string | undefined
@@ -14,8 +16,8 @@ export interface Refused {
 }
 
 /**
- * Requests that were refused for who asked (401 and 403), in the log of the process: no more lines than can be read, however
- * many there are. They are not in the audit log, which anybody could fill so.
+ * Requests at one door that were refused for who asked (401 and 403), in metrics and in the log of the process: no more lines
+ * than can be read, however many there are. They are not in the audit log, which anybody could fill so.
  */
 export class Refusals {
   readonly #logger: Logger

@@ -46,8 +46,8 @@ export function originOf({ actor, address, requestId }: Caller): Origin {
 /** Throws `ROLE_REQUIRED`, or `MODEL_FORBIDDEN` for a model out of scope. */
 export function demand(actor: Actor, role: RouteRole, model?: string): void {
   if (role === 'open') return
-  const roles = typeof role === 'string' ? [role] : role
-  if (!roles.some((one) => allows(actor, one))) throw core.ROLE_REQUIRED({ roles })
+  const isAllowed = typeof role === 'string' ? allows(actor, role) : role.some((one) => allows(actor, one))
+  if (!isAllowed) throw core.ROLE_REQUIRED({ roles: typeof role === 'string' ? [role] : role })
   if (model !== undefined) demandModel(actor, model)
 }
 

@@ -99,7 +99,7 @@ describe('a stream', () => {
     for (let i = 0; i < 3; i++) send(numbered(i))
     call.end()
     await ended
-    expect(ids).toEqual([0, 1, 2].map((i) => expect.stringMatching(new RegExp(`^[0-9a-f-]{36}/${i}$`))))
+    expect(ids).toEqual([0, 1, 2].map((i) => expect.stringMatching(new RegExp(`^[0-9a-f-]{36}-\\d+/${i}$`))))
   })
 
   it('marks its one answer as the last where the request asks for that', async () => {

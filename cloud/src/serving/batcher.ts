@@ -2,6 +2,7 @@ import type { InferContext, Session, Tensors } from '@tideway/core'
 import { codeOf, inputCheck } from '@tideway/core/serving'
 import { cloudErrors } from '../errors.js'
 import { Pace } from './pace.js'
+import { RowMemory } from './row-memory.js'
 import { hasFixedRows, joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'
 import {
   type Closed,
@@ -95,6 +96,7 @@ export class Batcher implements RowRunner {
   /** A list, since a set that becomes empty gets another table each time, and the first that is old keeps all after it. */
   private readonly running: Running[] = []
   private readonly pace = new Pace()
+  private readonly memory = new RowMemory()
   private readonly check: (inputs: Tensors) => void
   /** What has to be alike in requests that go together. */
   private readonly shapeOf: (inputs: Tensors) => string
@@ -241,7 +243,10 @@ export class Batcher implements RowRunner {
     const run = { endsAt: started + this.pace.of(rows) }
     this.running.push(run)
     try {
-      const outputs = await this.session.run(joined(taken.map(({ inputs }) => inputs)))
+      const lent: ArrayBuffer[] = []
+      const requests = taken.map(({ inputs }) => inputs)
+      const outputs = await this.session.run(joined(requests, (bytes) => this.memory.take(bytes, lent)))
+      this.memory.giveBack(lent, outputs)
       const runMs = performance.now() - started
       this.pace.observe(rows, runMs)
       const parts = splitFor(taken, outputs)

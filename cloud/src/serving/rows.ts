@@ -29,26 +29,30 @@ export function rowShapes(inputs: Tensors): string {
   return names.map((name) => `${name}:${inputs[name]?.shape.slice(1).join()}`).join(' ')
 }
 
-/** The rows of several requests behind one another; those of one request as they are, uncopied. */
-export function joined(requests: readonly Tensors[]): Tensors {
+/** Where so many bytes may be put. */
+type Memory = (bytes: number) => ArrayBuffer
+
+const newMemory: Memory = (bytes) => new ArrayBuffer(bytes)
+
+/** The rows of several requests behind one another, in `memory`; those of one request as they are, uncopied. */
+export function joined(requests: readonly Tensors[], memory = newMemory): Tensors {
   const [first, ...others] = requests as readonly [Tensors, ...Tensors[]]
   if (others.length === 0) return first
-  return Object.fromEntries(
-    Object.entries(first).map(([name, tensor]) => [
-      name,
-      behind(
-        requests.map((inputs) => inputs[name] as Tensor),
-        tensor,
-      ),
-    ]),
-  )
+  const whole: Record<string, Tensor> = {}
+  for (const name of Object.keys(first)) {
+    const parts = requests.map((inputs) => inputs[name] as Tensor)
+    setOwn(whole, name, behind(parts, first[name] as Tensor, memory))
+  }
+  return whole
 }
 
-function behind(parts: readonly Tensor[], { dtype, shape }: Tensor): Tensor {
+function behind(parts: readonly Tensor[], { dtype, shape }: Tensor, memory: Memory): Tensor {
   const rows = parts.reduce((sum, part) => sum + (part.shape[0] as number), 0)
   const whole = [rows, ...shape.slice(1)]
   if (dtype === 'string') return { dtype, shape: whole, data: parts.flatMap(({ data }) => data as string[]) }
-  const data = new arrayClasses[dtype](elementCount(whole)) as Float32Array
+  const array = arrayClasses[dtype]
+  const count = elementCount(whole)
+  const data = new array(memory(count * array.BYTES_PER_ELEMENT), 0, count) as Float32Array
   let at = 0
   for (const part of parts) {
     data.set(part.data as Float32Array, at)

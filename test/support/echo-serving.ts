@@ -42,6 +42,7 @@ export function echoServing(): EchoServing {
       checkInputs(signature, inputs)
       return { version, outputs: inputs, timing: this.timing }
     },
+    hasPolicy: () => false,
     cacheTotals: () => undefined,
     async index() {
       const state = loaded ? ('ready' as const) : ('unavailable' as const)

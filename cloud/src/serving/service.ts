@@ -109,6 +109,7 @@ export function createServing(config: ResolvedServing, parts: ServingParts): Ser
         return answering(model, name).then((found) => runner.run(found, inputs, context, called))
       },
       versionOf,
+      hasPolicy: (model) => control?.standing(model) !== undefined,
       cacheTotals: () => cache?.totals,
       index: () => host.index(),
       load: (model) => host.load(model),

@@ -28,9 +28,9 @@ export class Standing {
     this.sticky = 'sticky' in policy && policy.sticky
   }
 
-  choose({ stickyKey, requestId }: InferContext): Choice {
+  choose({ stickyKey, requestId, draw }: InferContext): Choice {
     const unit = this.record.test === undefined ? undefined : (stickyKey ?? requestId)
-    return { version: this.versions.get(this.numberFor(unit ?? stickyKey)), unit }
+    return { version: this.versions.get(this.numberFor(unit ?? stickyKey, draw)), unit }
   }
 
   answered(inputs: Tensors, answer: InferResult): void {
@@ -49,9 +49,9 @@ export class Standing {
     return Object.fromEntries([...this.counts].sort(([a], [b]) => a - b))
   }
 
-  private numberFor(key: string | undefined): number {
+  private numberFor(key: string | undefined, draw: number | undefined): number {
     const { shares, record } = this
     if (shares.length <= 1) return shares[0]?.version ?? 0
-    return this.sticky && key !== undefined ? assign(key, record.salt, shares) : pick(this.random(), shares)
+    return this.sticky && key !== undefined ? assign(key, record.salt, shares) : pick(draw ?? this.random(), shares)
   }
 }

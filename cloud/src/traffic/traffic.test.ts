@@ -49,6 +49,22 @@ describe('a model without a policy', () => {
   })
 })
 
+describe('requests of one draw', () => {
+  it('are answered by one version, and draws by their shares; a key goes before', async () => {
+    const model = await aModel()
+    expect(rig.serving.hasPolicy(model)).toBe(false)
+    await set(model, canary(20))
+    expect(rig.serving.hasPolicy(model)).toBe(true)
+    const by = async (draw: number, stickyKey?: string) =>
+      (await rig.serving.infer(model, undefined, row, { draw, stickyKey })).version.version
+    const draws = Array.from({ length: 100 }, (_, at) => at / 100)
+    const first = await Promise.all(draws.map((draw) => by(draw)))
+    expect(await Promise.all(draws.map((draw) => by(draw)))).toEqual(first)
+    expect(first.filter((version) => version === 2)).toHaveLength(20)
+    expect(new Set(await Promise.all(draws.map((draw) => by(draw, 'user-1')))).size).toBe(1)
+  })
+})
+
 describe('a canary', () => {
   it('gets its share of keys and of requests without one, and keeps its keys while it grows', async () => {
     const model = await aModel()

@@ -84,6 +84,8 @@ export interface InferContext {
   readonly requestId?: string
   /** Requests with the same key are answered by the same version while a traffic policy stands. */
   readonly stickyKey?: string
+  /** In [0, 1): where a policy leaves it to chance, requests with the same number are answered by the same version. */
+  readonly draw?: number
   /** On the clock of `performance.now()`, in milliseconds: whose run has not begun by then is not run. */
   readonly deadlineMs?: number
   /** Fires when nobody waits for the answer any more. */
@@ -117,6 +119,8 @@ export interface Serving {
   infer(model: string, version: string | undefined, inputs: Tensors, context?: InferContext): Promise<InferResult>
   /** Which version a request would go to, without loading it. Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. */
   versionOf?(model: string, version?: string): Promise<VersionRecord>
+  /** Whether a traffic policy says who answers requests that name no version. */
+  hasPolicy?(model: string): boolean
   /** Undefined where no answers are kept. */
   cacheTotals?(): CacheTotals | undefined
   /** Every version of every model, loaded or not. */

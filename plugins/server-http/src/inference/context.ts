@@ -18,13 +18,13 @@ export function contextOf(
   header: Header,
   receivedAt: number,
   signal?: AbortSignal,
-  { requestId, stickyKey, span }: Pick<InferContext, 'requestId' | 'stickyKey' | 'span'> = {},
+  { requestId, stickyKey, span, draw }: Pick<InferContext, 'requestId' | 'stickyKey' | 'span' | 'draw'> = {},
 ): InferContext {
   const timeoutMs = shorter(grpcTimeoutMs(header('grpc-timeout')), envoyTimeoutMs(header(ENVOY_TIMEOUT)))
   const deadlineMs = timeoutMs === undefined ? undefined : receivedAt + timeoutMs
   const cacheControl = header('cache-control')
   const noCache = cacheControl !== undefined && /\bno-(cache|store)\b/i.test(cacheControl)
-  return { requestId, stickyKey, span, deadlineMs, signal, noCache }
+  return { requestId, stickyKey, draw, span, deadlineMs, signal, noCache }
 }
 
 function shorter(a: number | undefined, b: number | undefined): number | undefined {

@@ -14,17 +14,22 @@ const echo = echoServing()
 let rig: Rig
 let calls: { readonly version: string | undefined; readonly context: InferContext }[] = []
 let hold: Promise<void> | undefined
+let isDivided = false
 
 beforeEach(async () => {
   echo.takes(specOf('x', 'float32', [null, null]))
   calls = []
   hold = undefined
+  isDivided = false
   const infer: typeof echo.infer = async (model, version, inputs, context = {}) => {
     calls.push({ version, context })
     await hold
     return echo.infer(model, version, inputs, context)
   }
-  rig = await startRig({ serving: { ...echo, infer } }, { limits: { maxInferBodyBytes: 100_000, stopGraceMs: 5_000 } })
+  rig = await startRig(
+    { serving: { ...echo, infer, hasPolicy: () => isDivided } },
+    { limits: { maxInferBodyBytes: 100_000, stopGraceMs: 5_000 } },
+  )
 })
 afterEach(() => rig?.stop())
 
@@ -74,6 +79,34 @@ describe('lines of inference requests', () => {
     expect(all.map(valueOf)).toEqual(Array.from({ length: 100 }, (_, at) => at))
     expect(all[7]).toMatchObject({ model_name: 'echo', model_version: '3', id: 'r7' })
     expect(new Set(calls.map(({ version }) => version))).toEqual(new Set(['3']))
+  })
+
+  it('go under a policy together: by their key, or by one draw', async () => {
+    isDivided = true
+    const lines = line(1) + line(2)
+    const response = await exchange(lines, { 'X-Tideway-Key': 'customer 17' })
+    expect(response.headers.get('x-tideway-version')).toBeNull()
+    expect(await answers(response)).toMatchObject([{ model_version: '3' }, { model_version: '3' }])
+    await answers(await exchange(lines))
+    expect(calls.map(({ version, context }) => [version, context.stickyKey])).toEqual([
+      [undefined, 'customer 17'],
+      [undefined, 'customer 17'],
+      [undefined, undefined],
+      [undefined, undefined],
+    ])
+    const [first, second, third, fourth] = calls.map(({ context }) => context.draw)
+    expect([first, third]).toEqual([second, fourth])
+    expect(third).not.toBe(first)
+    const ids = calls.map(({ context }) => context.requestId)
+    expect([ids[0], ids[2]]).toEqual([ids[1], ids[3]])
+    await answers(
+      await fetch(`${rig.url}/v2/models/echo/versions/1/infer_stream`, {
+        method: 'POST',
+        headers: { 'Content-Type': 'application/x-ndjson' },
+        body: lines,
+      }),
+    )
+    expect(calls.slice(4).map(({ version }) => version)).toEqual(['1', '1'])
   })
 
   it('fail alone', async () => {

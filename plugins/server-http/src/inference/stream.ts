@@ -21,7 +21,7 @@ import { need } from '../services.js'
 import { contextOf } from './context.js'
 import { linesOf } from './lines.js'
 import { targetOf } from './target.js'
-import { toldOf } from './told.js'
+import { stickyKeyIn, toldOf } from './told.js'
 
 const TYPES = /^application\/(x-ndjson|jsonl|x-jsonlines)$/
 /** Lines that are run at once: enough to fill a batch, and no more than that is read ahead of what was written. */
@@ -36,22 +36,26 @@ interface Told {
 /**
  * Runs a model on each line of the body, an inference request in JSON, and answers each with a line, in their order and while
  * they come: JSON lines, or server-sent events where the client accepts them, whose ids are the numbers of the lines. A bad
- * line fails alone. The version is that of the beginning, wherever an alias moves meanwhile.
+ * line fails alone. The version is that of the beginning, wherever an alias moves meanwhile; under a traffic policy it is one as
+ * long as that stands: by the key of the stream, or by one draw for all of it, and under an A/B test it is one unit.
  *
  * Nothing is read further ahead than `AT_ONCE` lines of what the client has taken. A stream that ends before its body does says
- * why in a last line: a line too long, a body that stalled, a server that stops. Past traffic policies, which choose for each request.
+ * why in a last line: a line too long, a body that stalled, a server that stops.
  */
 export function streamHandler(deps: Deps, statistics: Statistics) {
-  const { services, limits, stopping } = deps
+  const { services, limits, stopping, stickyHeader } = deps
   return async (c: Context<AppEnv>): Promise<Response> => {
     checkType(c.req.header('content-type') ?? '')
     const serving = need(services, 'serving')
     const { model, version: wanted } = targetOf(c)
     const { version } = await serving.metadata(model, wanted)
-    const target = { model, version: String(version.version) }
+    const isDivided = wanted === undefined && serving.hasPolicy?.(model) === true
+    const target = { model, version: isDivided ? undefined : String(version.version) }
     const gone = new AbortController()
     const requestId = c.get('requestId')
-    const context = { ...contextOf((name) => c.req.header(name), performance.now(), gone.signal), requestId }
+    const header = (name: string) => c.req.header(name)
+    const stickyKey = stickyKeyIn({ header }, stickyHeader)
+    const context = contextOf(header, performance.now(), gone.signal, { requestId, stickyKey, draw: Math.random() })
     const line = { what: 'a line of the request', maxBytes: limits.maxInferBodyBytes }
     const told = (error: unknown): Told => {
       const at = { method: 'POST', path: c.req.path, requestId }
@@ -64,8 +68,9 @@ export function streamHandler(deps: Deps, statistics: Statistics) {
     const answers = ordered(linesOf(parts, line), AT_ONCE, (bytes) =>
       answer({ serving, statistics }, target, bytes, context).catch(told),
     )
-    const [name = '', value] = toldOf(target.version, undefined)
-    c.header(name, value)
+    // Each line says who answered it; under a policy that is known with the first one.
+    const [name = '', value] = target.version === undefined ? [] : toldOf(target.version, undefined)
+    if (value !== undefined) c.header(name, value)
     return isForEvents(c) ? events(c, answers, told, gone) : jsonLines(c, answers, told, gone)
   }
 }

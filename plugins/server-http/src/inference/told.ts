@@ -5,7 +5,7 @@ import type { BodySource } from '../http/aligned.js'
 const MAX_KEY_CHARACTERS = 256
 
 /** The key of a request; see `InferContext.stickyKey`. Throws `INPUT_REJECTED` for one that is too long. */
-export function stickyKeyIn({ header }: BodySource, name: string): string | undefined {
+export function stickyKeyIn({ header }: Pick<BodySource, 'header'>, name: string): string | undefined {
   const key = header(name)
   if (key === undefined || key.length <= MAX_KEY_CHARACTERS) return key || undefined
   const issues = [`header ${name}: has ${key.length} characters, at most ${MAX_KEY_CHARACTERS} are taken`]

@@ -2,10 +2,10 @@ import type { LoadOptions, Runtime, Session } from '@tideway/core'
 import { errors } from '@tideway/core'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { identityModel } from '@tideway/test/support/onnx-models'
-import { expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { loadFastest } from './threads.js'
 
-/** A runtime whose runs take as long as their threads say; it counts what it has loaded. */
+/** A runtime whose runs take as long as their threads say, on a clock that waits for nobody; it counts what it has loaded. */
 function timed(msOf: (threads: number) => number | Error) {
   const open: number[] = []
   const most = { open: 0 }
@@ -28,16 +28,36 @@ function timed(msOf: (threads: number) => number | Error) {
   return { runtime, open, most }
 }
 
-it('takes many runs of one thread where threads do not help, and one of many where they do', async () => {
-  const small = timed(() => 5)
-  expect((await loadFastest(small.runtime, new Uint8Array(), 4)).plan).toEqual({ parallel: 4, intraOpThreads: 1 })
-  const large = timed((threads) => 200 / threads ** 2)
-  expect((await loadFastest(large.runtime, new Uint8Array(), 4)).plan).toEqual({ parallel: 1, intraOpThreads: 4 })
-  for (const { open, most } of [small, large]) {
-    expect(open).toHaveLength(1)
-    expect(most.open).toBe(1)
-  }
-  expect([small.open, large.open]).toEqual([[1], [4]])
+/** The plan that is found while nothing but the runs takes time. */
+async function planOf({ runtime }: ReturnType<typeof timed>, budget: number) {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'performance'] })
+  const loading = loadFastest(runtime, new Uint8Array(), budget)
+  await vi.runAllTimersAsync()
+  return (await loading).plan
+}
+
+describe('the threads of a model', () => {
+  afterEach(() => vi.useRealTimers())
+
+  it.each<[string, number, (threads: number) => number, readonly [parallel: number, threads: number]]>([
+    ['are one for each of many runs, where more do not help', 4, () => 5, [4, 1]],
+    ['are all for one run, where they help', 4, (threads) => 200 / threads ** 2, [1, 4]],
+    // 30 ms in place of 40, and only one at once.
+    [
+      'are one for each, where two of them give less than two runs at once',
+      2,
+      (threads) => 40 / threads ** 0.4,
+      [2, 1],
+    ],
+    ['are two for each of two runs, where more do not help', 4, (threads) => (threads === 1 ? 90 : 10), [2, 2]],
+    ['are one for each, where a run is too short for it to matter', 4, () => 0, [4, 1]],
+  ])('%s', async (_, budget, msOf, [parallel, intraOpThreads]) => {
+    const model = timed(msOf)
+    expect(await planOf(model, budget)).toEqual({ parallel, intraOpThreads })
+    expect(model.open).toEqual([intraOpThreads])
+    // One at a time: two of a large model may not fit.
+    expect(model.most.open).toBe(1)
+  })
 })
 
 it('takes a model as it is that fails on zeros', async () => {

@@ -56,6 +56,7 @@ it.each([
   'its client on asyncio',
   'a stream',
   'health and metadata',
+  'configuration',
   'the model repository',
   'statistics that are those of HTTP',
   'a deadline',

@@ -16,6 +16,7 @@ import tritonclient.grpc.aio as aio
 import tritonclient.http as http
 from checks import VALUES, check, report, same
 from tritonclient.grpc import service_pb2, service_pb2_grpc
+from tritonclient.grpc.model_config_pb2 import DataType
 from tritonclient.utils import InferenceServerException
 
 REAL, HTTP, ECHO = (address.split("://")[1] for address in sys.argv[1:4])
@@ -225,6 +226,20 @@ def statistics_that_are_those_of_HTTP():
 
 
 @check
+def configuration():
+    config = real.get_model_config("same-float32").config
+    metadata = real.get_model_metadata("same-float32")
+    assert (config.name, config.platform, config.backend) == ("same-float32", metadata.platform, "onnxruntime")
+    assert config.version_policy.HasField("all") and "model_configuration" in real.get_server_metadata().extensions
+    # As Triton has it: with batches, the first dimension of all is left out.
+    leading = [-1] if config.max_batch_size > 0 else []
+    assert config.HasField("dynamic_batching") == (config.max_batch_size > 0)
+    for tensors, told in ((config.input, metadata.inputs), (config.output, metadata.outputs)):
+        names = [(tensor.name, DataType.Name(tensor.data_type), leading + list(tensor.dims)) for tensor in tensors]
+        assert names == [(tensor.name, f"TYPE_{tensor.datatype}", list(tensor.shape)) for tensor in told], names
+
+
+@check
 def a_deadline():
     inputs = [given("slow", np.zeros(1, np.int8), "INT8")]
     refused(lambda: echo.infer("echo", inputs, client_timeout=0.1), "DEADLINE_EXCEEDED", "")
@@ -237,7 +252,7 @@ def what_is_refused():
     refused(lambda: real.infer("none", inputs), "NOT_FOUND", "not registered")
     refused(lambda: real.infer("same-int8", inputs), "INVALID_ARGUMENT", "type is float32")
     refused(lambda: real.infer("same-float32", inputs, model_version="7"), "NOT_FOUND", "no version or alias 7")
-    refused(lambda: real.get_model_config("same-int8"), "UNIMPLEMENTED", "model_configuration")
+    refused(lambda: real.get_model_config("none"), "NOT_FOUND", "not registered")
     refused(lambda: real.get_system_shared_memory_status(), "UNIMPLEMENTED", "")
 
 

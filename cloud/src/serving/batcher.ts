@@ -70,6 +70,8 @@ export interface BatchedRun {
 /** What runs requests: a batcher, or one behind something that may answer in its place. */
 export interface RowRunner {
   readonly signature: Session['signature']
+  /** Rows of several requests that go into one run at most; undefined where each has its own. */
+  readonly maxBatchRows?: number | undefined
   /** Throws as `Batcher.run` does. */
   run(inputs: Tensors, context?: InferContext): Promise<BatchedRun>
   dispose(): Promise<void>
@@ -118,6 +120,10 @@ export class Batcher implements RowRunner {
 
   get signature(): Session['signature'] {
     return this.session.signature
+  }
+
+  get maxBatchRows(): number | undefined {
+    return this.batches ? this.options.maxRows : undefined
   }
 
   get waiting(): { readonly requests: number; readonly rows: number } {

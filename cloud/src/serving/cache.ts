@@ -51,6 +51,7 @@ export class ResponseCache {
   around(runner: RowRunner, manifestDigest: string, keeps = true): RowRunner {
     return {
       signature: runner.signature,
+      maxBatchRows: runner.maxBatchRows,
       dispose: () => runner.dispose(),
       run: (inputs, context = {}) => {
         const isLookedUp = keeps && !context.noCache && bytesIn(inputs) <= this.#maxRequestBytes

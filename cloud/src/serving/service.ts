@@ -95,9 +95,9 @@ export function createServing(config: ResolvedServing, parts: ServingParts): Ser
     serving: {
       async metadata(model, wanted) {
         const version = await versionOf(model, wanted)
-        const { signature } = await host.session(version)
+        const { signature, maxBatchRows } = await host.session(version)
         const all = (await registry().versions(model)).map((record) => String(record.version))
-        return { version, versions: all, platform: 'onnx_onnxruntime', signature }
+        return { version, versions: all, platform: 'onnx_onnxruntime', signature, maxBatchRows }
       },
       infer(model, wanted, inputs, context = {}) {
         const called = performance.now()

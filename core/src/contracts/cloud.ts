@@ -114,7 +114,14 @@ export interface Serving {
   metadata(
     model: string,
     version?: string,
-  ): Promise<{ version: VersionRecord; versions: readonly string[]; platform: string; signature: Signature }>
+  ): Promise<{
+    version: VersionRecord
+    versions: readonly string[]
+    platform: string
+    signature: Signature
+    /** Rows of several requests that go into one run at most; undefined where each request has a run of its own. */
+    maxBatchRows?: number
+  }>
   /** Also throws `INPUT_INVALID`. Outputs in the order of the signature. */
   infer(model: string, version: string | undefined, inputs: Tensors, context?: InferContext): Promise<InferResult>
   /** Which version a request would go to, without loading it. Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. */

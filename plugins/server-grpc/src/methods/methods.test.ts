@@ -2,7 +2,7 @@ import { status } from '@grpc/grpc-js'
 import { type AuditEntry, errors, HOST_VERSION, Statistics } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { GRPCInferenceService } from '../generated/inference_pb.js'
+import { DataType, GRPCInferenceService } from '../generated/inference_pb.js'
 import { floats, rawRequest } from '../infer.fixture.js'
 import { type Rig, refusalOf, startRig } from '../rig.fixture.js'
 
@@ -14,12 +14,21 @@ const auditLog = {
   append: (entry: object) => Promise.resolve({ ...entry, id: 1, at: '' } as unknown as AuditEntry),
   list: () => (store.isThere ? Promise.resolve([]) : Promise.reject(errors.STORE_UNAVAILABLE({ store: 'it' }))),
 }
+/** The same, where rows of requests go together. */
+let batching: Rig
 let rig: Rig
 
 beforeAll(async () => {
   rig = await startRig({ serving, statistics, auditLog })
+  const metadata: typeof serving.metadata = async (...asked) => ({
+    ...(await serving.metadata(...asked)),
+    maxBatchRows: 32,
+  })
+  batching = await startRig({ serving: { ...serving, metadata } })
 })
-afterAll(() => rig?.stop())
+afterAll(() => Promise.all([rig?.stop(), batching?.stop()]))
+
+const configOf = async (from: Rig) => (await from.call(method.modelConfig, { name: 'echo' })).config
 beforeEach(async () => {
   store.isThere = true
   serving.takes(specOf('x', 'float32', [null, 3]))
@@ -39,7 +48,7 @@ describe('the server', () => {
     expect(await rig.call(method.serverMetadata, {})).toMatchObject({
       name: 'tideway',
       version: HOST_VERSION,
-      extensions: ['statistics', 'model_repository', 'model_repository(unload_dependents)'],
+      extensions: ['statistics', 'model_configuration', 'model_repository', 'model_repository(unload_dependents)'],
     })
   })
 
@@ -81,11 +90,21 @@ describe('a model', () => {
     })
   })
 
-  it('has no configuration of Triton’s', async () => {
-    expect(await refusalOf(rig.call(method.modelConfig, { name: 'echo' }))).toMatchObject({
-      code: status.UNIMPLEMENTED,
-      tidewayCode: 'EXTENSION_NOT_HERE',
-    })
+  it('has of Triton’s configuration what is so here: with a batch dimension of its own where rows go together', async () => {
+    serving.takes(specOf('x', 'float32', [null, 3]), specOf('y', 'string', [null, null]), specOf('z', 'bfloat16', [1]))
+    const [asIs, batched] = [await configOf(rig), await configOf(batching)]
+    const input = [
+      { name: 'x', dataType: DataType.TYPE_FP32, dims: [-1n, 3n] },
+      { name: 'y', dataType: DataType.TYPE_STRING, dims: [-1n, -1n] },
+      { name: 'z', dataType: DataType.TYPE_BF16, dims: [1n] },
+    ]
+    const policy = { policyChoice: { case: 'all' } }
+    expect(asIs).toMatchObject({ name: 'echo', platform: 'echo', backend: 'onnxruntime', versionPolicy: policy })
+    expect(asIs).toMatchObject({ maxBatchSize: 0, input, output: input })
+    expect(asIs?.dynamicBatching).toBeUndefined()
+    const rows = input.map((tensor) => ({ ...tensor, dims: tensor.dims.slice(1) }))
+    expect(batched).toMatchObject({ maxBatchSize: 32, dynamicBatching: {}, input: rows, output: rows })
+    expect(await refusalOf(rig.call(method.modelConfig, { name: 'none' }))).toMatchObject({ code: status.NOT_FOUND })
   })
 })
 
@@ -131,7 +150,7 @@ describe('the repository', () => {
     const { metadata, infer } = serving
     const bare = await startRig({ serving: { metadata, infer } })
     try {
-      expect((await bare.call(method.serverMetadata, {})).extensions).toEqual(['statistics'])
+      expect((await bare.call(method.serverMetadata, {})).extensions).toEqual(['statistics', 'model_configuration'])
       expect(await refusalOf(bare.call(method.repositoryIndex, {}))).toMatchObject({
         code: status.UNIMPLEMENTED,
         tidewayCode: 'EXTENSION_NOT_HERE',

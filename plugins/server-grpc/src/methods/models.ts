@@ -1,6 +1,5 @@
 import {
   encodeModelMetadata,
-  errors,
   HOST_VERSION,
   type InferTarget,
   inferTargetSchema,
@@ -14,6 +13,7 @@ import { demandModel } from '../grpc/access.js'
 import { type Answer, described } from '../grpc/calls.js'
 import type { Caller } from '../grpc/door.js'
 import { type Services, servingOf } from '../services.js'
+import { configOf } from './config.js'
 
 const { method } = GRPCInferenceService
 
@@ -33,7 +33,7 @@ export function modelMethods(services: Services, maxBytes: number): Readonly<Rec
       ready: serving !== undefined && (await storeAnswers(services)),
     })),
     ServerMetadata: described(method.serverMetadata, maxBytes, async () => {
-      const extensions = ['statistics']
+      const extensions = ['statistics', 'model_configuration']
       if (serving && isRepository(serving)) extensions.push('model_repository', 'model_repository(unload_dependents)')
       return { name: 'tideway', version: HOST_VERSION, extensions }
     }),
@@ -47,8 +47,9 @@ export function modelMethods(services: Services, maxBytes: number): Readonly<Rec
       const asInts = (specs: typeof inputs) => specs.map((spec) => ({ ...spec, shape: spec.shape.map(BigInt) }))
       return { ...rest, versions: [...versions], inputs: asInts(inputs), outputs: asInts(outputs) }
     }),
-    ModelConfig: described(method.modelConfig, maxBytes, async () => {
-      throw errors.EXTENSION_NOT_HERE({ extension: 'model_configuration' })
+    ModelConfig: described(method.modelConfig, maxBytes, async (request, caller) => {
+      const { model, version } = targetOf(request, caller)
+      return { config: configOf(model, await servingOf(services).metadata(model, version)) }
     }),
   }
 }

@@ -25,7 +25,7 @@ async function pairs(answer: (x: Tensor) => Tensor, count: number) {
       expect(batchRows).toBe(2)
       answers.push(outputs)
     }
-  return { buffers, values: answers.map(({ y }) => (y?.data as Float32Array)[0]) }
+  return { buffers, values: answers.map(({ y }) => Number(y?.data[0])) }
 }
 
 describe('memory for rows that go together', () => {

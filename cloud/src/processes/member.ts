@@ -107,6 +107,7 @@ class Member implements MemberControl {
   }
 
   private take(socket: Socket): void {
+    this.channel.tell(EVENTS.taken)
     socket.once('close', () => this.channel.tell(EVENTS.closed))
     if (this.door === undefined) socket.destroy()
     else this.door.take(socket)

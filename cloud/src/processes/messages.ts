@@ -19,6 +19,8 @@ export const CONNECTION = 'connection'
 export const EVENTS = {
   /** To a member: a model has changed in the registry. */
   changed: 'changed',
+  /** From a member: a connection has come. */
+  taken: 'taken',
   /** From a member: a connection has closed. */
   closed: 'closed',
 } as const

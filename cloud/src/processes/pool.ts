@@ -24,8 +24,11 @@ export interface PoolOptions {
 interface Member {
   readonly child: ChildProcess
   readonly channel: Channel
-  /** Connections that it has. */
+  /** Connections that it has, or is to have. */
   connections: number
+  /** Those that it is to have: one is on its way to it. */
+  readonly line: Socket[]
+  isTaking: boolean
 }
 
 /** A process that ends is started again at once, and if it does not come up, ever later up to this, in milliseconds. */
@@ -97,8 +100,12 @@ export class Pool {
     })
     const channel = new Channel(child)
     for (const [name, object] of Object.entries(objects)) channel.expose(name, object)
-    const member: Member = { child, channel, connections: 0 }
+    const member: Member = { child, channel, connections: 0, line: [], isTaking: false }
     channel.on(EVENTS.closed, () => member.connections--)
+    channel.on(EVENTS.taken, () => {
+      member.isTaking = false
+      this.pass(member)
+    })
     child.once('exit', (code, signal) => this.ended(member, signal ?? code))
     try {
       await channel.remote<MemberControl>(OBJECTS.member).start(config)
@@ -120,13 +127,27 @@ export class Pool {
     }
     const idlest = others.reduce((least, member) => (member.connections < least.connections ? member : least), first)
     idlest.connections++
-    idlest.child.send(CONNECTION, socket, { keepOpen: false }, (error) => {
+    idlest.line.push(socket)
+    this.pass(idlest)
+  }
+
+  /** One at a time: those that Node itself lets wait for a process stay open for ever when it ends. */
+  private pass(member: Member): void {
+    const socket = member.isTaking ? undefined : member.line.shift()
+    if (socket === undefined) return
+    member.isTaking = true
+    this.send(member, socket)
+  }
+
+  private send({ child }: Member, socket: Socket): void {
+    child.send(CONNECTION, socket, { keepOpen: false }, (error) => {
       if (error) socket.destroy()
     })
   }
 
   private ended(member: Member, reason: unknown): void {
     const wasReady = this.members.delete(member)
+    for (const socket of member.line.splice(0)) this.give(socket)
     // One that did not come up is told of by who started it.
     if (this.isStopping || !wasReady) return
     const { logger } = this.options
@@ -146,7 +167,10 @@ export class Pool {
     }, pause)
   }
 
-  private async end({ child, channel }: Member): Promise<void> {
+  private async end(member: Member): Promise<void> {
+    const { child, channel, line } = member
+    // Ahead of what tells it to stop, so that it answers what was asked on them.
+    for (const socket of line.splice(0)) this.send(member, socket)
     const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
     const cut = setTimeout(() => child.kill('SIGKILL'), this.options.stopGraceMs)
     await channel

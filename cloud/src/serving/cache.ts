@@ -100,7 +100,7 @@ export class ResponseCache {
       this.#kept.set(key, kept)
       settle({ kept })
       this.#totals.misses++
-      return { cache: { result: 'miss', ms: lookupMs + performance.now() - began }, ...answer }
+      return { ...answer, cache: { result: 'miss', ms: lookupMs + performance.now() - began } }
     } catch (error) {
       settle({ error })
       if (codeOf(error) !== ASKED_AGAIN) this.#totals.misses++
@@ -115,7 +115,7 @@ export class ResponseCache {
     try {
       const answer = await runner.run(inputs, context)
       this.#totals.bypassed++
-      return { cache: { result: 'bypass', ms: 0 }, ...answer }
+      return { ...answer, cache: { result: 'bypass', ms: 0 } }
     } catch (error) {
       if (codeOf(error) !== ASKED_AGAIN) this.#totals.bypassed++
       throw error

@@ -74,7 +74,6 @@ export function createDoor(services: Services, options: AppOptions = {}): Door {
         emptied = resolve
         if (open.size === 0) resolve()
       })
-      setImmediate(() => server.closeIdleConnections())
       await stop(closed)
       // Its timer, which looks for slow connections, ends with it.
       server.close()
@@ -114,7 +113,6 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   server.on('connection', (socket) => {
     unused.add(socket)
     socket.once('close', () => unused.delete(socket))
-    if (stopping.signal.aborted) socket.destroy()
   })
   server.on('request', (incoming, outgoing) => {
     unused.delete(incoming.socket)
@@ -124,9 +122,11 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     server,
     async stop(closed) {
       stopping.abort()
-      for (const socket of unused) socket.destroy()
-      // A connection that becomes idle now has nothing more to wait for.
-      const sweep = setInterval(() => server.closeIdleConnections(), SWEEP_MS)
+      // A connection that becomes idle now has nothing more to wait for; what was sent on one before is read ahead of a sweep.
+      const sweep = setInterval(() => {
+        server.closeIdleConnections()
+        for (const socket of unused) socket.destroy()
+      }, SWEEP_MS)
       const cut = setTimeout(() => server.closeAllConnections(), limits.stopGraceMs)
       await closed
       clearTimeout(cut)

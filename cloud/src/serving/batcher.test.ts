@@ -4,7 +4,8 @@ import { GraphBuilder, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { type Batch, Batcher, type BatchOptions, DEFAULT_BATCHING } from './batcher.js'
+import { type Batch, type BatchOptions, DEFAULT_BATCHING } from './batch.js'
+import { Batcher } from './batcher.js'
 
 const floats = (shape: readonly number[], ...values: number[]): Tensor => ({
   dtype: 'float32',

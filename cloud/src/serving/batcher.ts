@@ -1,81 +1,17 @@
-import type { InferContext, Session, Tensors } from '@tideway/core'
+import type { Session, Tensors } from '@tideway/core'
 import { codeOf, inputCheck } from '@tideway/core/serving'
 import { cloudErrors } from '../errors.js'
+import { type Batch, type BatchedRun, type BatchOptions, DEFAULT_BATCHING, type RowRunner } from './batch.js'
 import { Pace } from './pace.js'
 import { RowMemory } from './row-memory.js'
 import { hasFixedRows, joined, rowShapes, rowsOf, split, takesBatches } from './rows.js'
-import {
-  type Closed,
-  earliestDeadline,
-  gather,
-  isGone,
-  isLate,
-  type Patience,
-  type Waiting,
-  WaitingLine,
-} from './waiting.js'
+import { earliestDeadline, gather, isGone, isLate, type Patience, type Waiting, WaitingLine } from './waiting.js'
 
 /** By how much a timer may be late, in milliseconds: so much before a deadline a run has to begin. */
 const TIMER_SLACK_MS = 2
 /** What Node's timers count to; longer ones would fire at once. */
 const MAX_TIMER_MS = 2 ** 31 - 1
 const NO_LIMITS: Patience = {}
-
-export interface BatchOptions {
-  /** Rows of one run at most; a request of more runs alone. */
-  readonly maxRows: number
-  /**
-   * How long the first of those that wait may wait for others behind a run, in milliseconds. A request that finds the model
-   * idle never waits.
-   */
-  readonly maxDelayMs: number
-  /** Rows that wait at most, over all requests; one more is refused. */
-  readonly maxQueuedRows: number
-  /** Runs at once. */
-  readonly parallel: number
-  /** Whether rows may go together where the signature allows it; see `answersRowsAlone`. */
-  readonly together: boolean
-}
-
-export const DEFAULT_BATCHING: BatchOptions = {
-  maxRows: 32,
-  maxDelayMs: 0,
-  maxQueuedRows: 4096,
-  parallel: 1,
-  together: true,
-}
-
-export interface Batch {
-  readonly closed: Closed
-  readonly rows: number
-  readonly requests: number
-}
-
-export interface BatchedRun {
-  readonly outputs: Tensors
-  /** From the request to the run that it was in, and that run. */
-  readonly queueMs: number
-  readonly runMs: number
-  readonly rows: number
-  /** Of all requests in the run. */
-  readonly batchRows: number
-  /** Whether the run is to be counted with this request: with the first one in it. */
-  readonly leads: boolean
-  /** The same object for all requests of the run; undefined where there was none. */
-  readonly run?: Batch
-  /** What the cache made of it, where there is one, and how long that took. */
-  readonly cache?: { readonly result: 'hit' | 'miss' | 'bypass'; readonly ms: number }
-}
-
-/** What runs requests: a batcher, or one behind something that may answer in its place. */
-export interface RowRunner {
-  readonly signature: Session['signature']
-  /** Rows of several requests that go into one run at most; undefined where each has its own. */
-  readonly maxBatchRows?: number | undefined
-  /** Throws as `Batcher.run` does. */
-  run(inputs: Tensors, context?: InferContext): Promise<BatchedRun>
-  dispose(): Promise<void>
-}
 
 /** A run that has begun; `endsAt` as expected, on the clock of `performance.now()`. */
 interface Running {

@@ -2,7 +2,7 @@ import { errors, type InferContext, type Tensor, type Tensors } from '@tideway/c
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { cloudErrors } from '../errors.js'
-import type { RowRunner } from './batcher.js'
+import type { RowRunner } from './batch.js'
 import { ResponseCache } from './cache.js'
 
 const KEEPING = { maxBytes: 1e6, maxEntries: 1_000, maxRequestBytes: 1_000 }

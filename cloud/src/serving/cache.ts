@@ -1,7 +1,7 @@
 import type { CacheTotals, InferContext, ResolvedServingCache, Tensor, Tensors } from '@tideway/core'
 import { codeOf } from '@tideway/core/serving'
 import { LRUCache } from 'lru-cache'
-import type { BatchedRun, RowRunner } from './batcher.js'
+import type { BatchedRun, RowRunner } from './batch.js'
 import { bytesIn, requestKey } from './key.js'
 
 interface Kept {

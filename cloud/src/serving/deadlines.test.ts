@@ -1,6 +1,7 @@
 import type { Session, Tensor, Tensors } from '@tideway/core'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
-import { Batcher, type BatchOptions, DEFAULT_BATCHING } from './batcher.js'
+import { type BatchOptions, DEFAULT_BATCHING } from './batch.js'
+import { Batcher } from './batcher.js'
 
 // setImmediate goes on as ever: it is what the batcher reads its line in.
 beforeEach(() => void vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] }))

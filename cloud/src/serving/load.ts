@@ -1,5 +1,6 @@
 import type { Logger, ResolvedServing, Runtime } from '@tideway/core'
-import { type Batch, Batcher, type RowRunner } from './batcher.js'
+import type { Batch, RowRunner } from './batch.js'
+import { Batcher } from './batcher.js'
 import type { ResponseCache } from './cache.js'
 import { answersRowsAlone } from './independent.js'
 import type { ModelSource } from './source.js'

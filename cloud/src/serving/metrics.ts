@@ -10,7 +10,7 @@ import type {
   VersionRecord,
 } from '@tideway/core'
 import { labelsOf, VersionSeries, versionLabels } from '@tideway/core/serving'
-import type { Batch } from './batcher.js'
+import type { Batch } from './batch.js'
 import type { Closed } from './waiting.js'
 
 /** A version that is in memory, as it is when metrics are read. */

@@ -1,6 +1,7 @@
 import type { Registry, ServedVersion, VersionRecord } from '@tideway/core'
 import { errors } from '@tideway/core/serving'
-import type { Batch, Batcher, RowRunner } from './batcher.js'
+import type { Batch, RowRunner } from './batch.js'
+import type { Batcher } from './batcher.js'
 import type { LoadedVersion, ServingMetrics } from './metrics.js'
 
 export interface ModelHostOptions {

@@ -1,6 +1,6 @@
 import type { InferContext, InferResult, Span, Tensors, VersionRecord } from '@tideway/core'
 import { codeOf } from '@tideway/core/serving'
-import type { BatchedRun, RowRunner } from './batcher.js'
+import type { BatchedRun, RowRunner } from './batch.js'
 import type { ModelHost } from './model-host.js'
 
 /** Runs requests on the sessions of a host, and says how long each waited, from `called` on. */

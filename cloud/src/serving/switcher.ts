@@ -1,5 +1,5 @@
 import type { Logger, VersionRecord } from '@tideway/core'
-import type { RowRunner } from './batcher.js'
+import type { RowRunner } from './batch.js'
 import type { ServingMetrics } from './metrics.js'
 
 const RETRY_MS = 10_000

@@ -108,6 +108,17 @@ describe('processes that answer inference alone', () => {
     expect(body).toEqual([{ name: 'line', version: '1', state: 'READY', reason: '' }])
   })
 
+  it('leave unloaded what was, also those that come later', async () => {
+    const [agent] = agents(1) as [Agent]
+    expect((await asker(agent, '/v2/repository/models/line/unload', {})()).status).toBe(200)
+    const before = pids()
+    for (const pid of before) process.kill(pid, 'SIGKILL')
+    await eventually('all are others', () => pids().length === PROCESSES && !pids().some((pid) => before.includes(pid)))
+    for (const one of agents(2 * PROCESSES)) expect((await asker(one)()).body).toMatchObject({ code: 'MODEL_UNLOADED' })
+    expect((await asker(agents(1)[0] as Agent, '/v2/repository/models/line/load', {})()).status).toBe(200)
+    for (const one of agents(2 * PROCESSES)) expect((await asker(one)()).status).toBe(200)
+  })
+
   it('have no routes of the control plane', async () => {
     expect(await get('/v1/models')).toMatchObject({ status: 404, body: { error: { code: 'ROUTE_NOT_FOUND' } } })
     expect((await get('/v2/health/ready')).body).toEqual({ ready: true })
@@ -143,17 +154,6 @@ describe('processes that answer inference alone', () => {
     expect(results.filter(({ status }) => status === 0).length).toBeLessThanOrEqual(CLIENTS)
     expect(results.filter(({ status }) => status !== 0 && status !== 200)).toEqual([])
     expect(results.slice(broken + CLIENTS).every(({ status }) => status === 200)).toBe(true)
-  })
-
-  it('leave unloaded what was, also those that come later', async () => {
-    const [agent] = agents(1) as [Agent]
-    expect((await asker(agent, '/v2/repository/models/line/unload', {})()).status).toBe(200)
-    const before = pids()
-    for (const pid of before) process.kill(pid, 'SIGKILL')
-    await eventually('all are others', () => pids().length === PROCESSES && !pids().some((pid) => before.includes(pid)))
-    for (const one of agents(2 * PROCESSES)) expect((await asker(one)()).body).toMatchObject({ code: 'MODEL_UNLOADED' })
-    expect((await asker(agents(1)[0] as Agent, '/v2/repository/models/line/load', {})()).status).toBe(200)
-    for (const one of agents(2 * PROCESSES)) expect((await asker(one)()).status).toBe(200)
   })
 
   it('finish what they took when the cloud stops, and end with it', async () => {

@@ -7,7 +7,15 @@ import { Channel, type Port } from './channel.js'
 class End extends EventEmitter implements Port {
   other: End | undefined
 
-  send(message: unknown): boolean {
+  /** As Node does it, which tells of what could not be sent whoever wants to know, or makes it an error. */
+  ended = false
+
+  send(message: unknown, sent?: (error: Error | null) => void): boolean {
+    if (this.ended) {
+      const error = new Error('write EPIPE')
+      setImmediate(() => (sent ? sent(error) : this.emit('error', error)))
+      return false
+    }
     const copy: unknown = structuredClone(message)
     setImmediate(() => this.other?.emit('message', copy))
     return true
@@ -119,6 +127,15 @@ describe('a pipe that ends', () => {
     await expect(waiting).rejects.toMatchObject({ code: 'SERVING_PROCESS_ENDED' })
     await expect(store().find('x')).rejects.toMatchObject({ code: 'SERVING_PROCESS_ENDED' })
   })
+})
+
+it('is no error of this process that the other one has ended, before it is heard of', async () => {
+  ends[0].ended = true
+  here?.tell('changed', 'digits')
+  const waiting = store().find('x')
+  await new Promise((resolve) => setImmediate(() => setImmediate(resolve)))
+  ends[0].emit('disconnect')
+  await expect(waiting).rejects.toMatchObject({ code: 'SERVING_PROCESS_ENDED' })
 })
 
 it('tells events to who listens, and nothing to who does not', async () => {

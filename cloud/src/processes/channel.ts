@@ -3,7 +3,8 @@ import { cloudErrors } from '../errors.js'
 
 /** Either end of the pipe between a process and its child: a `ChildProcess`, or `process` in the child. */
 export interface Port {
-  send?(message: unknown): boolean
+  /** Without a callback Node takes what could not be sent for an error of the process. */
+  send?(message: unknown, sent: (error: Error | null) => void): boolean
   on(event: 'message', listener: (message: unknown) => void): unknown
   on(event: 'disconnect', listener: () => void): unknown
 }
@@ -94,7 +95,8 @@ export class Channel {
   }
 
   private send(message: Call | Answer | Event): void {
-    this.port.send?.(message)
+    // The other one may have ended already, of which this one hears next: then nobody waits for an answer any more.
+    this.port.send?.(message, () => undefined)
   }
 
   private receive(message: unknown): void {

@@ -147,7 +147,10 @@ export class Pool {
 
   private ended(member: Member, reason: unknown): void {
     const wasReady = this.members.delete(member)
-    for (const socket of member.line.splice(0)) this.give(socket)
+    for (const socket of member.line.splice(0)) {
+      if (this.isStopping) socket.destroy()
+      else this.give(socket)
+    }
     // One that did not come up is told of by who started it.
     if (this.isStopping || !wasReady) return
     const { logger } = this.options

@@ -94,8 +94,9 @@ function grpc({ grpc, http, logs }: ResolvedCloudConfig): PluginUse[] {
 /** Processes for inference, where an address for them is configured. */
 function data({ dataPlane: plane, serving, http, logs, traces }: ResolvedCloudConfig): PluginUse[] {
   if (plane === undefined) return []
-  const { stickyHeader, cors } = http
-  return [dataPlane({ ...plane, serving, stickyHeader, corsOrigins: [...cors.origins], observe: { logs, traces } })]
+  const { stickyHeader, cors, limits } = http
+  const corsOrigins = [...cors.origins]
+  return [dataPlane({ ...plane, serving, stickyHeader, limits, corsOrigins, observe: { logs, traces } })]
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */

@@ -29,7 +29,7 @@ export const { entries, errors } = defineErrors({
   TOO_LARGE: entry<{ what: string; bytes: number; maxBytes: number }>(
     413,
     (d) => `${d.what} has at least ${d.bytes} bytes; the limit is ${d.maxBytes}`,
-    'Send less, or raise the limit in the configuration.',
+    'Send less, or raise the limit in the configuration: of bodies over HTTP in `http.limits`.',
   ),
   WIRE_VERSION_UNSUPPORTED: entry<{ what: string; v: number; supported: readonly number[] }>(
     400,

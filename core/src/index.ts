@@ -20,6 +20,7 @@ export {
   resolveConfig,
   roles,
 } from './config/config.js'
+export { type HttpLimits, httpLimitsSchema } from './config/http-limits.js'
 export { publicUrl } from './config/public-url.js'
 export { cloudConfigSchema } from './config/schema.js'
 export {

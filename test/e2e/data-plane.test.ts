@@ -12,6 +12,7 @@ import { registerVersion, type TestVersion } from '../support/version.js'
 
 const PROCESSES = 2
 const CLIENTS = 8
+const MAX_BODY_BYTES = 5_000
 
 let dir: string
 let cloud: Host
@@ -20,7 +21,8 @@ let url: string
 let first: TestVersion
 
 async function startCloud(): Promise<void> {
-  const config = { dir, roles: ['api' as const], http: { port: 0 }, broker: { port: 0 } }
+  const http = { port: 0, limits: { maxInferBodyBytes: MAX_BODY_BYTES } }
+  const config = { dir, roles: ['api' as const], http, broker: { port: 0 } }
   cloud = await createCloud(resolveConfig({ ...config, dataPlane: { port: 0, processes: PROCESSES } }), silentLogger)
   await cloud.start()
   client = createClient({ url: String(cloud.get(tokens.server).url) })
@@ -117,6 +119,15 @@ describe('processes that answer inference alone', () => {
     for (const one of agents(2 * PROCESSES)) expect((await asker(one)()).body).toMatchObject({ code: 'MODEL_UNLOADED' })
     expect((await asker(agents(1)[0] as Agent, '/v2/repository/models/line/load', {})()).status).toBe(200)
     for (const one of agents(2 * PROCESSES)) expect((await asker(one)()).status).toBe(200)
+  })
+
+  it('take bodies as large as the configuration says, as the other face of the cloud does', async () => {
+    const [agent] = agents(1) as [Agent]
+    const inputs = [{ name: 'x', shape: [1, 8], datatype: 'FP32', data: Array.from(first.input) }]
+    const body = { id: 'x'.repeat(MAX_BODY_BYTES), inputs }
+    expect(await asker(agent, undefined, body)()).toMatchObject({ status: 413, body: { code: 'TOO_LARGE' } })
+    const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
+    expect((await fetch(`${cloud.get(tokens.server).url}/v2/models/line/infer`, post)).status).toBe(413)
   })
 
   it('have no routes of the control plane', async () => {

@@ -47,6 +47,7 @@ class Member implements MemberControl {
     accessRequired,
     corsOrigins,
     stickyHeader,
+    limits,
     logs,
     traces,
   }: MemberConfig): Promise<void> {
@@ -95,7 +96,7 @@ class Member implements MemberControl {
       access: new RelayedAccess(accessRequired, (credentials) => asked.identify(credentials)),
     }
     const cors = { origins: [...corsOrigins] }
-    this.door = createDoor(services, { routes: 'inference', cors, stickyHeader, logRequests: logs.requests })
+    this.door = createDoor(services, { routes: 'inference', cors, stickyHeader, limits, logRequests: logs.requests })
   }
 
   stop(): Promise<void> {

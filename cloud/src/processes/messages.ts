@@ -1,4 +1,4 @@
-import type { ResolvedCloudConfig, ResolvedServing } from '@tideway/core'
+import type { HttpLimits, ResolvedCloudConfig, ResolvedServing } from '@tideway/core'
 
 /** What a serving process is told when it is started. */
 export interface MemberConfig {
@@ -8,6 +8,7 @@ export interface MemberConfig {
   readonly accessRequired: boolean
   readonly corsOrigins: readonly string[]
   readonly stickyHeader: string
+  readonly limits: HttpLimits
   readonly logs: ResolvedCloudConfig['logs']
   readonly traces: ResolvedCloudConfig['traces']
 }

@@ -29,9 +29,11 @@ const options = z.strictObject({
   /** Pages of which origins may read answers. */
   corsOrigins: z.array(z.string()).readonly().default([]),
   stickyHeader: optionsSchema.shape.stickyHeader,
+  limits: optionsSchema.shape.limits,
 })
 
-const STOP_GRACE_MS = 12_000
+/** Beside what its processes grant to requests in flight. */
+const STOP_MARGIN_MS = 2_000
 
 /**
  * Inference on an address of its own, answered by processes that do nothing else: none waits for the store, and each has a
@@ -53,7 +55,7 @@ export const dataPlane = definePlugin({
   ],
   wants: [tokens.metrics],
   options,
-  register(scope, { host, port, processes, serving, corsOrigins, stickyHeader, observe }) {
+  register(scope, { host, port, processes, serving, corsOrigins, stickyHeader, limits, observe }) {
     let url: string | undefined
     let pool: Pool | undefined
     const here = () =>
@@ -88,6 +90,7 @@ export const dataPlane = definePlugin({
             accessRequired: access.required,
             corsOrigins,
             stickyHeader,
+            limits,
             ...observe,
           },
           objects: {
@@ -100,7 +103,7 @@ export const dataPlane = definePlugin({
           },
           catchUp: (process) => group.catchUp(process),
           logger: scope.get(tokens.logger),
-          stopGraceMs: STOP_GRACE_MS,
+          stopGraceMs: limits.stopGraceMs + STOP_MARGIN_MS,
         })
         registry.onChange?.((model) => pool?.tell(EVENTS.changed, model))
         scope.get(tokens.statistics).gatherFrom(() => group.statistics())

@@ -106,6 +106,14 @@ describe('files that are served without a store', () => {
     expect(paths).toEqual(['/v1/traces'])
   })
 
+  it('take bodies as large as the configuration says', async ({ onTestFinished }) => {
+    const http = { limits: { maxInferBodyBytes: 100 } }
+    const { url } = await serving({ same }, onTestFinished, { http })
+    expect((await ask(`${url}/v2/models/same/infer`, ROW)).status).toBe(200)
+    const more = { ...ROW, id: 'x'.repeat(100) }
+    expect((await ask(`${url}/v2/models/same/infer`, more)).body).toMatchObject({ code: 'TOO_LARGE' })
+  })
+
   it('say which routes need what is not here', async ({ onTestFinished }) => {
     const { url } = await serving({ same }, onTestFinished)
     for (const path of ['/v1/devices', '/v1/jobs', '/v1/models/same/traffic', '/v1/models/same/versions/1', '/v1/keys'])

@@ -23,6 +23,18 @@ it('has no gRPC unless it is given, and then on loopback where clients of Triton
   expect(resolveConfig({ grpc: { host: '::', tls } }, { grpc: { port: 0 } }).grpc).toEqual({ host: '::', port: 0, tls })
 })
 
+it('takes limits of HTTP one by one', () => {
+  const [file, line] = [
+    { maxInferBodyBytes: 5, bodyIdleMs: 6 },
+    { bodyIdleMs: 7, heartbeatMs: undefined },
+  ]
+  expect(resolveConfig({ http: { limits: file } }, { http: { limits: line } }).http.limits).toEqual({
+    maxInferBodyBytes: 5,
+    bodyIdleMs: 7,
+  })
+  expect(resolveConfig({}).http.limits).toEqual({})
+})
+
 it('takes the transport as one choice: a later one is instead of an earlier one', () => {
   const nats = { nats: { url: 'nats://a' } }
   const mqtt = { mqtt: { url: 'mqtt://b' } }
@@ -58,7 +70,7 @@ describe('a configuration', () => {
     const full = {
       dir: 'd',
       roles: ['api', 'trainer'],
-      http: { host: '::1', port: 0, apiKeys: ['k'], stickyHeader: 'x-user' },
+      http: { host: '::1', port: 0, apiKeys: ['k'], stickyHeader: 'x-user', limits: { maxInferBodyBytes: 1 } },
       grpc: { host: '::1', port: 0, tls: { cert: 'c', key: 'k', ca: 'a' } },
       broker: { host: '::1', port: 0 },
       nats: { url: 'nats://a' },
@@ -85,7 +97,7 @@ describe('a configuration', () => {
   it('has every mistake named: unknown roles and keys, a plugin that is not called, ports, rates, URLs', () => {
     const issues = issuesIn({
       roles: ['montor'],
-      http: { prot: 1, port: 65_536 },
+      http: { prot: 1, port: 65_536, limits: { maxInferBodyBytes: 0, bodyIdleMs: 2 ** 31, maxBodyBytes: 1 } },
       drift: { alarmRate: 0 },
       cloud: { url: 'somewhere' },
       serving: { maxBatchRows: 0, maxDelayMs: -1, maxQueuedRows: 1.5, maxModels: 0, cache: { maxBytes: 0, ttl: 1 } },
@@ -95,6 +107,9 @@ describe('a configuration', () => {
     expect(issues).toEqual([
       expect.stringMatching(/^roles\.0: .*"monitor"/),
       expect.stringMatching(/^http\.port: /),
+      expect.stringMatching(/^http\.limits\.maxInferBodyBytes: /),
+      expect.stringMatching(/^http\.limits\.bodyIdleMs: /),
+      expect.stringMatching(/^http\.limits: .*"maxBodyBytes"/),
       expect.stringMatching(/^http: .*"prot"/),
       expect.stringMatching(/^cloud\.url: /),
       expect.stringMatching(/^drift\.alarmRate: /),

@@ -1,6 +1,7 @@
 import type { AccessRole, AccessScope } from '../contracts/access.js'
 import type { PluginUse } from '../plugin/plugin.js'
-import { type ResolvedServing, resolveServing, type ServingConfig } from './serving.js'
+import type { HttpLimits } from './http-limits.js'
+import { type ResolvedServing, resolveServing, type ServingConfig, said } from './serving.js'
 
 export const roles = ['api', 'monitor', 'controller', 'trainer'] as const
 export type Role = (typeof roles)[number]
@@ -50,6 +51,8 @@ export interface CloudConfig {
     readonly trustedProxies?: readonly string[]
     /** Whose value keeps inference requests with the same version under a traffic policy; `x-tideway-key` by default. */
     readonly stickyHeader?: string
+    /** How large bodies may be, and how long things may take, of every process that answers HTTP. */
+    readonly limits?: Partial<HttpLimits>
   }
   readonly access?: {
     /**
@@ -113,6 +116,8 @@ export interface ResolvedCloudConfig {
     readonly cors: { readonly origins: readonly string[]; readonly maxAgeSeconds?: number }
     readonly trustedProxies: readonly string[]
     readonly stickyHeader: string
+    /** What is left out is as the server has it. */
+    readonly limits: Partial<HttpLimits>
   }
   readonly access: { readonly required: boolean | undefined; readonly oidc: OidcConfig | undefined }
   /** Undefined: no gRPC. */
@@ -144,6 +149,7 @@ export const configDefaults = Object.freeze({
     cors: Object.freeze({ origins: Object.freeze([]) as readonly string[] }),
     trustedProxies: Object.freeze([]) as readonly string[],
     stickyHeader: 'x-tideway-key',
+    limits: Object.freeze({}) as Partial<HttpLimits>,
   }),
   grpc: Object.freeze({ host: '127.0.0.1', port: 8001 }),
   dataPlane: Object.freeze({ host: '127.0.0.1', port: 8000 }),
@@ -178,6 +184,7 @@ export function resolveConfig(...configs: readonly CloudConfig[]): ResolvedCloud
       cors: pick((c) => c.http?.cors) ?? configDefaults.http.cors,
       trustedProxies: pick((c) => c.http?.trustedProxies) ?? configDefaults.http.trustedProxies,
       stickyHeader: pick((c) => c.http?.stickyHeader) ?? configDefaults.http.stickyHeader,
+      limits: Object.freeze(Object.assign({}, ...configs.map((c) => said(c.http?.limits ?? {})))),
     }),
     grpc:
       pick((c) => c.grpc) &&

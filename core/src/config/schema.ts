@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import type { PluginUse } from '../plugin/plugin.js'
 import { type CloudConfig, logLevels, requestLogs, roles } from './config.js'
+import { httpLimitsSchema } from './http-limits.js'
 import { servingConfigSchema } from './serving-schema.js'
 
 const text = z.string().min(1)
@@ -28,6 +29,7 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
         cors: z.looseObject({ origins: z.array(z.string()).readonly() }).optional(),
         trustedProxies: z.array(z.string()).readonly().optional(),
         stickyHeader: text.optional(),
+        limits: httpLimitsSchema.optional(),
       })
       .optional(),
     access: z

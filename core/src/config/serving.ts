@@ -74,6 +74,6 @@ export function resolveServing(...configs: readonly ServingConfig[]): ResolvedSe
 }
 
 /** Without what is undefined, which says nothing. */
-function said<T extends object>(config: T): Partial<T> {
+export function said<T extends object>(config: T): Partial<T> {
   return Object.fromEntries(Object.entries(config).filter(([, value]) => value !== undefined)) as Partial<T>
 }

@@ -1,17 +1,17 @@
-import type { RequestLogs } from '@tideway/core'
+import type { HttpLimits, RequestLogs } from '@tideway/core'
 import { openAccess, Refusals, Statistics, silentLogger } from '@tideway/core/serving'
 import { admission } from './http/access.js'
 import { clientAddress } from './http/address.js'
 import { type CorsOptions, createCors } from './http/cors.js'
 import { createInfer } from './inference/infer.js'
 import { RequestObserver } from './observe/requests.js'
-import { limitDefaults, optionDefaults, type ServerLimits } from './options.js'
+import { limitDefaults, optionDefaults } from './options.js'
 import type { Services } from './services.js'
 
 export interface AppOptions {
   /** `inference`: those of the Open Inference Protocol and of health alone. */
   readonly routes?: 'all' | 'inference'
-  readonly limits?: Partial<ServerLimits>
+  readonly limits?: Partial<HttpLimits>
   readonly stickyHeader?: string
   readonly cors?: Partial<CorsOptions>
   readonly trustedProxies?: readonly string[]

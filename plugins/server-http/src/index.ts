@@ -1,7 +1,7 @@
 export { entries, errors } from './errors.js'
 export type { AppOptions } from './face.js'
 export { createDoor, type Door, type Listener, type ListenOptions, listen, urlOf } from './listen.js'
-export type { ServerHttpOptions, ServerLimits } from './options.js'
+export type { ServerHttpOptions } from './options.js'
 export { serverHttp } from './plugin.js'
 export { optionsSchema } from './schema.js'
 export type { Services } from './services.js'

@@ -1,26 +1,8 @@
-import type { RequestLogs } from '@tideway/core'
+import type { HttpLimits, RequestLogs } from '@tideway/core'
 import { limits as wireLimits } from '@tideway/core/serving'
 import type { CorsOptions } from './http/cors.js'
 
-/** Each is enforced while the bytes arrive, so that no request makes the process hold more. */
-export interface ServerLimits {
-  readonly maxJsonBodyBytes: number
-  /** Batches of images as JSON numbers are large. */
-  readonly maxInferBodyBytes: number
-  readonly maxBlobBytes: number
-  /** A body that stops arriving for so long is given up: a slow sender may take hours, a silent one may not. */
-  readonly bodyIdleMs: number
-  readonly headersTimeoutMs: number
-  /** For one whole request to arrive; long enough for `maxBlobBytes` over a slow line. */
-  readonly requestTimeoutMs: number
-  readonly keepAliveTimeoutMs: number
-  /** Between two comments on a stream of events, so that proxies keep it open. */
-  readonly heartbeatMs: number
-  /** For requests in flight when the server stops; what is left then is cut. */
-  readonly stopGraceMs: number
-}
-
-export const limitDefaults: ServerLimits = Object.freeze({
+export const limitDefaults: HttpLimits = Object.freeze({
   maxJsonBodyBytes: wireLimits.maxJsonBodyBytes,
   maxInferBodyBytes: 32 * 1024 ** 2,
   maxBlobBytes: wireLimits.maxBlobBytes,
@@ -46,7 +28,7 @@ export interface ServerHttpOptions {
   readonly cors: CorsOptions
   /** Whose X-Forwarded-For is believed, for the audit log: addresses, or ranges as 10.0.0.0/8. */
   readonly trustedProxies: readonly string[]
-  readonly limits: ServerLimits
+  readonly limits: HttpLimits
 }
 
 /** Whose value keeps requests with the same version, where none other is configured. */

@@ -1,22 +1,17 @@
-import { requestLogs } from '@tideway/core'
+import { type HttpLimits, httpLimitsSchema, requestLogs } from '@tideway/core'
 import { z } from 'zod'
 import { isAddressRange } from './http/address.js'
 import { limitDefaults, optionDefaults } from './options.js'
 
-const bytes = z.int().positive()
-const milliseconds = z.int().positive()
-
-export const limitsSchema = z.strictObject({
-  maxJsonBodyBytes: bytes.default(limitDefaults.maxJsonBodyBytes),
-  maxInferBodyBytes: bytes.default(limitDefaults.maxInferBodyBytes),
-  maxBlobBytes: bytes.default(limitDefaults.maxBlobBytes),
-  bodyIdleMs: milliseconds.default(limitDefaults.bodyIdleMs),
-  headersTimeoutMs: milliseconds.default(limitDefaults.headersTimeoutMs),
-  requestTimeoutMs: milliseconds.default(limitDefaults.requestTimeoutMs),
-  keepAliveTimeoutMs: milliseconds.default(limitDefaults.keepAliveTimeoutMs),
-  heartbeatMs: milliseconds.default(limitDefaults.heartbeatMs),
-  stopGraceMs: milliseconds.default(limitDefaults.stopGraceMs),
-})
+/** Nothing optional: what is left out is as usual. */
+export const limitsSchema = httpLimitsSchema.transform(
+  (limits): HttpLimits =>
+    Object.assign(
+      {},
+      limitDefaults,
+      Object.fromEntries(Object.entries(limits).filter(([, limit]) => limit !== undefined)),
+    ),
+)
 
 /** What a configuration says of the HTTP server, narrowed. */
 export const optionsSchema = z.strictObject({

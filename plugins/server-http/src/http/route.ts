@@ -1,10 +1,9 @@
 import type { IncomingMessage } from 'node:http'
 import type { OpenAPIHono } from '@hono/zod-openapi'
-import { errors as core, issuesOf } from '@tideway/core'
+import { errors as core, type HttpLimits, issuesOf } from '@tideway/core'
 import type { Context } from 'hono'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { z } from 'zod'
-import type { ServerLimits } from '../options.js'
 import type { Services } from '../services.js'
 import { type Caller, demand, originOf, type RouteRole } from './access.js'
 import { readJson } from './body.js'
@@ -19,7 +18,7 @@ export interface AppEnv {
 export interface Deps {
   readonly app: OpenAPIHono<AppEnv>
   readonly services: Services
-  readonly limits: ServerLimits
+  readonly limits: HttpLimits
   /** Whether credentials are required. */
   readonly secured: boolean
   /** Lower-case: whose value is the key of a request; see `InferContext.stickyKey`. */

@@ -22,7 +22,7 @@ let first: TestVersion
 
 async function startCloud(): Promise<void> {
   const http = { port: 0, limits: { maxInferBodyBytes: MAX_BODY_BYTES } }
-  const config = { dir, roles: ['api' as const], http, broker: { port: 0 } }
+  const config = { dir, roles: ['api' as const], http, broker: { port: 0 }, serving: { cache: { models: ['kept'] } } }
   cloud = await createCloud(resolveConfig({ ...config, dataPlane: { port: 0, processes: PROCESSES } }), silentLogger)
   await cloud.start()
   client = createClient({ url: String(cloud.get(tokens.server).url) })
@@ -142,6 +142,26 @@ describe('processes that answer inference alone', () => {
       const said = await Promise.all(all.map((agent) => asker(agent)()))
       return said.every(({ body }) => body['model_version'] === String(second.version.version))
     })
+  })
+
+  it('count together what their caches had and had not, as the metrics of all do', async () => {
+    const kept = await registerVersion(client, 'kept', { seed: 3 })
+    const inputs = [{ name: 'x', shape: [1, 8], datatype: 'FP32', data: Array.from(kept.input) }]
+    for (const agent of agents(CLIENTS)) {
+      for (let i = 0; i < 3; i++) expect((await asker(agent, '/v2/models/kept/infer', { inputs })()).status).toBe(200)
+    }
+    const [stat] = (await get('/v2/models/kept/stats')).body['model_stats'] as readonly {
+      inference_stats: Record<'success' | 'cache_hit' | 'cache_miss', { count: number; ns: number }>
+    }[]
+    const { success, cache_hit: hits, cache_miss: misses } = stat?.inference_stats ?? {}
+    const metrics = await (await fetch(`${cloud.get(tokens.server).url}/metrics`)).text()
+    const told = (result: string) =>
+      Number(new RegExp(`^tideway_inference_cache_total\\{result="${result}"\\} (\\d+)$`, 'm').exec(metrics)?.[1])
+    expect({ hits: hits?.count, misses: misses?.count }).toEqual({ hits: told('hit'), misses: told('miss') })
+    // Each process has a cache of its own.
+    expect(misses?.count).toBe(PROCESSES)
+    expect([(hits?.count ?? 0) + (misses?.count ?? 0), success?.count]).toEqual([3 * CLIENTS, 3 * CLIENTS])
+    for (const { ns } of [hits, misses].filter((counted) => counted !== undefined)) expect(ns).toBeGreaterThan(0)
   })
 
   it('are replaced when one ends, while the others go on', async () => {

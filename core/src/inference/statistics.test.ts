@@ -41,6 +41,22 @@ describe('statistics', () => {
     ])
   })
 
+  it('add up with those of other processes, what their caches had and had not too', async () => {
+    const [statistics, other] = [new Statistics(), new Statistics()]
+    for (const version of [statistics, other].map((each) => each.of('m', '1'))) {
+      version.succeeded({ ...one, cache: { result: 'miss', ns: 3 } })
+      version.succeeded({ ...one, leads: false, cache: { result: 'hit', ns: 2 } })
+      version.failed(5)
+    }
+    statistics.gatherFrom(async () => [...statistics.toJson(), ...other.toJson()])
+    const { inference_count, inference_stats } = shown(await statistics.whole())
+    const twice = Object.entries(shown(statistics).inference_stats).map(([name, { count, ns }]) => {
+      expect(count, name).toBeGreaterThan(0)
+      return [name, { count: 2 * count, ns: 2 * ns }]
+    })
+    expect([inference_count, inference_stats]).toEqual([4, Object.fromEntries(twice)])
+  })
+
   it('hold a thousand batch sizes at most; all are in the totals', () => {
     const statistics = new Statistics()
     for (let batchSize = 1; batchSize <= 1_500; batchSize++) statistics.of('m', '1').succeeded({ ...one, batchSize })

@@ -102,6 +102,8 @@ export class VersionStatistics {
     this.#success.absorb(inference_stats.success)
     this.#fail.absorb(inference_stats.fail)
     this.#queue.absorb(inference_stats.queue)
+    this.#cache.hit.absorb(inference_stats.cache_hit)
+    this.#cache.miss.absorb(inference_stats.cache_miss)
     for (const stage of STAGES) this.#stages[stage].absorb(inference_stats[stage])
     for (const { batch_size, ...stats } of batch_stats) {
       const batch = this.#batchOf(batch_size)

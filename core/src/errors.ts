@@ -182,6 +182,11 @@ export const { entries, errors } = defineErrors({
     (d) => `these credentials are not for model ${d.model}`,
     'Ask an admin for a key whose scope has that model.',
   ),
+  ALL_MODELS_REQUIRED: entry<{ what: string }>(
+    403,
+    (d) => `these credentials are for some models, and ${d.what} tells of all`,
+    'Ask an admin for a key that is not restricted to models.',
+  ),
   DEVICE_FORBIDDEN: entry<{ fleet: string; device: string }>(
     403,
     (d) => `these credentials do not speak for device ${d.fleet}/${d.device}`,

@@ -96,6 +96,16 @@ describe('every route', () => {
     }
   })
 
+  it('that tells of the whole process refuses who is restricted to some models', async () => {
+    const metrics = { method: 'GET', path: '/metrics', roles: [], said: {} }
+    const refused = await ask(metrics, as({ roles: ['admin'], models: ['x'] }))
+    expect(refused.status).toBe(403)
+    expect(await refused.json()).toMatchObject({ error: { code: 'ALL_MODELS_REQUIRED' } })
+    expect(refused.headers.get('www-authenticate')).toBe('Bearer realm="tideway", error="insufficient_scope"')
+    // It has no metrics here, which it says to who may ask.
+    expect((await ask(metrics, as({ roles: ['viewer'] }))).status).toBe(503)
+  })
+
   it('that changes something says what the audit log says of it, or why nothing', () => {
     for (const { method, path, said } of operations) {
       const isChange = !['GET', 'HEAD'].includes(method)

@@ -56,6 +56,11 @@ export function demandModel(actor: Actor, model: string): void {
   if (!allowsModel(actor, model)) throw core.MODEL_FORBIDDEN({ model: model.slice(0, 80) })
 }
 
+/** For what tells of the whole process. Throws `ALL_MODELS_REQUIRED` for an actor that is restricted to some models. */
+export function demandAllModels({ models }: Actor, what: string): void {
+  if (models !== undefined) throw core.ALL_MODELS_REQUIRED({ what })
+}
+
 /** Throws `DEVICE_FORBIDDEN`; `*` stands for all devices of the fleet. */
 export function demandDevice(actor: Actor, fleet: string, device: string): void {
   if (!allowsDevice(actor, fleet, device)) throw core.DEVICE_FORBIDDEN({ fleet, device })

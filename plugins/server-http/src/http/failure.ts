@@ -49,6 +49,8 @@ function requestOf(c: Context): FailedRequest {
   return { method: c.req.method, path: c.req.path, requestId: c.get('requestId') as string | undefined }
 }
 
+const OUT_OF_SCOPE: ReadonlySet<string> = new Set(['MODEL_FORBIDDEN', 'DEVICE_FORBIDDEN', 'ALL_MODELS_REQUIRED'])
+
 /** RFC 6750, section 3: nothing is said of an error to who sent no credentials. */
 function challengeOf({ status, code, data }: TidewayError): string | undefined {
   const realm = 'Bearer realm="tideway"'
@@ -58,7 +60,7 @@ function challengeOf({ status, code, data }: TidewayError): string | undefined {
     const { roles } = data as { roles: readonly string[] }
     return `${realm}, error="insufficient_scope", scope="${roles.join(' ')}"`
   }
-  return code === 'MODEL_FORBIDDEN' || code === 'DEVICE_FORBIDDEN' ? `${realm}, error="insufficient_scope"` : undefined
+  return OUT_OF_SCOPE.has(code) ? `${realm}, error="insufficient_scope"` : undefined
 }
 
 function isOurs(thrown: unknown): thrown is TidewayError {

@@ -1,3 +1,4 @@
+import { demandAllModels } from '../http/access.js'
 import { type Deps, rawRoute } from '../http/route.js'
 import { need } from '../services.js'
 
@@ -14,7 +15,8 @@ export function metricsRoutes(deps: Deps): void {
       role: 'viewer',
       responses: { 200: { description: 'Every metric', content } },
     },
-    async ({ c }) => {
+    async ({ c, caller }) => {
+      demandAllModels(caller.actor, '/metrics')
       const { contentType, text } = await need(deps.services, 'metrics').read(c.req.header('accept'))
       return c.body(text, 200, { 'Content-Type': contentType, 'Cache-Control': 'no-store' })
     },

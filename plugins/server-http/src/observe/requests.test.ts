@@ -73,6 +73,16 @@ async function observedRig(options: Record<string, unknown> = {}, services: Serv
   return { ask, lines, spans, counted }
 }
 
+/** Inference, what clients tell all the time, and what is asked by POST and changes nothing. */
+const UNTOLD = [
+  '/v2/models/a/infer',
+  '/v2/models/a/versions/1/infer_stream',
+  '/v1/devices/a/reports',
+  '/v1/models/a/outcomes',
+  '/v2/repository/index',
+  '/v1/chunks/missing',
+]
+
 describe('requests on routes', () => {
   it('are counted by method, template of their route and status, so that no client makes a series', async () => {
     const { ask, counted } = await observedRig()
@@ -113,13 +123,22 @@ describe('requests on routes', () => {
 
   it.each([
     ['none', []],
-    ['changes', ['POST /v1/jobs']],
-    ['all', ['GET /v1/models', 'POST /v1/jobs', 'POST /v1/devices/a/reports']],
+    ['changes', ['POST /v1/jobs', 'POST /v2/repository/models/index/load']],
+    [
+      'all',
+      [
+        'GET /v1/models',
+        'POST /v1/jobs',
+        'POST /v2/repository/models/index/load',
+        ...UNTOLD.map((path) => `POST ${path}`),
+      ],
+    ],
   ])('are logged without their queries: %s', async (logRequests, expected) => {
     const { ask, lines } = await observedRig({ logRequests })
     await ask('/v1/models?token=secret')
     await ask('/v1/jobs?token=secret', { method: 'POST' })
-    await ask('/v1/devices/a/reports', { method: 'POST' })
+    await ask('/v2/repository/models/index/load', { method: 'POST' })
+    for (const path of UNTOLD) await ask(path, { method: 'POST' })
     expect(lines.map(({ method, path }) => `${String(method)} ${String(path)}`)).toEqual(expected)
     for (const line of lines)
       expect(line).toMatchObject({ message: 'request', actor: 'local', requestId: expect.any(String) as string })

@@ -36,8 +36,8 @@ const METHODS = new Set(['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIO
 const READS = new Set(['GET', 'HEAD', 'OPTIONS'])
 /** What probes and scrapers ask for all the time. */
 const PROBES = /^(\/metrics|\/v[12]\/health\/\w+)$/
-/** What changes nothing that somebody would want to know of: what devices tell all the time, and inference. */
-const UNTOLD = /\/(reports|infer)$/
+/** What changes nothing that somebody would want to know of: what clients tell all the time, inference, and reads with a body. */
+const UNTOLD = /(\/(reports|outcomes|infer|infer_stream)|^\/v2\/repository\/index|^\/v1\/chunks\/missing)$/
 
 /**
  * Counts, traces and logs requests by OpenTelemetry's conventions for HTTP servers. The route is its template, so that a

@@ -1,6 +1,9 @@
 import { isLoopback } from './contracts/access.js'
 import { defineErrors, entry } from './errors/error.js'
 
+/** `chunkStore` as `chunk store`. */
+const inWords = (service: string) => service.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+
 /** Errors of the nouns, the wire, plugins and configuration, and those that several implementations share. */
 export const { entries, errors } = defineErrors({
   NAME_INVALID: entry<{ noun: string; name: string }>(
@@ -157,7 +160,8 @@ export const { entries, errors } = defineErrors({
   UNAUTHORIZED: entry<{ given: boolean }>(
     401,
     (d) => (d.given ? 'the API key or token of this request is not valid' : 'this request has no API key or token'),
-    'Send one as "Authorization: Bearer <key>"; `tideway keys create` makes keys.',
+    'Send one as "Authorization: Bearer <key>"; the `tideway` command takes it from TIDEWAY_API_KEY. Who runs the process has ' +
+      'keys: from `tideway keys create` of a cloud, or as TIDEWAY_ADMIN_KEY or `http.apiKeys` told it at its start.',
   ),
   TOKEN_EXPIRED: entry(401, () => 'the token has expired', 'Get a new one from the issuer.'),
   TOKEN_INVALID: entry<{
@@ -300,10 +304,13 @@ export const { entries, errors } = defineErrors({
     (d) => `stopping failed in ${d.plugins.join(', ')}`,
     'See the causes.',
   ),
-  ROLE_NOT_HERE: entry<{ service: string }>(
+  ROLE_NOT_HERE: entry<{ service: string; filesAlone?: true }>(
     503,
-    (d) => `this process does not run what this route needs (${d.service})`,
-    'Ask the process that runs it, or start this one with that role (`tideway up --roles ...`).',
+    (d) =>
+      d.filesAlone
+        ? `this process serves files alone (\`tideway serve\`), without ${inWords(d.service)}`
+        : `this process does not run what this route needs: ${inWords(d.service)}`,
+    'Ask a process that has it: a cloud (`tideway up`), which has everything unless `--roles` or its configuration say less.',
   ),
   EXTENSION_NOT_HERE: entry<{ extension: string }>(
     501,

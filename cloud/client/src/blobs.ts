@@ -1,4 +1,4 @@
-import { type BlobRef, type ChunkRef, errors as core, sha256Hex } from '@tideway/core'
+import { type BlobRef, type ChunkRef, codeOf, errors as core, sha256Hex } from '@tideway/core'
 import { errors } from './errors.js'
 import { type Http, path, type RequestOptions } from './http.js'
 
@@ -55,9 +55,14 @@ export function createBlobs(http: Http): Blobs {
   }
 
   async function hasBlob(sha256: string): Promise<boolean> {
-    // Answers to HEAD have no body, so their errors have no code.
-    const response = await http.send(blob(sha256), { method: 'HEAD' }, [404])
-    return response.status !== 404
+    const { status } = await http.send(blob(sha256), { method: 'HEAD' }, [404]).catch(async (error: unknown) => {
+      if (codeOf(error) !== 'CLOUD_ANSWER_INVALID') throw error
+      // Answers to HEAD have no body, so their errors have no code: the one to GET says why.
+      const response = await http.send(blob(sha256), {}, [404])
+      await response.body?.cancel()
+      return response
+    })
+    return status !== 404
   }
 
   const blobChunks = (sha256: string) => http.json<BlobRef>(`${blob(sha256)}/chunks`)

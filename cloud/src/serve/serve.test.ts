@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { createClient } from '@tideway/client'
 import { type CloudConfig, resolveConfig, silentLogger } from '@tideway/core'
 import { type OnFinished, temporaryFolder } from '@tideway/test/support/folder'
 import { affineModel, identityModel, scalingModel } from '@tideway/test/support/onnx-models'
@@ -117,7 +118,12 @@ describe('files that are served without a store', () => {
   it('say which routes need what is not here', async ({ onTestFinished }) => {
     const { url } = await serving({ same }, onTestFinished)
     for (const path of ['/v1/devices', '/v1/jobs', '/v1/models/same/traffic', '/v1/models/same/versions/1', '/v1/keys'])
-      expect((await ask(url + path)).body, path).toMatchObject({ error: { code: 'ROLE_NOT_HERE' } })
+      expect((await ask(url + path)).body, path).toMatchObject({
+        error: { code: 'ROLE_NOT_HERE', message: expect.stringMatching(/serves files alone.*`tideway up`/) },
+      })
+    const client = createClient({ url })
+    await expect(client.version('same', 1)).rejects.toThrow(/serves files alone .*without chunk store\..*`tideway up`/)
+    await expect(client.putBlob(new Uint8Array(1))).rejects.toThrow(/serves files alone/)
   })
 
   it('may have tensors in files beside them', async ({ onTestFinished }) => {
@@ -168,7 +174,8 @@ describe('who may ask a process that serves files', () => {
     const { url } = await serving({ same }, onTestFinished, { http })
     const at = url.replace('0.0.0.0', '127.0.0.1')
     const bearer = { authorization: `Bearer ${key}` }
-    expect((await ask(`${at}/v2/models/same/infer`, ROW)).status).toBe(401)
+    const refused = await ask(`${at}/v2/models/same/infer`, ROW)
+    expect(refused).toMatchObject({ status: 401, body: { error: expect.stringContaining('TIDEWAY_API_KEY') } })
     expect((await ask(`${at}/v2/models/same/infer`, ROW, bearer)).status).toBe(200)
     expect((await ask(`${at}/v2/repository/models/same/unload`, {}, bearer)).status).toBe(403)
     expect((await ask(`${at}/v2/health/ready`)).status).toBe(200)

@@ -56,7 +56,7 @@ export async function serveFiles(
     const { serving } = service
     const [access, tracer] = [extras?.access, extras?.tracer]
     const services = { registry, serving, statistics: new Statistics(metrics), logger, metrics, access, tracer }
-    listener = await listen(services, httpOptions(config))
+    listener = await listen({ ...services, filesAlone: true }, httpOptions(config))
   } catch (error) {
     await extras?.stop()
     await service.stop()

@@ -21,7 +21,7 @@ import type {
   Traffic,
   WireInfo,
 } from '@tideway/core'
-import { errors, silentLogger, tokens } from '@tideway/core/serving'
+import { errors, silentLogger, type TidewayError, tokens } from '@tideway/core/serving'
 
 /** What the routes stand on. A route whose service is absent answers `ROLE_NOT_HERE`. */
 export interface Services {
@@ -46,13 +46,21 @@ export interface Services {
   readonly logger?: Logger
   readonly metrics?: Metrics
   readonly tracer?: Tracer
+  /** This process serves files and has no store; what is not here is told so. */
+  readonly filesAlone?: boolean
 }
 
+type Service = Exclude<keyof Services, 'filesAlone'>
+
 /** The service, or throws `ROLE_NOT_HERE`. */
-export function need<K extends keyof Services>(services: Services, name: K): NonNullable<Services[K]> {
+export function need<K extends Service>(services: Services, name: K): NonNullable<Services[K]> {
   const service = services[name]
-  if (!service) throw errors.ROLE_NOT_HERE({ service: name })
+  if (!service) throw notHere(services, name)
   return service
+}
+
+export function notHere({ filesAlone }: Services, service: string): TidewayError {
+  return errors.ROLE_NOT_HERE({ service, ...(filesAlone && { filesAlone }) })
 }
 
 /** Takes what this process provides; called at start, when every plugin has been registered. */

@@ -2,7 +2,7 @@ import { accessRoles, errors as core, type Keys } from '@tideway/core'
 import { z } from 'zod'
 import { audit, type Deps, jsonRoute } from '../http/route.js'
 import { keyRecord } from '../schemas.js'
-import { need } from '../services.js'
+import { need, notHere } from '../services.js'
 
 const keyParams = z.object({ id: z.string().regex(/^[0-9a-f]{16}$/, 'must be the id of a key, 16 hexadecimal digits') })
 
@@ -10,7 +10,7 @@ const keyParams = z.object({ id: z.string().regex(/^[0-9a-f]{16}$/, 'must be the
 export function keyRoutes(deps: Deps): void {
   const keysHere = (): Keys => {
     const { keys } = need(deps.services, 'access')
-    if (!keys) throw core.ROLE_NOT_HERE({ service: 'keys' })
+    if (!keys) throw notHere(deps.services, 'keys')
     return keys
   }
   jsonRoute(

@@ -76,9 +76,9 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     () => 'the process that was asked has ended',
     'Ask again: it is started again, unless the whole cloud stops.',
   ),
-  TRAFFIC_OPTIONS_INVALID: entry<{ kinds: number }>(
+  TRAFFIC_OPTIONS_INVALID: entry<{ issues: readonly string[] }>(
     400,
-    (d) => `${d.kinds === 0 ? 'no' : 'more than one'} kind of policy is named`,
+    (d) => `the options make no traffic policy: ${d.issues.join('; ')}`,
     'Give --only, or --weights, or --stable with --canary and --percent, or --blue with --green; --shadow with any.',
   ),
   PIPELINE_INVALID: entry<{ file: string; reason: string }>(
@@ -131,6 +131,16 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     400,
     (d) => `${d.file} is no configuration: ${d.reason}`,
     'Export defineConfig({ ... }) as default, and correct what is named.',
+  ),
+  UP_ORDER_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the cloud cannot be started as ordered: ${d.issues.join('; ')}`,
+    'Correct the options named; `tideway up --help` tells what they take.',
+  ),
+  ADMIN_KEY_TOO_SHORT: entry<{ characters: number; least: number }>(
+    400,
+    (d) => `the key in TIDEWAY_ADMIN_KEY has ${d.characters} characters, and must have at least ${d.least}`,
+    'Make one that nobody guesses: `openssl rand -base64 24` writes one.',
   ),
   TRAINER_INCOMPLETE: entry<{ missing: readonly string[] }>(
     400,

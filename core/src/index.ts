@@ -57,6 +57,7 @@ export {
   type KeyRecord,
   type Keys,
   localActor,
+  MIN_KEY_LENGTH,
   type Origin,
   openAccess,
 } from './contracts/access.js'

@@ -62,6 +62,8 @@ export function addTraffic(traffic: Command): void {
     .option('--percent <percent>', 'of the requests that the canary answers')
     .action(async (model: string, options: ClientOptions & { to?: string; percent?: string }) => {
       const { to, percent } = options
+      const issues = numberIssues({ '--percent': percent })
+      if (issues.length > 0) throw cloudErrors.TRAFFIC_OPTIONS_INVALID({ issues })
       const change = {
         ...(to !== undefined && { active: to as 'blue' }),
         ...(percent !== undefined && { percent: Number(percent) }),
@@ -78,12 +80,11 @@ export function addTraffic(traffic: Command): void {
     })
 }
 
-/** Throws `TRAFFIC_OPTIONS_INVALID` unless exactly one kind is named; what it holds is checked by the cloud. */
+/** Throws `TRAFFIC_OPTIONS_INVALID` unless exactly one kind is named, as a whole; what it holds is checked by the cloud. */
 function orderOf(options: SetOptions): TrafficOrder {
   const { only, weights, stable, canary, percent, blue, green, active, sticky, salt } = options
-  const kinds = [only, weights, canary ?? stable, blue ?? green].filter((given) => given !== undefined)
-  const isShadowAlone = kinds.length === 0 && options.shadow !== undefined
-  if (kinds.length !== 1 && !isShadowAlone) throw cloudErrors.TRAFFIC_OPTIONS_INVALID({ kinds: kinds.length })
+  const issues = issuesOf(options)
+  if (issues.length > 0) throw cloudErrors.TRAFFIC_OPTIONS_INVALID({ issues })
   const shared = { ...(!sticky && { sticky }), ...(salt !== undefined && { salt }) }
   const shadow = shadowOf(options)
   const order = () => {
@@ -97,7 +98,40 @@ function orderOf(options: SetOptions): TrafficOrder {
   return { ...order(), ...(shadow && { shadow }) } as TrafficOrder
 }
 
-function weightOf(part: string): object {
+function issuesOf(options: SetOptions): string[] {
+  const { only, weights, stable, canary, percent, blue, green, shadow, shadowPercent, abs, rel } = options
+  const given = (parts: Parts) => Object.values(parts).some((value) => value !== undefined)
+  const wholes: Parts[] = [
+    { '--only': only },
+    { '--weights': weights },
+    { '--stable': stable, '--canary': canary, '--percent': percent },
+    { '--blue': blue, '--green': green },
+  ]
+  const named = wholes.filter(given)
+  const isShadowAlone = named.length === 0 && shadow !== undefined
+  return [
+    ...(named.length > 1 ? ['more than one kind of policy is named'] : []),
+    ...(named.length === 0 && !isShadowAlone ? ['no kind of policy is named'] : []),
+    ...named.flatMap((parts) =>
+      Object.keys(parts).flatMap((flag) => (parts[flag] === undefined ? [`${flag} is missing`] : [])),
+    ),
+    ...(weights?.split(',').every(isWeight) === false ? ['--weights must be VERSION=PERCENT, commas between'] : []),
+    ...numberIssues({ '--percent': percent, '--shadow-percent': shadowPercent, '--abs': abs, '--rel': rel }),
+  ]
+}
+
+/** By flag, those that were not given too. */
+type Parts = Readonly<Record<string, string | undefined>>
+
+function numberIssues(parts: Parts): string[] {
+  return Object.entries(parts).flatMap(([flag, text]) =>
+    text === undefined || (text.trim() !== '' && Number.isFinite(Number(text))) ? [] : [`${flag} must be a number`],
+  )
+}
+
+const isWeight = (part: string): boolean => /^[^=]+=\s*[\d.]+\s*$/.test(part) && Number.isFinite(weightOf(part).weight)
+
+function weightOf(part: string): { version: string; weight: number } {
   const [version = '', weight] = part.split('=')
   return { version: version.trim(), weight: Number(weight) }
 }

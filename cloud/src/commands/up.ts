@@ -1,6 +1,14 @@
-import { type CloudConfig, type ResolvedCloudConfig, type Role, resolveConfig, roles, tokens } from '@tideway/core'
+import {
+  type CloudConfig,
+  cloudConfigSchema,
+  type ResolvedCloudConfig,
+  type Role,
+  resolveConfig,
+  roles,
+  tokens,
+} from '@tideway/core'
 import { type Command, InvalidArgumentError } from 'commander'
-import { checkConfig, loadConfig } from '../config/load.js'
+import { loadConfig } from '../config/load.js'
 import { createLogger } from '../config/logger.js'
 import { readCloudProcess, removeCloudProcess, writeCloudProcess } from '../config/process-file.js'
 import { cloudErrors } from '../errors.js'
@@ -70,7 +78,35 @@ Examples:
     .action(async (options: UpOptions) => up(options))
 }
 
-/** The configuration file, if there is one, under what the command line says. Throws `CONFIG_INVALID`. */
+/** What of a configuration an option says. */
+const FLAGS = {
+  dir: '--dir',
+  'http.host': '--host',
+  'dataPlane.processes': '--serve-processes',
+  nats: '--nats',
+  mqtt: '--mqtt',
+  'postgres.url': '--postgres',
+  'postgres.chunksDir': '--chunks-dir',
+  cloud: '--cloud',
+  trainer: '--provider',
+} as const
+
+/** Throws `UP_ORDER_INVALID` naming every option that says what no configuration may. */
+function checkOptions(given: CloudConfig): CloudConfig {
+  const { error } = cloudConfigSchema.safeParse(given)
+  if (!error) return given
+  const issues = error.issues.map(({ path, message }) => {
+    const at = path.join('.')
+    const flag = Object.entries(FLAGS).find(([field]) => `${at}.`.startsWith(`${field}.`))?.[1]
+    return `${flag ?? at}: ${message}`
+  })
+  throw cloudErrors.UP_ORDER_INVALID({ issues })
+}
+
+/**
+ * The configuration file, if there is one, under what the command line says. Throws `CONFIG_INVALID`, `UP_ORDER_INVALID`,
+ * `ADMIN_KEY_TOO_SHORT`.
+ */
 async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
   const file = options.config === false ? {} : await loadConfig(options.config)
   const given: CloudConfig = {
@@ -86,10 +122,7 @@ async function configOf(options: UpOptions): Promise<ResolvedCloudConfig> {
     cloud: options.cloud === undefined ? undefined : { url: options.cloud },
     trainer: { providers: options.provider },
   }
-  return resolveConfig(
-    checkConfig(withKeyOfEnvironment(file), 'the configuration'),
-    checkConfig(given, 'the command line'),
-  )
+  return resolveConfig(withKeyOfEnvironment(file), checkOptions(given))
 }
 
 async function up(options: UpOptions): Promise<void> {

@@ -36,6 +36,11 @@ it('names every mistake in it', async () => {
   for (const reason of reasons) expect(String(error)).toMatch(reason)
 })
 
+it.each(['undefined', '{ key: undefined }'])('says that a key is missing where it holds %s', async (key) => {
+  const text = `export default { http: { apiKeys: ['0123456789abcdef', ${key}] } }`
+  await expect(loadConfig(await file(text))).rejects.toThrow(/http\.apiKeys\.1: its key is missing.*not set/)
+})
+
 it('refuses two transports in one file', async () => {
   const text = `export default { nats: { url: 'nats://a' }, mqtt: { url: 'mqtt://b' } }`
   await expect(loadConfig(await file(text))).rejects.toThrow(/mqtt: give either nats or mqtt/)

@@ -27,7 +27,7 @@ export async function loadConfig(file?: string): Promise<CloudConfig> {
 }
 
 /** Narrows a configuration that came from `source`; throws `CONFIG_INVALID` naming every bad field. */
-export function checkConfig(config: unknown, source: string): CloudConfig {
+function checkConfig(config: unknown, source: string): CloudConfig {
   const { data, error } = cloudConfigSchema.safeParse(config)
   if (error) throw cloudErrors.CONFIG_INVALID({ file: source, reason: issuesOf(error).join('; ') }, error)
   return data

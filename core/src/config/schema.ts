@@ -12,6 +12,14 @@ const pluginUse = z.custom<PluginUse>((value) => typeof value === 'object' && va
     typeof input === 'function' ? 'is not called: write it with (), options within' : 'is no plugin',
 })
 
+/** Keys are rarely written into the file. */
+function keyIssue(input: unknown): string {
+  const key = typeof input === 'object' && input !== null ? (input as { key?: unknown }).key : input
+  return key === undefined
+    ? 'its key is missing; where it comes from a variable of the environment, that is not set'
+    : 'must be a key, or an object with one: { key, name, roles }'
+}
+
 /** `tideway.config.ts`, field by field. What only a plugin can judge, as the options of its own, it judges itself. */
 export const cloudConfigSchema: z.ZodType<CloudConfig> = z
   .strictObject({
@@ -23,7 +31,7 @@ export const cloudConfigSchema: z.ZodType<CloudConfig> = z
         port: port.optional(),
         // What is a key, an origin or an address is judged by who uses it.
         apiKeys: z
-          .array(z.union([z.string(), z.looseObject({ key: z.string() })]))
+          .array(z.union([z.string(), z.looseObject({ key: z.string() })], { error: ({ input }) => keyIssue(input) }))
           .readonly()
           .optional(),
         cors: z.looseObject({ origins: z.array(z.string()).readonly() }).optional(),

@@ -7,6 +7,9 @@
 export const accessRoles = ['viewer', 'operator', 'publisher', 'device', 'admin'] as const
 export type AccessRole = (typeof accessRoles)[number]
 
+/** Characters of a key; shorter ones could be guessed: 16 of base64 are 96 bits. */
+export const MIN_KEY_LENGTH = 16
+
 /** What each role includes, itself too. */
 const included: Readonly<Record<AccessRole, readonly AccessRole[]>> = {
   viewer: ['viewer'],

@@ -5,7 +5,7 @@
  */
 export { resolveConfig } from '../config/config.js'
 export { resolveServing } from '../config/serving.js'
-export { allows, allowsDevice, allowsModel, isLoopback, openAccess } from '../contracts/access.js'
+export { allows, allowsDevice, allowsModel, isLoopback, MIN_KEY_LENGTH, openAccess } from '../contracts/access.js'
 export { silentLogger } from '../contracts/logger.js'
 export { nullMetrics } from '../contracts/metrics.js'
 export { arrayClasses, elementCount, setOwn } from '../contracts/tensor.js'

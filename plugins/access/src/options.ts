@@ -1,4 +1,4 @@
-import { accessRoles, idSchema } from '@tideway/core'
+import { accessRoles, idSchema, MIN_KEY_LENGTH } from '@tideway/core'
 import { z } from 'zod'
 import { oidcSchema } from './oidc/options.js'
 
@@ -10,8 +10,7 @@ export const deviceList = z
   )
   .readonly()
 
-/** Shorter ones could be guessed: 16 characters of base64 are 96 bits. */
-const keyText = z.string().min(16)
+const keyText = z.string().min(MIN_KEY_LENGTH, `must have at least ${MIN_KEY_LENGTH} characters`)
 
 const configuredKey = z.strictObject({
   key: keyText,

@@ -1,0 +1,60 @@
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { createProgram } from './program.js'
+
+afterEach(() => void vi.unstubAllEnvs())
+
+const run = async (...args: string[]) => (await createProgram(args)).parseAsync(args, { from: 'user' })
+const refused = async (run: Promise<unknown>, code: string, ...said: (string | RegExp)[]) => {
+  const error: unknown = await run.then(
+    () => undefined,
+    (thrown: unknown) => thrown,
+  )
+  expect(error).toMatchObject({ code })
+  for (const part of said) expect(String(error)).toMatch(part)
+  return String(error)
+}
+
+describe('`tideway up` and `tideway serve`', () => {
+  it('name the variable of the environment whose key is too short', async () => {
+    vi.stubEnv('TIDEWAY_ADMIN_KEY', 'short')
+    const said = /TIDEWAY_ADMIN_KEY has 5 characters.*at least 16/
+    await refused(run('up', '--no-config', '--host', '0.0.0.0'), 'ADMIN_KEY_TOO_SHORT', said)
+    await refused(run('serve', `m=${import.meta.filename}`, '--host', '0.0.0.0'), 'ADMIN_KEY_TOO_SHORT', said)
+    // Loads all that both commands stand on.
+  }, 60_000)
+})
+
+describe('`tideway up`', () => {
+  it('names the options that are wrong, and no configuration', async () => {
+    const options = ['--serve-processes', '0', '--nats', '', '--cloud', 'ftp://x', '--mqtt', 'mqtt://x', '--host', '']
+    const error = await refused(
+      run('up', '--no-config', ...options),
+      'UP_ORDER_INVALID',
+      ...['--serve-processes: ', '--nats: ', '--cloud: ', '--mqtt: ', '--host: '],
+    )
+    expect(error).not.toContain('defineConfig')
+  })
+})
+
+describe('`tideway traffic`', () => {
+  // Refused before the cloud is asked.
+  const traffic = (what: string, ...options: string[]) =>
+    run('traffic', what, 'mine', '--cloud', 'http://127.0.0.1:1', ...options)
+
+  it.each([
+    [['--stable', '1', '--percent', '30'], [/--canary is missing/]],
+    [['--stable', '1', '--canary', '2'], [/--percent is missing/]],
+    [['--percent', 'many'], [/--stable is missing; --canary is missing; --percent must be a number/]],
+    [['--green', '2'], [/--blue is missing/]],
+    [['--only', '1', '--weights', '1=50,2=50'], [/more than one kind/]],
+    [['--shadow', '2', '--abs', ''], [/--abs must be a number/]],
+    [['--weights', '1=50,2'], [/--weights must be VERSION=PERCENT/]],
+    [[], [/no kind/]],
+  ])('set %j is refused with the options that are missing or wrong', async (options, said) => {
+    await refused(traffic('set', ...options), 'TRAFFIC_OPTIONS_INVALID', ...said)
+  })
+
+  it('switch is refused with a percentage that is none', async () => {
+    await refused(traffic('switch', '--percent', 'many'), 'TRAFFIC_OPTIONS_INVALID', /--percent must be a number/)
+  })
+})

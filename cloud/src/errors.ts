@@ -49,7 +49,7 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
   SERVE_ORDER_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the files cannot be served as ordered: ${d.issues.join('; ')}`,
-    'Correct what is named; nothing was started.',
+    'Correct what is named; nothing was started, and what the other files hold was not tried.',
   ),
   MODEL_NOT_SERVED: entry<{ failures: readonly string[] }>(
     422,
@@ -89,7 +89,7 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
   FILE_NOT_LOADED: entry<{ file: string; reason: string }>(
     400,
     (d) => `${d.file} could not be loaded: ${d.reason}`,
-    'Check its path and its imports: it must be where the packages that it imports are installed.',
+    'Check its path. A file with imports must be where the packages that it imports are installed.',
   ),
   FILE_NOT_WRITTEN: entry<{ file: string; reason: string }>(
     500,

@@ -2,6 +2,7 @@ import { readFile, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { type Columns, type ColumnsConfig, resolveColumns } from '@tideway/core'
 import { type Command, Option } from 'commander'
+import { noFile } from '../config/no-file.js'
 import { cloudErrors } from '../errors.js'
 import type { Engine } from '../predict/engine.js'
 import type { PredictResult } from '../predict/run.js'
@@ -129,7 +130,7 @@ async function checkInput(input: string): Promise<void> {
   const isThere = await stat(input)
     .then((found) => found.isFile())
     .catch(() => false)
-  if (!isThere) throw cloudErrors.PREDICT_ORDER_INVALID({ issues: [`--input ${input}: there is no such file`] })
+  if (!isThere) throw cloudErrors.PREDICT_ORDER_INVALID({ issues: [`--input ${input}: ${noFile(input)}`] })
   if (!/\.(csv|parquet)$/i.test(input))
     throw cloudErrors.PREDICT_ORDER_INVALID({ issues: [`--input ${input}: neither .csv nor .parquet`] })
 }

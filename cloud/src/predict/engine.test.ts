@@ -36,6 +36,18 @@ describe('a model on this machine', () => {
     await Promise.all([engine.dispose(), same.dispose()])
   })
 
+  it('is told by its file where it is none', async () => {
+    const gone = join(dir, 'gone.onnx')
+    const missing = localEngine(gone, options)
+    await expect(missing).rejects.toMatchObject({ code: 'FILE_NOT_LOADED', data: { reason: 'there is no such file' } })
+    const texts = { 'text.onnx': 'no model', 'empty.onnx': '' }
+    for (const [name, text] of Object.entries(texts)) {
+      await writeFile(join(dir, name), text)
+      const refused = localEngine(join(dir, name), options)
+      await expect(refused).rejects.toMatchObject({ code: 'MODEL_INVALID', message: expect.stringContaining(name) })
+    }
+  })
+
   it('that takes so many rows at once gets them, and no more answers than rows come back', async () => {
     const engine = await localEngine(await file(3, (g, value) => g.op('Neg', [value])), options)
     const { y } = await engine.run(x(1, 2, 3, 4, 5, 6, 7, 8))
@@ -59,12 +71,6 @@ describe('a model on this machine', () => {
     const engine = await localEngine(await file(null, end), options)
     expect(engine.classes).toEqual(classes)
     await engine.dispose()
-  })
-
-  it('that is no model is refused', async () => {
-    await writeFile(join(dir, 'no.onnx'), 'no model')
-    await expect(localEngine(join(dir, 'no.onnx'), options)).rejects.toMatchObject({ code: 'MODEL_INVALID' })
-    await expect(localEngine(join(dir, 'none.onnx'), options)).rejects.toMatchObject({ code: 'FILE_NOT_LOADED' })
   })
 })
 

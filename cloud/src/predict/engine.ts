@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Columns, Signature, Tensors } from '@tideway/core'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import { modelBytes } from '../config/model-file.js'
+import { modelBytes, naming } from '../config/model-file.js'
 import { fixedRows, rowCount } from '../quantize/batches.js'
 import { Batcher } from '../serving/batcher.js'
 import { answersRowsAlone } from '../serving/independent.js'
@@ -38,7 +38,11 @@ export interface LocalOptions {
  */
 export async function localEngine(file: string, { threads, batchRows }: LocalOptions): Promise<Engine> {
   const bytes = await modelBytes(file)
-  const session = await createOnnxNodeRuntime().load(bytes, { intraOpThreads: threads })
+  const session = await createOnnxNodeRuntime()
+    .load(bytes, { intraOpThreads: threads })
+    .catch((error: unknown) => {
+      throw naming(file, error)
+    })
   const { signature } = session
   const together = await answersRowsAlone(session)
   const fixed = fixedRows(signature)

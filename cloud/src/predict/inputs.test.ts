@@ -85,6 +85,11 @@ describe('columns', () => {
       'takes 2 values a row, not 3',
     ],
     [
+      'all in one, as with another delimiter',
+      { signature: taking(spec('x', 'float32', [null, 2])), names: ['a;b'] },
+      'one column, "a;b": is ";" its --delimiter?',
+    ],
+    [
       'none of the name',
       { signature: taking(spec('x', 'float32', [null, 1])), names: ['a'], columns: ['z'] },
       'no column z',

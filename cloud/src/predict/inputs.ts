@@ -63,8 +63,17 @@ export function planInputs(order: PlanOrder): InputPlan {
   const byName = columns === undefined ? namedInputs(order) : undefined
   const inputs = byName ?? oneInput(order, issues)
   if (signature.inputs.length === 0) issues.push('the model takes no inputs')
-  if (issues.length > 0) throw cloudErrors.PREDICT_ORDER_INVALID({ issues })
+  if (issues.length > 0) throw cloudErrors.PREDICT_ORDER_INVALID({ issues: [...issues, ...delimiterIssue(order)] })
   return { inputs, used: new Set(inputs.flatMap(({ columns }) => columns)) }
+}
+
+/** A file that seems to have one column may have other characters between its fields than it was read with. */
+function delimiterIssue({ names }: PlanOrder): string[] {
+  const [name = ''] = names
+  const [found] = names.length === 1 ? (/[,;|\t]/.exec(name) ?? []) : []
+  return found === undefined
+    ? []
+    : [`the file has one column, ${JSON.stringify(name.slice(0, 80))}: is ${JSON.stringify(found)} its --delimiter?`]
 }
 
 /** A column for each input (or `name.0`, `name.1`, ... for several numbers a row); undefined where one has none. */

@@ -40,6 +40,11 @@ describe('an order to serve files', () => {
     expect(JSON.stringify(await given({}))).toBe('{"http":{},"serving":{}}')
   })
 
+  it('is refused with where a file was looked for, which is seldom where it was meant to be', async () => {
+    const [issue] = await issuesOf(orderOf(['gone.onnx'], {}))
+    expect(issue).toBe(`gone.onnx: there is no such file (${join(process.cwd(), 'gone.onnx')})`)
+  })
+
   it('is refused with everything that is wrong with it', async ({ onTestFinished }) => {
     const folder = await temporaryFolder(onTestFinished)
     const at = (name: string) => join(folder, name)
@@ -62,7 +67,7 @@ describe('an order to serve files', () => {
       ['empty.onnx', 'it is empty'],
       ['folder', 'it is no file'],
       ['gone.onnx', 'there is no such file'],
-      ['other.onnx', 'has the name fine already'],
+      ['other.onnx', 'has the name fine already: write NAME='],
     ] as const)
       expect(issues).toContainEqual(expect.stringMatching(new RegExp(`${file}: .*${said}`)))
     for (const option of ['--host', '--port 65536', '--threads 0', '--max-delay-ms -1', '--max-batch-rows'])

@@ -2,6 +2,7 @@ import { stat } from 'node:fs/promises'
 import { basename } from 'node:path'
 import type { CloudConfig } from '@tideway/core'
 import { isId } from '@tideway/core/serving'
+import { noFile } from '../config/no-file.js'
 import { cloudErrors } from '../errors.js'
 
 /** What the command line says, not narrowed yet. */
@@ -44,7 +45,7 @@ export async function orderOf(args: readonly string[], options: ServeOptions): P
     ...files.flatMap(nameIssue),
     ...files.flatMap(({ model, file }, at) => {
       const first = files.findIndex((other) => other.model === model)
-      return first < at ? [`${file}: ${files[first]!.file} has the name ${model} already`] : []
+      return first < at ? [`${file}: ${files[first]!.file} has the name ${model} already: write NAME=${file}`] : []
     }),
     ...missing.flat(),
     ...(host?.trim() === '' ? ['--host: must be an address or a name'] : []),
@@ -74,7 +75,7 @@ async function fileIssue({ file }: NamedFile): Promise<string[]> {
     if (!found.isFile()) return [`${file}: it is no file`]
     return found.size === 0 ? [`${file}: it is empty`] : []
   } catch {
-    return [`${file}: there is no such file`]
+    return [`${file}: ${noFile(file)}`]
   }
 }
 

@@ -149,7 +149,16 @@ describe('files that cannot be served', () => {
     await expect(loaded).rejects.toMatchObject({
       code: 'MODEL_NOT_SERVED',
       data: { failures: [expect.stringContaining('text.onnx'), expect.stringContaining('other.onnx')] },
+      // A library's sentence, which has its stop.
+      message: expect.not.stringContaining('..'),
     })
+    // What it would say is in the message.
+    await expect(loaded).rejects.not.toHaveProperty('cause')
+  })
+
+  it('are those whose tensors are not beside them', async ({ onTestFinished }) => {
+    const lacking = serving({ scaled: scalingModel({ location: 'w.data' }) }, onTestFinished)
+    await expect(lacking).rejects.toThrow(/scaled\.onnx: .*w\.data.*Keep the data files beside the model/)
   })
 
   it('are two that hold the same', async ({ onTestFinished }) => {

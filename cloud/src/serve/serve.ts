@@ -89,7 +89,8 @@ async function loadAll(serving: Pick<Serving, 'metadata'>, files: readonly Serve
   for (const { model, file } of files)
     await serving.metadata(model).catch((error: unknown) => {
       failures.push(`${file}: ${reasonOf(error)}`)
-      cause ??= error
+      // What of ours it was is told by the failures, whole.
+      if (!(error instanceof TidewayError)) cause ??= error
     })
   if (failures.length > 0) throw cloudErrors.MODEL_NOT_SERVED({ failures }, cause)
 }

@@ -56,6 +56,9 @@ export function entry<Data extends ErrorData>(
   return { status, message, fix }
 }
 
+/** What others say, libraries above all, may end with one already. */
+const ONE_STOP = /(?<!\.)\.$/
+
 /**
  * Declares a package's error codes. The message of a thrown error is the entry's message followed by its fix.
  *
@@ -69,7 +72,13 @@ export function defineErrors<const E extends Entries>(entries: E): ErrorCatalogu
   const errors: Record<string, (data: never, cause?: unknown) => TidewayError> = {}
   for (const [code, item] of Object.entries(entries)) {
     errors[code] = (data, cause) =>
-      new TidewayError(code, `${item.message(data)}. ${item.fix}`, data as ErrorData, item.status, cause)
+      new TidewayError(
+        code,
+        `${item.message(data).replace(ONE_STOP, '')}. ${item.fix}`,
+        data as ErrorData,
+        item.status,
+        cause,
+      )
   }
   return { entries, errors: errors as ErrorFactories<E> }
 }

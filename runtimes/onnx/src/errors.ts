@@ -47,7 +47,7 @@ export const { entries, errors } = defineErrors({
   EXTERNAL_DATA_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `tensors outside the model file cannot be read: ${d.issues.slice(0, 8).join('; ')}`,
-    "Keep the data files beside the model, as the exporter wrote them, and give the model's folder.",
+    'Keep the data files beside the model, as the exporter wrote them; `readModelFile` takes the folder of both.',
   ),
   TENSOR_TYPE_UNSUPPORTED: entry<{ tensor: string; dataType: string }>(
     400,

@@ -5,6 +5,10 @@ import { ago, short, table } from '../view/output.js'
 import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
 
+const NO_MODELS =
+  'No models yet. `tideway train <pipeline>` or `tideway finetune <model.onnx>` registers one in this cloud; ' +
+  '`tideway serve model.onnx` answers for a file without a cloud.'
+
 export function addModels(command: Command): void {
   withClient(command).action(async (options: ClientOptions) => {
     const client = await connect(options)
@@ -20,7 +24,9 @@ export function addModels(command: Command): void {
         createdAt,
       ]),
     )
-    print(options.json, { models }, () => table(['version', 'aliases', 'manifest', 'registered'], rows))
+    print(options.json, { models }, () =>
+      rows.length === 0 ? NO_MODELS : table(['version', 'aliases', 'manifest', 'registered'], rows),
+    )
   })
 }
 

@@ -1,7 +1,13 @@
+import { once } from 'node:events'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { afterEach, describe, expect, it, vi } from 'vitest'
 import { createProgram } from './program.js'
 
-afterEach(() => void vi.unstubAllEnvs())
+afterEach(() => {
+  vi.unstubAllEnvs()
+  vi.restoreAllMocks()
+})
 
 const run = async (...args: string[]) => (await createProgram(args)).parseAsync(args, { from: 'user' })
 const refused = async (run: Promise<unknown>, code: string, ...said: (string | RegExp)[]) => {
@@ -30,7 +36,11 @@ describe('`tideway up`', () => {
     const error = await refused(
       run('up', '--no-config', ...options),
       'UP_ORDER_INVALID',
-      ...['--serve-processes: ', '--nats: ', '--cloud: ', '--mqtt: ', '--host: '],
+      '--serve-processes: ',
+      '--nats: ',
+      '--cloud: ',
+      '--mqtt: ',
+      '--host: ',
     )
     expect(error).not.toContain('defineConfig')
   })
@@ -57,4 +67,13 @@ describe('`tideway traffic`', () => {
   it('switch is refused with a percentage that is none', async () => {
     await refused(traffic('switch', '--percent', 'many'), 'TRAFFIC_OPTIONS_INVALID', /--percent must be a number/)
   })
+})
+
+it('`tideway models` of a cloud that has none says how to make one', async ({ onTestFinished }) => {
+  const cloud = createServer((_, response) => response.end('{"models":[]}')).listen(0, '127.0.0.1')
+  onTestFinished(() => void cloud.close())
+  await once(cloud, 'listening')
+  const write = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+  await run('models', '--cloud', `http://127.0.0.1:${(cloud.address() as AddressInfo).port}`)
+  expect(write).toHaveBeenCalledWith(expect.stringMatching(/No models yet\. .*tideway train/))
 })

@@ -211,7 +211,7 @@ export const { entries, errors } = defineErrors({
   INPUT_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the inputs do not fit the model: ${d.issues.join('; ')}`,
-    "Compare with the model's signature.",
+    "Compare with the model's signature, which `GET /v2/models/<model>` of what serves it tells.",
   ),
   DATASET_INVALID: entry<{ issues: readonly string[] }>(
     400,

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import type { Signature, Tensors } from '../contracts/tensor.js'
-import { checkInputs, inputCheck } from './inputs.js'
+import { checkInputs, inputCheck, tensorIssues } from './inputs.js'
 
 const signature: Signature = {
   inputs: [
@@ -55,4 +55,12 @@ describe('inputCheck', () => {
     if (fits) expect(thrown[0]).toBeUndefined()
     else expect(thrown[0]).toMatchObject({ code: 'INPUT_INVALID' })
   })
+})
+
+it('names a type that does not fit as runtimes and as the protocol call it', () => {
+  const spec = { dtype: 'float32', shape: [1] } as const
+  const told = (dtype: string) => tensorIssues({ dtype, shape: [1], data: [] }, spec)
+  expect(told('float64')).toEqual(['type is float64 (FP64), expected float32 (FP32)'])
+  for (const dtype of ['FP32', 'constructor'])
+    expect(told(dtype)).toEqual([`type is ${dtype}, expected float32 (FP32)`])
 })

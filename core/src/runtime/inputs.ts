@@ -9,6 +9,7 @@ import {
   type Tensors,
 } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
+import { datatypeOf, dtypeOf } from '../inference/datatypes.js'
 
 /**
  * Checks a run's inputs against a signature and throws `INPUT_INVALID` naming every input that is missing, unknown,
@@ -68,7 +69,7 @@ export function tensorIssues(value: unknown, spec: Pick<TensorSpec, 'dtype' | 's
   if (typeof value !== 'object' || value === null) return ['is not a tensor { dtype, shape, data }']
   const { dtype, shape, data } = value as Partial<Tensor>
   const issues: string[] = []
-  if (dtype !== spec.dtype) issues.push(`type is ${String(dtype)}, expected ${spec.dtype}`)
+  if (dtype !== spec.dtype) issues.push(`type is ${typeText(dtype)}, expected ${typeText(spec.dtype)}`)
   else if (!(data instanceof classOf(dtype))) issues.push(`data is not a ${classOf(dtype).name}`)
   if (!isShape(shape)) return [...issues, 'shape is not a list of whole numbers from 0']
   if (!fits(shape, spec.shape)) issues.push(`shape is ${shapeText(shape)}, expected ${shapeText(spec.shape)}`)
@@ -88,6 +89,12 @@ function isShape(shape: unknown): shape is readonly number[] {
 
 function fits(shape: readonly number[], expected: readonly (number | null)[]): boolean {
   return shape.length === expected.length && expected.every((size, axis) => size === null || size === shape[axis])
+}
+
+/** Under the name of the Open Inference Protocol too, which is how who asks over the wire wrote it. */
+function typeText(dtype: unknown): string {
+  const datatype = datatypeOf(dtype as DataType)
+  return dtypeOf(datatype) === undefined ? String(dtype) : `${String(dtype)} (${datatype})`
 }
 
 function shapeText(shape: readonly (number | null)[]): string {

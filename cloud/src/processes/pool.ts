@@ -154,7 +154,8 @@ export class Pool {
     // One that did not come up is told of by who started it.
     if (this.isStopping || !wasReady) return
     const { logger } = this.options
-    logger.error('a serving process ended; another takes its place', { pid: member.child.pid, reason })
+    // `pid` is who logs.
+    logger.error('a serving process ended; another takes its place', { processPid: member.child.pid, reason })
     this.respawn()
   }
 

@@ -92,7 +92,7 @@ describe('what is refused', () => {
     )
 
   it.each([
-    ['nobody', { code: 'UNAUTHORIZED', actor: undefined }],
+    ['nobody', { code: 'UNAUTHORIZED', actor: 'anyone' }],
     ['device', { code: 'ROLE_REQUIRED', actor: 'key:device' }],
     ['elsewhere', { code: 'MODEL_FORBIDDEN', actor: 'key:elsewhere' }],
   ])('to %s is in the log and counted, as over HTTP', async (who, told) => {

@@ -151,7 +151,8 @@ describe('the way of inference ahead of all routes', () => {
     for (let i = 0; i < 60; i++) await infer({})
     expect(refused.length).toBeGreaterThan(0)
     expect(refused.length).toBeLessThanOrEqual(20)
-    const line = { code: 'UNAUTHORIZED', method: 'POST', path: '/v2/models/echo/infer', address: '127.0.0.1' }
+    const from = { actor: 'anyone', address: '127.0.0.1' }
+    const line = { code: 'UNAUTHORIZED', method: 'POST', path: '/v2/models/echo/infer', ...from }
     expect(refused[0]).toMatchObject(['a request was refused', line])
   })
 })

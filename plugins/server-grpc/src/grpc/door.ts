@@ -49,7 +49,7 @@ export class Door {
             const requestId = requestIdOf(textIn(metadata, REQUEST_ID_KEY))
             const [traceparent, tracestate] = [textIn(metadata, 'traceparent'), textIn(metadata, 'tracestate')]
             const begun = observer.begin(path.slice(1), requestId, { traceparent, tracestate })
-            let actor: string | undefined
+            let actor = ANYONE.name
             end = (code) => {
               end = () => undefined
               observer.end(begun, code, actor)

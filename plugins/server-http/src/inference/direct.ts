@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { InferTarget, Logger, Refusals, TraceHeaders } from '@tideway/core'
 import { targetIn } from '@tideway/core/serving'
-import { type Admit, demand } from '../http/access.js'
+import { type Admit, ANYONE, demand } from '../http/access.js'
 import type { ClientAddress } from '../http/address.js'
 import { sourceOf } from '../http/aligned.js'
 import type { Cors } from '../http/cors.js'
@@ -69,7 +69,7 @@ export function directInference(options: DirectOptions): Direct {
     const begun = observer.begin(headers['x-request-id'] as string | undefined)
     const { requestId } = begun
     const span = observer.span(begun, asked)
-    let actor: string | undefined
+    let actor = ANYONE.name
     const reply = (status: number, names: string[], body: string | Uint8Array) => {
       names.push('X-Request-Id', requestId)
       send(outgoing, status, names, body)

@@ -81,12 +81,10 @@ export async function runMeasured<R extends Asked, A>(
     })
     return answered
   } catch (error) {
-    if (running) {
-      const totalNs = nanoseconds(performance.now() - began)
-      // A model that is not there has no statistics.
-      found = await versionOf(serving, model, wanted)
-      if (found) statistics.of(model, String(found.version)).failed(totalNs)
-    }
+    const totalNs = nanoseconds(performance.now() - began)
+    // A model that is not there has no statistics, and no metrics of its own: a client may ask for any name.
+    found = await versionOf(serving, model, wanted, running)
+    if (running && found) statistics.of(model, String(found.version)).failed(totalNs)
     observer.failed(codeOf(error) ?? 'INTERNAL', found)
     throw error
   } finally {
@@ -94,11 +92,19 @@ export async function runMeasured<R extends Asked, A>(
   }
 }
 
-/** Undefined for a model that is not there. Where it can be told without loading it, a request that was refused costs no more than that. */
-async function versionOf(serving: Serving, model: string, wanted?: string): Promise<VersionRecord | undefined> {
+/**
+ * Undefined for a model that is not there. Where it can be told without loading it, a request that was refused costs no more than
+ * that; where it cannot, only one that was to run (`loads`) may.
+ */
+async function versionOf(
+  serving: Serving,
+  model: string,
+  wanted: string | undefined,
+  loads: boolean,
+): Promise<VersionRecord | undefined> {
   try {
     if (serving.versionOf) return await serving.versionOf(model, wanted)
-    return (await serving.metadata(model, wanted)).version
+    return loads ? (await serving.metadata(model, wanted)).version : undefined
   } catch {
     return undefined
   }

@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { type Metrics, nullMetrics } from '../contracts/metrics.js'
 import { errors } from '../errors.js'
 import { listStatistics } from './listed.js'
 import { runMeasured } from './measured.js'
@@ -101,6 +102,39 @@ describe('a measured run', () => {
     const serving = servingThat(async () => ({ version, outputs: {} }))
     const bad = { ...form, decode: () => Promise.reject(errors.JSON_INVALID({ what: 'it', bytes: 1 })) }
     await expect(runMeasured({ serving, statistics }, { model: 'm' }, bad)).rejects.toThrow()
+    expect(statistics.known()).toEqual([])
+  })
+
+  it('that could not be read fails in the metrics of its version, where there is one that need not be loaded', async () => {
+    const counted: string[] = []
+    const metrics: Metrics = {
+      ...nullMetrics,
+      counter: ({ name }) => ({
+        of: (labels) => ({
+          add: () =>
+            void (name === 'tideway_inference_failures_total' && counted.push(Object.values(labels).join(' '))),
+          reach() {},
+        }),
+        remove() {},
+      }),
+    }
+    const statistics = new Statistics(metrics)
+    const fails = { ...form, decode: () => Promise.reject(errors.JSON_INVALID({ what: 'it', bytes: 1 })) }
+    const loading = servingThat(async () => ({ version, outputs: {} }))
+    const telling = {
+      ...loading,
+      metadata: () => Promise.reject(new Error('it was loaded')),
+      versionOf: async (model: string) => (await loading.metadata(model)).version,
+    }
+    for (const [serving, model] of [
+      [telling, 'm'],
+      [telling, 'none'],
+      [loading, 'm'],
+    ] as const)
+      await expect(runMeasured({ serving, statistics }, { model }, fails)).rejects.toMatchObject({
+        code: 'JSON_INVALID',
+      })
+    expect(counted).toEqual(['m 3 000000000000 JSON_INVALID', '   JSON_INVALID', '   JSON_INVALID'])
     expect(statistics.known()).toEqual([])
   })
 })

@@ -6,6 +6,7 @@ import {
   type CloudConfig,
   definePlugin,
   type Host,
+  type LogData,
   type Logger,
   type Monitor,
   openAccess,
@@ -132,6 +133,23 @@ describe('a trainer without the role api', () => {
 
 it('a folder of chunks without a PostgreSQL server is refused: the embedded store has its own', async () => {
   await expect(cloudWith({ postgres: { chunksDir: dir } })).rejects.toMatchObject({ code: 'PLUGIN_OPTIONS_INVALID' })
+})
+
+describe('a server of the user', () => {
+  const server = giving(tokens.server, { url: undefined })
+  const told = async (config: CloudConfig) => {
+    const lines: unknown[] = []
+    const logger = { ...silentLogger, warn: (_: string, data?: LogData) => void lines.push(data) }
+    host = await createCloud(resolveConfig({ dir }, config), logger)
+    return lines
+  }
+
+  it('does not hear what is said of ours, which is told', async () => {
+    const http = { port: 24_012, limits: { maxInferBodyBytes: 1 } }
+    expect(await told({ http, plugins: [server] })).toEqual([{ options: ['http.port', 'http.limits'] }])
+    expect(await told({ plugins: [server] })).toEqual([])
+    expect(await told({ http })).toEqual([])
+  })
 })
 
 describe('credentials that are asked for', () => {

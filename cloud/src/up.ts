@@ -1,8 +1,10 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { access } from '@tideway/access'
 import { brokerAedes } from '@tideway/broker-aedes'
 import {
+  configDefaults,
   createHost,
   type Host,
   type Logger,
@@ -48,6 +50,7 @@ export async function createCloud(config: ResolvedCloudConfig, logger: Logger): 
   const isTrainerOnly = config.roles.every((role) => role === 'trainer')
   if (isTrainerOnly) checkTrainer(config)
   checkCredentials(config)
+  tellOfServer(config, logger)
   const parts = [
     part(tokens.logger, () => logger),
     metricsPrometheus(),
@@ -97,6 +100,17 @@ function data({ dataPlane: plane, serving, http, logs, traces }: ResolvedCloudCo
   const { stickyHeader, cors, limits } = http
   const corsOrigins = [...cors.origins]
   return [dataPlane({ ...plane, serving, stickyHeader, limits, corsOrigins, observe: { logs, traces } })]
+}
+
+/** An option that has no effect (`--port`, say) is not to be one silently. */
+function tellOfServer({ http, plugins }: ResolvedCloudConfig, logger: Logger): void {
+  if (!gives(plugins, tokens.server)) return
+  const fields = ['host', 'port', 'cors', 'trustedProxies', 'stickyHeader', 'limits'] as const
+  const unheard = fields.filter((field) => !isDeepStrictEqual(http[field], configDefaults.http[field]))
+  if (unheard.length > 0)
+    logger.warn('a plugin stands for the HTTP server, and has options of its own: these are not heard', {
+      options: unheard.map((field) => `http.${field}`),
+    })
 }
 
 /** NATS when it is configured, else MQTT: the broker of that URL, or one of our own. */

@@ -76,6 +76,15 @@ describe('tideway serve', () => {
     expect(await running.exited).toBe(0)
   })
 
+  it('takes limits from a configuration, and says that it takes no plugins', async ({ onTestFinished }) => {
+    const config = join(await temporaryFolder(onTestFinished), 'tideway.config.mjs')
+    const http = { limits: { maxInferBodyBytes: ROW.length - 1 } }
+    await writeFile(config, `export default ${JSON.stringify({ http, plugins: [{ plugin: { name: 'mine' } }] })}`)
+    const { url, running } = await serve(onTestFinished, ['--config', config])
+    expect(JSON.parse(await running.waitForLine(/"msg":"plugins /))).toMatchObject({ level: 'warn', plugins: ['mine'] })
+    expect(await infer(url, 'double')).toMatchObject({ code: 'TOO_LARGE' })
+  })
+
   it('names everything that is wrong before it listens', async ({ onTestFinished }) => {
     const folder = await temporaryFolder(onTestFinished)
     const file = await modelFile(folder, 'm.onnx', 1)

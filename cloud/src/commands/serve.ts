@@ -50,6 +50,9 @@ async function serve(args: readonly string[], options: ServeOptions): Promise<vo
   const logger = deferredLogger(level, async () =>
     (await import('../config/logger.js')).createLogger('tideway serve', level),
   )
+  const plugins = config.plugins.map(({ plugin }) => plugin.name)
+  if (plugins.length > 0)
+    logger.warn('plugins of the configuration are for `tideway up`, and are left out', { plugins })
   const served = await serveFiles(order.files, config, logger)
   const models = served.models.map(({ model, file: path, sha256, bytes }) => ({ model, file: path, sha256, bytes }))
   print(options.json, { ready: true, pid: process.pid, url: served.url, models }, () =>

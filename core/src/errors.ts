@@ -1,8 +1,27 @@
 import { isLoopback } from './contracts/access.js'
 import { defineErrors, entry } from './errors/error.js'
 
-/** `chunkStore` as `chunk store`. */
-const inWords = (service: string) => service.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`)
+/** What a service is to who asks for it; one that is not here is told by its name. */
+const SERVICES: Readonly<Record<string, string>> = {
+  registry: 'a registry of models',
+  chunkStore: 'the store of what was registered',
+  deviceStore: 'devices',
+  reportStore: 'reports of drift',
+  runStore: 'training runs',
+  auditLog: 'an audit log',
+  controller: 'deployments to devices',
+  serving: 'models that answer',
+  traffic: 'traffic policies',
+  abTests: 'A/B tests',
+  jobs: 'training jobs',
+  intake: 'reports of devices',
+  monitor: 'the drift monitor',
+  wire: 'a broker for devices',
+  access: 'a store of API keys',
+  keys: 'a store of API keys',
+}
+
+const inWords = (service: string) => (Object.hasOwn(SERVICES, service) ? SERVICES[service] : service)
 
 /** Errors of the nouns, the wire, plugins and configuration, and those that several implementations share. */
 export const { entries, errors } = defineErrors({

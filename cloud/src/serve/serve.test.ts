@@ -122,7 +122,9 @@ describe('files that are served without a store', () => {
         error: { code: 'ROLE_NOT_HERE', message: expect.stringMatching(/serves files alone.*`tideway up`/) },
       })
     const client = createClient({ url })
-    await expect(client.version('same', 1)).rejects.toThrow(/serves files alone .*without chunk store\..*`tideway up`/)
+    await expect(client.version('same', 1)).rejects.toThrow(
+      /serves files alone .*without the store of what was registered\..*`tideway up`/,
+    )
     await expect(client.putBlob(new Uint8Array(1))).rejects.toThrow(/serves files alone/)
   })
 

@@ -87,7 +87,7 @@ describe('columns', () => {
     [
       'all in one, as with another delimiter',
       { signature: taking(spec('x', 'float32', [null, 2])), names: ['a;b'] },
-      'one column, "a;b": is ";" its --delimiter?',
+      'one column, "a;b": perhaps ";" is its --delimiter',
     ],
     [
       'none of the name',

@@ -73,7 +73,9 @@ function delimiterIssue({ names }: PlanOrder): string[] {
   const [found] = names.length === 1 ? (/[,;|\t]/.exec(name) ?? []) : []
   return found === undefined
     ? []
-    : [`the file has one column, ${JSON.stringify(name.slice(0, 80))}: is ${JSON.stringify(found)} its --delimiter?`]
+    : [
+        `the file has one column, ${JSON.stringify(name.slice(0, 80))}: perhaps ${JSON.stringify(found)} is its --delimiter`,
+      ]
 }
 
 /** A column for each input (or `name.0`, `name.1`, ... for several numbers a row); undefined where one has none. */

@@ -60,8 +60,8 @@ describe('`tideway up`', () => {
   it('refuses what does not go together: two transports, a trainer with nobody to work for, chunks without a server', async () => {
     const here = ['up', '--json', '--dir', join(dir, 'never-made')]
     for (const [args, code] of [
-      [['--nats', 'nats://a', '--mqtt', 'mqtt://b'], 'CONFIG_INVALID'],
-      [['--cloud', 'somewhere'], 'CONFIG_INVALID'],
+      [['--nats', 'nats://a', '--mqtt', 'mqtt://b'], 'UP_ORDER_INVALID'],
+      [['--cloud', 'somewhere'], 'UP_ORDER_INVALID'],
       [['--roles', 'trainer', '--nats', 'nats://a'], 'TRAINER_INCOMPLETE'],
       [['--chunks-dir', dir], 'PLUGIN_OPTIONS_INVALID'],
     ] as const)

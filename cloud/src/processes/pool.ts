@@ -114,6 +114,8 @@ export class Pool {
       child.kill()
       throw error
     }
+    // Nobody would end one that comes up behind that, and it would keep this process.
+    if (this.isStopping) return this.end(member)
     this.members.add(member)
     this.failures = 0
     for (const socket of this.waiting.splice(0)) this.give(socket)

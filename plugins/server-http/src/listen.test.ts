@@ -22,6 +22,11 @@ async function start(...args: Parameters<typeof startRig>): Promise<Rig> {
 const KEY = 'a-key-of-enough-letters'
 const wire = { transport: 'embedded' }
 
+it('a request may have less time than its headers usually have', async () => {
+  const rig = await start({}, { limits: { requestTimeoutMs: 5_000 } })
+  expect(await rig.call('GET', '/v1/health/live')).toMatchObject({ status: 200 })
+})
+
 describe('the address', () => {
   it.each(['0.0.0.0', '::', '10.1.2.3', 'example.org'])('%s is refused without credentials', async (address) => {
     const refused = listen({}, optionsSchema.parse({ host: address, port: 0 }))

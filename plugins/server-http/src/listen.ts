@@ -104,7 +104,8 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   const direct = directInference(face)
   const others = otherRoutes(face, hostname)
   const server = createServer({
-    headersTimeout: limits.headersTimeoutMs,
+    // Node refuses a longer one than that of the whole request.
+    headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })

@@ -1,4 +1,14 @@
-import { type Access, type AccessRole, type Actor, accessRoles, allows, errors, type Logger } from '@tideway/core'
+import {
+  type Access,
+  type AccessRole,
+  type Actor,
+  accessRoles,
+  allows,
+  type DeviceRecord,
+  type DeviceStore,
+  errors,
+  type Logger,
+} from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { createApp } from './app.js'
@@ -104,6 +114,27 @@ describe('every route', () => {
     expect(refused.headers.get('www-authenticate')).toBe('Bearer realm="tideway", error="insufficient_scope"')
     // It has no metrics here, which it says to who may ask.
     expect((await ask(metrics, as({ roles: ['viewer'] }))).status).toBe(503)
+  })
+
+  it('of devices tells who is restricted to some models of no others', async () => {
+    const [at, status] = ['2026-01-01T00:00:00.000Z', 'active' as const]
+    const reported = {
+      v: 1 as const,
+      device: 'd',
+      fleet: 'f',
+      generation: 1,
+      at,
+      models: { x: { status }, y: { status } },
+    }
+    const device: DeviceRecord = { id: 'd', fleet: 'f', firstSeenAt: at, lastSeenAt: at, reported }
+    const deviceStore = { devices: async () => [device], device: async () => device } as unknown as DeviceStore
+    const fleet = createApp({ access: trusting, deviceStore })
+    const modelsIn = async (path: string, actor: Partial<Actor>) =>
+      (await (await fleet.request(`http://localhost${path}`, { headers: as(actor) })).text()).match(/"[xy]"/g)
+    for (const path of ['/v1/devices', '/v1/devices/d']) {
+      expect(await modelsIn(path, { roles: ['viewer'] }), path).toEqual(['"x"', '"y"'])
+      expect(await modelsIn(path, { roles: ['viewer'], models: ['x'] }), path).toEqual(['"x"'])
+    }
   })
 
   it('that changes something says what the audit log says of it, or why nothing', () => {

@@ -2,8 +2,10 @@ import {
   type Actor,
   ackSchema,
   allowsDevice,
+  allowsModel,
   codeOf,
   errors as core,
+  type DeviceRecord,
   type DeviceStore,
   desiredSchema,
   type Envelope,
@@ -37,7 +39,8 @@ export function deviceRoutes(deps: Deps): void {
     },
     async ({ query, caller: { actor } }) => {
       const devices = await need(services, 'deviceStore').devices(query)
-      return { devices: devices.filter(({ fleet, id }) => allowsDevice(actor, fleet, id)) }
+      const allowed = devices.filter(({ fleet, id }) => allowsDevice(actor, fleet, id))
+      return { devices: allowed.map((device) => seenBy(actor, device)) }
     },
   )
   jsonRoute(
@@ -53,7 +56,7 @@ export function deviceRoutes(deps: Deps): void {
     async ({ params, caller }) => {
       const device = await need(services, 'deviceStore').device(params.id)
       demandDevice(caller.actor, device.fleet, device.id)
-      return device
+      return seenBy(caller.actor, device)
     },
   )
   jsonRoute(
@@ -146,6 +149,14 @@ export function deviceRoutes(deps: Deps): void {
       counts: await need(services, 'reportStore').counts({ ...filter, manifestDigest: digest }),
     }),
   )
+}
+
+/** A device without what it says of models that are not for this actor. */
+function seenBy(actor: Actor, device: DeviceRecord): DeviceRecord {
+  const { reported } = device
+  if (reported === undefined || actor.models === undefined) return device
+  const models = Object.entries(reported.models).filter(([model]) => allowsModel(actor, model))
+  return { ...device, reported: { ...reported, models: Object.fromEntries(models) } }
 }
 
 /**

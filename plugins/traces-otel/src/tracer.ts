@@ -37,7 +37,8 @@ const headers = {
  */
 export function otelTracer(tracer: OtelTracer, mayBegin: () => boolean = () => true): Tracer {
   return {
-    start(name, { caller, ...options } = {}) {
+    start(name, options = {}) {
+      const { caller } = options
       const isOurs = caller?.traceparent === undefined
       if (isOurs && !mayBegin()) return undefined
       const context = isOurs ? ROOT_CONTEXT : propagator.extract(ROOT_CONTEXT, caller, headers)

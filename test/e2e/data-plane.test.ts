@@ -1,5 +1,7 @@
+import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
+import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text as readWhole } from 'node:stream/consumers'
@@ -128,6 +130,19 @@ describe('processes that answer inference alone', () => {
     expect(await asker(agent, undefined, body)()).toMatchObject({ status: 413, body: { code: 'TOO_LARGE' } })
     const post = { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }
     expect((await fetch(`${cloud.get(tokens.server).url}/v2/models/line/infer`, post)).status).toBe(413)
+  })
+
+  it('go on where many connect and leave at once', async () => {
+    const { hostname, port } = new URL(url)
+    for (let round = 0; round < 20; round++)
+      await Promise.all(
+        Array.from({ length: CLIENTS }, async () => {
+          const socket = connect(Number(port), hostname)
+          await once(socket, 'connect')
+          socket.resetAndDestroy()
+        }),
+      )
+    for (const agent of agents(4 * PROCESSES)) expect((await asker(agent)()).status).toBe(200)
   })
 
   it('have no routes of the control plane', async () => {

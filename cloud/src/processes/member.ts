@@ -35,7 +35,7 @@ class Member implements MemberControl {
       traffic: (model: string) => this.own().traffic(model),
     })
     process.on('message', (message, socket) => {
-      if (message === CONNECTION && socket !== undefined) this.take(socket as Socket)
+      if (message === CONNECTION) this.take(socket as Socket | undefined)
     })
     process.once('disconnect', () => void this.stop().finally(() => process.exit(0)))
     // The parent decides when it ends: a signal to the whole group of processes (Ctrl-C) must not cut what is in flight.
@@ -107,8 +107,10 @@ class Member implements MemberControl {
     return this.stopping
   }
 
-  private take(socket: Socket): void {
+  /** Undefined: it was closed before it could be sent. */
+  private take(socket: Socket | undefined): void {
     this.channel.tell(EVENTS.taken)
+    if (socket === undefined) return this.channel.tell(EVENTS.closed)
     socket.once('close', () => this.channel.tell(EVENTS.closed))
     if (this.door === undefined) socket.destroy()
     else this.door.take(socket)

@@ -28,13 +28,15 @@ interface Member {
   connections: number
   /** Those that it is to have: one is on its way to it. */
   readonly line: Socket[]
-  isTaking: boolean
+  taking: NodeJS.Timeout | undefined
 }
 
 /** A process that ends is started again at once, and if it does not come up, ever later up to this, in milliseconds. */
 const MAX_PAUSE_MS = 30_000
 /** Connections that wait for a process; more are closed. */
 const MAX_WAITING = 1_024
+/** For so long a connection is waited for that is on its way to a process, ahead of the next one. */
+const TAKEN_MS = 2_000
 /**
  * Of each half of the young generation, in mebibytes: garbage of requests dies there. All of it from the start: V8 would let it
  * grow as what survives adds up, and a process would still be growing after hours of the same load.
@@ -100,12 +102,9 @@ export class Pool {
     })
     const channel = new Channel(child)
     for (const [name, object] of Object.entries(objects)) channel.expose(name, object)
-    const member: Member = { child, channel, connections: 0, line: [], isTaking: false }
+    const member: Member = { child, channel, connections: 0, line: [], taking: undefined }
     channel.on(EVENTS.closed, () => member.connections--)
-    channel.on(EVENTS.taken, () => {
-      member.isTaking = false
-      this.pass(member)
-    })
+    channel.on(EVENTS.taken, () => this.passed(member))
     child.once('exit', (code, signal) => this.ended(member, signal ?? code))
     try {
       await channel.remote<MemberControl>(OBJECTS.member).start(config)
@@ -135,10 +134,17 @@ export class Pool {
 
   /** One at a time: those that Node itself lets wait for a process stay open for ever when it ends. */
   private pass(member: Member): void {
-    const socket = member.isTaking ? undefined : member.line.shift()
+    const socket = member.taking ? undefined : member.line.shift()
     if (socket === undefined) return
-    member.isTaking = true
+    // One that is lost on its way, as where a process has no descriptor left, is not told of.
+    member.taking = setTimeout(() => this.passed(member), TAKEN_MS).unref()
     this.send(member, socket)
+  }
+
+  private passed(member: Member): void {
+    clearTimeout(member.taking)
+    member.taking = undefined
+    this.pass(member)
   }
 
   private send({ child }: Member, socket: Socket): void {
@@ -149,6 +155,7 @@ export class Pool {
 
   private ended(member: Member, reason: unknown): void {
     const wasReady = this.members.delete(member)
+    clearTimeout(member.taking)
     for (const socket of member.line.splice(0)) {
       if (this.isStopping) socket.destroy()
       else this.give(socket)

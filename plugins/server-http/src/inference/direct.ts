@@ -31,6 +31,8 @@ const ROUTE = '/v2/models/{model}/infer'
 const VERSION_ROUTE = '/v2/models/{model}/versions/{version}/infer'
 /** Paths that were read, so that it is done once. */
 const MAX_PATHS = 1_000
+/** No name that there is makes a longer one. */
+const MAX_PATH_CHARACTERS = 256
 /** How long a sender whose body is not wanted may go on, so that it reads the answer; as the adapter does. */
 const DRAIN_MS = 500
 const MAX_DRAIN_BYTES = 64 * 1024 ** 2
@@ -59,6 +61,7 @@ export function directInference(options: DirectOptions): Direct {
     const [, model, version] = PATH.exec(url) ?? []
     if (model === undefined) return undefined
     const path = { model, version, route: version === undefined ? ROUTE : VERSION_ROUTE, target: undefined }
+    if (url.length > MAX_PATH_CHARACTERS) return path
     if (paths.size >= MAX_PATHS) paths.clear()
     paths.set(url, path)
     return path

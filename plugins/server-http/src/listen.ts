@@ -2,6 +2,8 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { errors as core, isLoopback, openAccess } from '@tideway/core/serving'
+import { NodeExchange } from './connection/exchange.js'
+import { PlainConnection, type PlainOptions } from './connection/plain-connection.js'
 import { errors } from './errors.js'
 import { type AppOptions, createFace, type Face } from './face.js'
 import { directInference } from './inference/direct.js'
@@ -109,16 +111,10 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
-  // A browser opens some ahead of what it will ask. Node does not count them among the idle ones.
-  const unused = new Set<Socket>()
-  server.on('connection', (socket) => {
-    unused.add(socket)
-    socket.once('close', () => unused.delete(socket))
-  })
   server.on('request', (incoming, outgoing) => {
-    unused.delete(incoming.socket)
-    if (!direct(incoming, outgoing)) others(incoming, outgoing)
+    if (!direct(new NodeExchange(incoming, outgoing, stopping.signal))) others(incoming, outgoing)
   })
+  const plain = readPlainFirst(server, { ...limits, take: direct, stopping: stopping.signal })
   return {
     server,
     async stop(closed) {
@@ -126,14 +122,29 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
       // A connection that becomes idle now has nothing more to wait for; what was sent on one before is read ahead of a sweep.
       const sweep = setInterval(() => {
         server.closeIdleConnections()
-        for (const socket of unused) socket.destroy()
+        for (const connection of plain) if (connection.isIdle) connection.socket.destroy()
       }, SWEEP_MS)
-      const cut = setTimeout(() => server.closeAllConnections(), limits.stopGraceMs)
+      const cut = setTimeout(() => {
+        server.closeAllConnections()
+        for (const { socket } of plain) socket.destroy()
+      }, limits.stopGraceMs)
       await closed
       clearTimeout(cut)
       clearInterval(sweep)
     },
   }
+}
+
+/** Connections come to Node's own reader of HTTP when something on them is for it. Gives those that have not. */
+function readPlainFirst(server: NodeServer, options: Omit<PlainOptions, 'handOver'>): ReadonlySet<PlainConnection> {
+  const plain = new Set<PlainConnection>()
+  const [readAll] = server.listeners('connection') as [(this: NodeServer, socket: Socket) => void]
+  const toNode = (socket: Socket) => readAll.call(server, socket)
+  server.removeListener('connection', readAll)
+  server.on('connection', (socket) => {
+    plain.add(new PlainConnection(socket, { ...options, handOver: toNode }, (left) => plain.delete(left)))
+  })
+  return plain
 }
 
 /**

@@ -11,11 +11,11 @@ import { stallWatch } from './stalls.js'
 /** Where a body comes from: its headers by lower-case name, and its bytes. */
 export interface BodySource {
   readonly header: (name: string) => string | undefined
-  /** Together as `together` puts them. */
-  readonly read: <T>(limits: BodyLimits, together: Together<T>) => Promise<T>
+  /** Together as `together` puts them; at once where all is there. */
+  read<T>(limits: BodyLimits, together: Together<T>): T | Promise<T>
 }
 
-type Together<T> = (parts: readonly Uint8Array[]) => T | Promise<T>
+export type Together<T> = (parts: readonly Uint8Array[]) => T | Promise<T>
 
 /** Node's own request: read as it is, since the adapter's `arrayBuffer()` copies all of it once more. */
 export function sourceOf(incoming: IncomingMessage): BodySource {
@@ -37,7 +37,11 @@ export function sourceIn(c: Context<AppEnv>): BodySource {
  * taken (`at` undefined), a body that came in one part stays where it came. Throws as `readBody`,
  * `CONTENT_ENCODING_UNSUPPORTED`, and as `decoded`.
  */
-export function readAligned(source: BodySource, limits: BodyLimits, at: number | undefined): Promise<Uint8Array> {
+export function readAligned(
+  source: BodySource,
+  limits: BodyLimits,
+  at: number | undefined,
+): Uint8Array | Promise<Uint8Array> {
   const decoder = decoderOf(source.header('content-encoding'))
   const declared = Number(source.header('content-length') ?? 0)
   if (declared > limits.maxBytes)
@@ -45,7 +49,7 @@ export function readAligned(source: BodySource, limits: BodyLimits, at: number |
   const whole = (parts: readonly Uint8Array[]) =>
     at === undefined && parts.length === 1 ? (parts[0] as Uint8Array) : join(parts, at ?? 0)
   if (decoder === undefined) return source.read(limits, whole)
-  return source.read(limits, (parts) => decoded(decoder, parts, limits)).then((bytes) => whole([bytes]))
+  return source.read(limits, async (parts) => whole([await decoded(decoder, parts, limits)]))
 }
 
 async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {

@@ -49,7 +49,8 @@ export function createInfer(
     const serving = need(services, 'serving')
     const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
     if (headerBytes === undefined) checkType(source.header)
-    const bytes = await readAligned(source, body, headerBytes)
+    const reading = readAligned(source, body, headerBytes)
+    const bytes = reading instanceof Promise ? await reading : reading
     const form: InferForm<InferRequest, InferReply> = {
       decode() {
         if (headerBytes !== 0) return decodeInferRequest(bytes, headerBytes)

@@ -1,0 +1,54 @@
+import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
+import { latin1, MAX_JOINED_BYTES } from './exchange.js'
+
+/** What no header may have in it (RFC 9110, 5.5). */
+const UNSENDABLE = /[^\t\x20-\x7e\x80-\xff]/
+
+let date = ''
+let dateSecond = 0
+
+/** Of now (RFC 9110, 6.6.1): it tells seconds. */
+function dateNow(): string {
+  const second = Math.floor(Date.now() / 1000)
+  if (second !== dateSecond) {
+    dateSecond = second
+    date = new Date(second * 1000).toUTCString()
+  }
+  return date
+}
+
+export interface PlainAnswer {
+  readonly status: number
+  /** Each header's name and behind it its value. */
+  readonly names: readonly string[]
+  readonly body: string | Uint8Array
+  /** For how long the connection may be idle behind it; undefined closes it. */
+  readonly keepSeconds: number | undefined
+}
+
+/**
+ * Writes an answer (RFC 9112, 4): all in one write where it is text or small. False where the other side does not read as fast
+ * as it is written to. Throws a TypeError for a header that could not be told from the next one.
+ */
+export function writeAnswer(socket: Socket, { status, names, body, keepSeconds }: PlainAnswer): boolean {
+  const bytes = Buffer.byteLength(body)
+  let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
+  for (let at = 0; at < names.length; at += 2) {
+    const value = names[at + 1] as string
+    if (UNSENDABLE.test(value)) throw new TypeError(`header ${names[at]} has a character that no header may have`)
+    head += `${names[at]}: ${value}\r\n`
+  }
+  const connection = keepSeconds === undefined ? 'close' : `keep-alive\r\nKeep-Alive: timeout=${keepSeconds}`
+  head += `Content-Length: ${bytes}\r\nDate: ${dateNow()}\r\nConnection: ${connection}\r\n\r\n`
+  if (typeof body !== 'string') {
+    if (bytes <= MAX_JOINED_BYTES) return socket.write(head + latin1(body), 'latin1')
+    socket.cork()
+    socket.write(head, 'latin1')
+    const flows = socket.write(body)
+    socket.uncork()
+    return flows
+  }
+  if (bytes === body.length) return socket.write(head + body, 'latin1')
+  return socket.write(Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body)]))
+}

@@ -93,6 +93,34 @@ describe('a batcher', () => {
     ])
   })
 
+  it('takes what keeps arriving turn by turn together, and lets one that comes alone wait for none', async () => {
+    const { session, runs } = held([null, 1])
+    const { batcher } = batcherOf(session, { maxRows: 5 })
+    const run = (value: number) => void batcher.run({ x: floats([1, 1], value) })
+    const turn = () => new Promise((resolve) => setImmediate(resolve))
+    const rows = () => runs.map(({ inputs }) => inputs.x?.shape[0])
+    run(1)
+    await turn()
+    expect(rows()).toEqual([1])
+    runs[0]?.end()
+    await settled()
+    for (const values of [[2, 3], [4], [5]]) {
+      for (const value of values) run(value)
+      await turn()
+      expect(rows()).toEqual([1])
+    }
+    await turn()
+    expect(rows()).toEqual([1, 4])
+    runs[1]?.end()
+    await settled()
+    for (const values of [[6, 7, 8], [9, 10]]) {
+      for (const value of values) run(value)
+      await turn()
+    }
+    // Full: it waits for no more.
+    expect(rows()).toEqual([1, 4, 5])
+  })
+
   it('lets one that waits behind a run wait for others, no longer than it is told', async () => {
     const { session, runs } = held()
     const { batcher, batches } = batcherOf(session, { maxDelayMs: 20, maxRows: 2 })

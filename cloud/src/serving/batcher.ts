@@ -119,14 +119,26 @@ export class Batcher implements RowRunner {
     return Math.max(0, slot - now) + (full * this.pace.of(maxRows) + apartMs) / parallel
   }
 
-  /** When what has arrived by now is read: requests that come in one turn of the event loop go together. */
+  /**
+   * When what has arrived by now is read: requests that come in one turn of the event loop go together, and with them those
+   * of the next turns for as long as each brings more. A request that comes alone waits for none.
+   */
   private soon(): void {
     if (this.isDue) return
     this.isDue = true
-    setImmediate(() => {
+    let seen = this.line.requests.length
+    const look = () => {
+      const { requests, rows } = this.line
+      const mayGrow = this.batches && rows < this.options.maxRows && this.running.length < this.options.parallel
+      if (mayGrow && requests.length > seen) {
+        seen = requests.length
+        setImmediate(look)
+        return
+      }
       this.isDue = false
       this.next()
-    })
+    }
+    setImmediate(look)
   }
 
   /** Starts as many runs as may be started. */

@@ -3,7 +3,7 @@ import { codeOf } from '@tideway/core/serving'
 import type { BatchedRun, RowRunner } from './batch.js'
 import type { ModelHost } from './model-host.js'
 
-/** Runs requests on the sessions of a host, and says how long each waited, from `called` on. */
+/** Runs requests on the sessions of a host, and says how long each waited, from `called` on (left out: from now on). */
 export class Runner {
   private underWay = 0
 
@@ -15,13 +15,13 @@ export class Runner {
   }
 
   /** Throws what loading and running throw. */
-  run(version: VersionRecord, inputs: Tensors, context: InferContext, called: number): Promise<InferResult> {
+  run(version: VersionRecord, inputs: Tensors, context: InferContext, called?: number): Promise<InferResult> {
     return this.counted(1, version, inputs, context, called)
   }
 
   /** As `run`, for what is not a request: others need not give way to it. */
   aside(version: VersionRecord, inputs: Tensors, context: InferContext = {}): Promise<InferResult> {
-    return this.counted(0, version, inputs, context, performance.now())
+    return this.counted(0, version, inputs, context)
   }
 
   private async counted(
@@ -29,20 +29,26 @@ export class Runner {
     version: VersionRecord,
     inputs: Tensors,
     context: InferContext,
-    called: number,
+    called?: number,
   ): Promise<InferResult> {
     const { host } = this
+    let since = called
     this.underWay += requests
     try {
       for (;;) {
         // Each promise less is felt by a small model.
-        const session = host.ready(version) ?? (await this.load(version, context.span))
-        const waited = performance.now() - called
+        let session = host.ready(version)
+        if (session === undefined) {
+          since ??= performance.now()
+          session = await this.load(version, context.span)
+        }
+        const waited = since === undefined ? 0 : performance.now() - since
         try {
           return resultOf(version, await session.run(inputs, context), waited)
         } catch (error) {
           // Evicted between the look-up and the run: load it again.
           if (codeOf(error) !== 'SESSION_DISPOSED') throw error
+          since ??= performance.now()
           host.forget(version.manifestDigest, session)
         }
       }

@@ -100,12 +100,13 @@ export function createServing(config: ResolvedServing, parts: ServingParts): Ser
         return { version, versions: all, platform: 'onnx_onnxruntime', signature, maxBatchRows }
       },
       infer(model, wanted, inputs, context = {}) {
-        const called = performance.now()
         const policy = wanted === undefined ? control?.standing(model) : undefined
-        if (control !== undefined && policy !== undefined) return control.infer(policy, model, inputs, context, called)
+        if (control !== undefined && policy !== undefined)
+          return control.infer(policy, model, inputs, context, performance.now())
         const name = wanted ?? 'latest'
         const version = answeringNow(model, name)
-        if (version !== undefined) return runner.run(version, inputs, context, called)
+        if (version !== undefined) return runner.run(version, inputs, context)
+        const called = performance.now()
         return answering(model, name).then((found) => runner.run(found, inputs, context, called))
       },
       versionOf,

@@ -1,7 +1,8 @@
 import type { Tensor, Tensors } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
 import { binaryReader, encodeBinary } from './binary.js'
-import { type BinaryBody, joinBinary } from './body.js'
+import { announcing } from './announced.js'
+import { BinaryBody, padded } from './body.js'
 import { datatypeOf } from './datatypes.js'
 import { Issues, isObject, quoted } from './issues.js'
 import { parseInferJson } from './json-text.js'
@@ -19,6 +20,8 @@ export interface InferAnswer {
 /** How an answer is wanted: what the request says of it. */
 export type AnswerForm = Pick<InferRequest, 'id' | 'outputs' | 'binaryOutputs'> & Partial<TextOptions>
 
+type Output = readonly [name: string, tensor: Tensor]
+
 const WHAT = 'the inference answer'
 
 /**
@@ -33,16 +36,28 @@ const WHAT = 'the inference answer'
  * if (typeof body !== 'string') response.setHeader('Inference-Header-Content-Length', body.headerBytes)
  */
 export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string | BinaryBody {
-  const { binaryOutputs } = form
+  const { id, binaryOutputs } = form
+  const outputs = answeredOutputs(answer, form.outputs)
+  if (binaryOutputs === 'all') return outputs.length === 0 ? documentText(answer, id, []) : binaryAnswer(answer, id, outputs)
   const parts: Uint8Array[] = []
-  const tensors = answeredOutputs(answer, form.outputs).map(([name, tensor]) => {
-    if (binaryOutputs !== 'all' && !binaryOutputs?.has(name)) return tensorText(name, tensor, form)
+  const tensors = outputs.map(([name, tensor]) => {
+    if (!binaryOutputs?.has(name)) return tensorText(name, tensor, form)
     const bytes = encodeBinary(tensor)
     parts.push(bytes)
-    return `${headText(name, tensor)},"parameters":{"binary_data_size":${bytes.byteLength}}}`
+    return binaryText(name, tensor, bytes)
   })
-  const document = documentText(answer, form.id, tensors)
-  return parts.length === 0 ? document : joinBinary(document, parts)
+  const document = documentText(answer, id, tensors)
+  return parts.length === 0 ? document : new BinaryBody(padded(document), parts)
+}
+
+function binaryAnswer(answer: InferAnswer, id: string | undefined, outputs: readonly Output[]): BinaryBody {
+  const parts = outputs.map(([, tensor]) => encodeBinary(tensor))
+  const write = () => {
+    const tensors = outputs.map(([name, tensor], i) => binaryText(name, tensor, parts[i] as Uint8Array))
+    return padded(documentText(answer, id, tensors))
+  }
+  const { model, version } = answer
+  return new BinaryBody(id === undefined ? announcing({ model, version, outputs }, write) : write(), parts)
 }
 
 /**
@@ -71,10 +86,7 @@ export function decodeInferAnswer(bytes: Uint8Array, headerBytes = bytes.byteLen
 }
 
 /** The outputs that were asked for, in that order; all without a list. Throws `INPUT_REJECTED` naming those that the model does not have. */
-export function answeredOutputs(
-  { outputs }: InferAnswer,
-  given?: readonly string[],
-): readonly (readonly [string, Tensor])[] {
+export function answeredOutputs({ outputs }: InferAnswer, given?: readonly string[]): readonly Output[] {
   if (given === undefined) return Object.entries(outputs)
   const issues = new Issues('the inference request')
   const found: [string, Tensor][] = []
@@ -108,6 +120,10 @@ function text(name: string): string {
   if (texts.size >= MAX_TEXTS) texts.clear()
   texts.set(name, json)
   return json
+}
+
+function binaryText(name: string, tensor: Tensor, bytes: Uint8Array): string {
+  return `${headText(name, tensor)},"parameters":{"binary_data_size":${bytes.byteLength}}}`
 }
 
 function tensorText(name: string, tensor: Tensor, form: AnswerForm): string {

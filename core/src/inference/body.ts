@@ -2,38 +2,58 @@ import { errors } from '../errors.js'
 import { ALIGNMENT } from './binary.js'
 
 const encoder = new TextEncoder()
-
-/** JSON with tensors in binary behind it. */
-export interface BinaryBody {
-  /** The JSON's length, for the header `Inference-Header-Content-Length`. */
-  readonly headerBytes: number
-  readonly body: Uint8Array<ArrayBuffer>
-}
+const NOT_ASCII = /[^\0-\x7f]/
 
 /**
- * Puts binary tensors behind the JSON that announces them. The JSON is padded with spaces, so that the tensors begin where
- * a view of any type may, and whoever reads them has no need to copy.
+ * JSON with tensors in binary behind it. The JSON is padded with spaces, so that the tensors begin where a view of any type may,
+ * and whoever reads them has no need to copy.
  */
-export function joinBinary(json: string, parts: readonly Uint8Array[]): BinaryBody {
-  let size = 0
-  for (const { byteLength } of parts) size += byteLength
-  const padded = json.padEnd(Math.ceil(json.length / ALIGNMENT) * ALIGNMENT)
-  let headerBytes = padded.length
-  let body = new Uint8Array(headerBytes + size)
-  const { read, written } = encoder.encodeInto(padded, body)
-  // Most JSON has a byte for each character.
-  if (read < padded.length || written > padded.length) {
-    const text = encoder.encode(json)
-    headerBytes = Math.ceil(text.byteLength / ALIGNMENT) * ALIGNMENT
-    body = new Uint8Array(headerBytes + size).fill(0x20, text.byteLength, headerBytes)
-    body.set(text)
+export class BinaryBody {
+  /** The JSON's length, for the header `Inference-Header-Content-Length`. */
+  readonly headerBytes: number
+  readonly byteLength: number
+  /** Padded. It has as many characters as bytes where it is ASCII, as most is. */
+  readonly json: string
+  readonly parts: readonly Uint8Array[]
+  #body: Uint8Array<ArrayBuffer> | undefined
+
+  /** `json`: padded, with so many bytes. */
+  constructor({ json, bytes }: PaddedJson, parts: readonly Uint8Array[]) {
+    let size = bytes
+    for (const { byteLength } of parts) size += byteLength
+    this.headerBytes = bytes
+    this.byteLength = size
+    this.json = json
+    this.parts = parts
   }
-  let at = headerBytes
-  for (const part of parts) {
-    body.set(part, at)
-    at += part.byteLength
+
+  /** All of it in one piece, which is made once. */
+  get body(): Uint8Array<ArrayBuffer> {
+    return (this.#body ??= this.#joined())
   }
-  return { headerBytes, body }
+
+  #joined(): Uint8Array<ArrayBuffer> {
+    const body = new Uint8Array(this.byteLength)
+    encoder.encodeInto(this.json, body)
+    let at = this.headerBytes
+    for (const part of this.parts) {
+      body.set(part, at)
+      at += part.byteLength
+    }
+    return body
+  }
+}
+
+/** JSON that ends where a view of any type may begin. */
+export interface PaddedJson {
+  readonly json: string
+  readonly bytes: number
+}
+
+export function padded(json: string): PaddedJson {
+  const bytes = NOT_ASCII.test(json) ? encoder.encode(json).byteLength : json.length
+  const more = (ALIGNMENT - (bytes % ALIGNMENT)) % ALIGNMENT
+  return { json: json + ' '.repeat(more), bytes: bytes + more }
 }
 
 /**

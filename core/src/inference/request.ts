@@ -1,7 +1,7 @@
 import type { Signature, Tensors } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
 import { type BinaryReader, binaryReader, encodeBinary } from './binary.js'
-import { type BinaryBody, joinBinary } from './body.js'
+import { BinaryBody, padded } from './body.js'
 import { datatypeOf } from './datatypes.js'
 import { Issues, isObject } from './issues.js'
 import { type InferJson, parseInferJson } from './json-text.js'
@@ -68,7 +68,7 @@ export function encodeInferRequest({ id, inputs, outputs }: InferCall): BinaryBo
   })
   const wanted = outputs?.map((name) => ({ name }))
   const parameters = { binary_data_output: true, int64_as_string: true }
-  return joinBinary(JSON.stringify({ id, parameters, inputs: announced, outputs: wanted }), parts)
+  return new BinaryBody(padded(JSON.stringify({ id, parameters, inputs: announced, outputs: wanted })), parts)
 }
 
 /** A request whose values are lists of plain numbers; undefined where it is not, or anything is wrong with it. */

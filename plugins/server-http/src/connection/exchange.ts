@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
+import type { BinaryBody } from '@tideway/core'
 import { type BodySource, sourceOf } from '../http/aligned.js'
 
 /** Headers by lower-case name. */
@@ -16,7 +17,7 @@ export interface Exchange {
   /** Once it does, nothing else can be answered. */
   readonly answered: boolean
   /** `names`: each header's name and behind it its value; those of the connection and the length are added. */
-  answer(status: number, names: string[], body: string | Uint8Array): void
+  answer(status: number, names: string[], body: string | BinaryBody): void
   /** Where nothing can be answered any more. */
   destroy(): void
 }
@@ -54,15 +55,15 @@ export class NodeExchange implements Exchange {
     return this.outgoing.headersSent
   }
 
-  answer(status: number, names: string[], body: string | Uint8Array): void {
-    const bytes = Buffer.byteLength(body)
+  answer(status: number, names: string[], body: string | BinaryBody): void {
+    const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
     names.push('Content-Length', String(bytes))
     if (this.stopping.aborted) names.push('Connection', 'close')
     this.outgoing.writeHead(status, names)
     // Text goes out in one write with the headers, bytes in one of their own behind them.
     if (typeof body === 'string') this.outgoing.end(body, bytes === body.length ? 'latin1' : 'utf8')
-    else if (bytes > MAX_JOINED_BYTES) this.outgoing.end(body)
-    else this.outgoing.end(latin1(body), 'latin1')
+    else if (bytes > MAX_JOINED_BYTES) this.outgoing.end(body.body)
+    else this.outgoing.end(latin1(body.body), 'latin1')
     if (!this.incoming.readableEnded) drain(this.incoming)
   }
 

@@ -1,6 +1,6 @@
 import { errors as core } from '@tideway/core/serving'
 import { errors } from '../errors.js'
-import type { BodySource, Together } from '../http/aligned.js'
+import type { BodySource, Header, Together } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
 import { type StallWatch, stallWatch } from '../http/stalls.js'
 import { DRAIN_MS, MAX_DRAIN_BYTES } from './exchange.js'
@@ -39,8 +39,12 @@ export class PlainBody implements BodySource {
     private readonly host: BodyHost,
   ) {}
 
-  get header(): BodySource['header'] {
+  get header(): Header {
     return this.head.header
+  }
+
+  derive<T>(make: (header: Header) => T): T {
+    return this.head.derive(make)
   }
 
   get isWhole(): boolean {

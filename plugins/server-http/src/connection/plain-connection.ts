@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import type { BinaryBody } from '@tideway/core'
 import { type StallWatch, stallWatch } from '../http/stalls.js'
 import type { Exchange } from './exchange.js'
 import { writeAnswer } from './plain-answer.js'
@@ -85,7 +86,7 @@ export class PlainConnection implements BodyHost {
     const asked = this.#asked
     let rest: Uint8Array | undefined = part
     if (asked !== undefined && !asked.body.isWhole) {
-      if (performance.now() - asked.begunAt > this.options.requestTimeoutMs) return this.#timeOut()
+      if (performance.now() > asked.dueMs) return this.#timeOut()
       rest = asked.body.take(part)
       if (rest === undefined) return
     }
@@ -109,6 +110,7 @@ export class PlainConnection implements BodyHost {
     const headBytes = head.bytes.byteLength
     this.#asked = asked
     this.#ahead = bytes.byteLength > headBytes ? (asked.body.take(bytes.subarray(headBytes)) as Buffer) : undefined
+    if (!asked.body.isWhole) asked.dueMs = performance.now() + options.requestTimeoutMs
     this.flow(this.#ahead === undefined)
     if (!options.take(asked)) this.#handOver(bytes)
   }
@@ -161,7 +163,8 @@ export class PlainConnection implements BodyHost {
 class PlainExchange implements Exchange {
   readonly method = 'POST'
   readonly body: PlainBody
-  readonly begunAt = performance.now()
+  /** When the last of it must have come, on the clock of `performance.now()`. */
+  dueMs = Number.POSITIVE_INFINITY
   answered = false
   closes = false
 
@@ -188,7 +191,7 @@ class PlainExchange implements Exchange {
     return this.connection.socket
   }
 
-  answer(status: number, names: readonly string[], body: string | Uint8Array): void {
+  answer(status: number, names: readonly string[], body: string | BinaryBody): void {
     const { connection, socket } = this
     this.answered = true
     if (socket.destroyed || socket.writableEnded) return

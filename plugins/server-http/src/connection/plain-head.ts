@@ -1,9 +1,13 @@
+import type { Header } from '../http/aligned.js'
+
 /** The head of a request that is written as nearly all clients write theirs. */
 export interface PlainHead {
   readonly url: string
   /** By lower-case name, each once. */
   readonly headers: Readonly<Record<string, string>>
-  readonly header: (name: string) => string | undefined
+  readonly header: Header
+  /** As `BodySource.derive`. */
+  readonly derive: <T>(make: (header: Header) => T) => T
   /** Of the head itself, with the empty line. */
   readonly bytes: Buffer
   readonly bodyBytes: number
@@ -47,12 +51,26 @@ export function readPlainHead(bytes: Buffer): PlainHead | undefined {
   if (length === undefined || !LENGTH.test(length) || headers.host === undefined) return undefined
   if (connection !== 'keep-alive' && connection !== 'close') return undefined
   if (UNUSUAL.some((name) => name in headers)) return undefined
+  const header: Header = (name) => headers[name]
   return {
     url,
     headers,
-    header: (name) => headers[name],
+    header,
+    derive: deriver(header),
     bytes: Buffer.from(bytes.subarray(0, end + 4)),
     bodyBytes: Number(length),
     closes: connection === 'close',
+  }
+}
+
+/** Each `make` reads the same headers once. */
+function deriver(header: Header): PlainHead['derive'] {
+  const made = new Map<unknown, unknown>()
+  return <T>(make: (header: Header) => T): T => {
+    const known = made.get(make)
+    if (known !== undefined) return known as T
+    const value = make(header)
+    made.set(make, value)
+    return value
   }
 }

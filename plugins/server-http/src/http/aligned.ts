@@ -8,9 +8,14 @@ import type { AppEnv } from './route.js'
 import { ALIGNMENT, alignedBytes } from './slab.js'
 import { stallWatch } from './stalls.js'
 
-/** Where a body comes from: its headers by lower-case name, and its bytes. */
+/** A header of a request by its lower-case name. */
+export type Header = (name: string) => string | undefined
+
+/** Where a body comes from: its headers, and its bytes. */
 export interface BodySource {
-  readonly header: (name: string) => string | undefined
+  readonly header: Header
+  /** What `make` reads out of the headers; made once for requests whose heads are one and the same. */
+  derive<T>(make: (header: Header) => T): T
   /** Together as `together` puts them; at once where all is there. */
   read<T>(limits: BodyLimits, together: Together<T>): T | Promise<T>
 }
@@ -19,8 +24,10 @@ export type Together<T> = (parts: readonly Uint8Array[]) => T | Promise<T>
 
 /** Node's own request: read as it is, since the adapter's `arrayBuffer()` copies all of it once more. */
 export function sourceOf(incoming: IncomingMessage): BodySource {
+  const header: Header = (name) => incoming.headers[name] as string | undefined
   return {
-    header: (name) => incoming.headers[name] as string | undefined,
+    header,
+    derive: (make) => make(header),
     read: (limits, together) => readIncoming(incoming, limits, together),
   }
 }
@@ -29,7 +36,12 @@ export function sourceOf(incoming: IncomingMessage): BodySource {
 export function sourceIn(c: Context<AppEnv>): BodySource {
   const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
   if (incoming) return sourceOf(incoming)
-  return { header: (name) => c.req.header(name), read: async (limits, together) => together(await streamed(c, limits)) }
+  const header: Header = (name) => c.req.header(name)
+  return {
+    header,
+    derive: (make) => make(header),
+    read: async (limits, together) => together(await streamed(c, limits)),
+  }
 }
 
 /**
@@ -42,14 +54,17 @@ export function readAligned(
   limits: BodyLimits,
   at: number | undefined,
 ): Uint8Array | Promise<Uint8Array> {
-  const decoder = decoderOf(source.header('content-encoding'))
-  const declared = Number(source.header('content-length') ?? 0)
+  const { decoder, declared } = source.derive(codingOf)
   if (declared > limits.maxBytes)
     throw core.TOO_LARGE({ what: limits.what, bytes: declared, maxBytes: limits.maxBytes })
   const whole = (parts: readonly Uint8Array[]) =>
     at === undefined && parts.length === 1 ? (parts[0] as Uint8Array) : join(parts, at ?? 0)
   if (decoder === undefined) return source.read(limits, whole)
   return source.read(limits, async (parts) => whole([await decoded(decoder, parts, limits)]))
+}
+
+function codingOf(header: Header) {
+  return { decoder: decoderOf(header('content-encoding')), declared: Number(header('content-length') ?? 0) }
 }
 
 async function streamed(c: Context<AppEnv>, limits: BodyLimits): Promise<Uint8Array[]> {

@@ -1,7 +1,5 @@
 import { errors } from '../errors.js'
-
-/** Headers of a request, by lower-case name. */
-type Header = (name: string) => string | undefined
+import type { Header } from '../http/aligned.js'
 
 /**
  * Throws `CONTENT_TYPE_UNSUPPORTED` for what a page of another origin may send unasked: any type but JSON, and none at

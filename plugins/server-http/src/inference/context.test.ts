@@ -3,7 +3,7 @@ import type { InferContext } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type Rig, startRig } from '../rig.fixture.js'
-import { contextOf } from './context.js'
+import { wantedIn } from './context.js'
 import { head } from './socket.fixture.js'
 
 const inputs = [{ name: 'x', datatype: 'FP32', shape: [1, 1], data: [1] }]
@@ -94,7 +94,7 @@ describe('an inference request over HTTP', () => {
   })
 
   it('says whether a kept answer will do', () => {
-    const noCache = (value?: string) => contextOf((name) => (name === 'cache-control' ? value : undefined), 0).noCache
+    const noCache = (value?: string) => wantedIn((name) => (name === 'cache-control' ? value : undefined)).noCache
     expect([undefined, 'max-age=0', 'no-transform'].map(noCache)).toEqual([false, false, false])
     expect(['no-cache', 'No-Store', 'max-age=0, no-cache'].map(noCache)).toEqual([true, true, true])
   })

@@ -1,7 +1,6 @@
 import type { InferContext } from '@tideway/core'
 import { errors as core } from '@tideway/core/serving'
-
-type Header = (name: string) => string | undefined
+import type { Header } from '../http/aligned.js'
 
 /** gRPC over HTTP/2, "Timeout" (github.com/grpc/grpc, doc/PROTOCOL-HTTP2.md): up to eight digits and a unit. */
 const GRPC_TIMEOUT = /^(\d{1,8})([HMSmun])$/
@@ -9,21 +8,28 @@ const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 
 /** Whole milliseconds in which Envoy, which sets it, expects the answer. */
 const ENVOY_TIMEOUT = 'x-envoy-expected-rq-timeout-ms'
 
-/**
- * What the headers of a request say of how it is to be run: by when, counted from `receivedAt` on the clock of
- * `performance.now()` (`Grpc-Timeout`, as gateways to gRPC take it, and Envoy's own; the shorter of both), and whether a
- * kept answer will do (`Cache-Control`, RFC 9111, 5.2.1); with what else is known of it. Throws `INPUT_REJECTED` naming a header that cannot be read.
- */
+/** What the headers of a request say of how it is to be run. */
+export interface Wanted {
+  /** The shorter of `Grpc-Timeout`, as gateways to gRPC take it, and Envoy's own. */
+  readonly timeoutMs: number | undefined
+  /** No kept answer will do (`Cache-Control`, RFC 9111, 5.2.1). */
+  readonly noCache: boolean
+}
+
+/** Throws `INPUT_REJECTED` naming a header that cannot be read. */
+export function wantedIn(header: Header): Wanted {
+  const timeoutMs = shorter(grpcTimeoutMs(header('grpc-timeout')), envoyTimeoutMs(header(ENVOY_TIMEOUT)))
+  const cacheControl = header('cache-control')
+  return { timeoutMs, noCache: cacheControl !== undefined && /\bno-(cache|store)\b/i.test(cacheControl) }
+}
+
+/** By when, counted from now on, and how a request that wants this is to be run; with what else is known of it. */
 export function contextOf(
-  header: Header,
-  receivedAt: number,
+  { timeoutMs, noCache }: Wanted,
   signal?: AbortSignal,
   { requestId, stickyKey, span, draw }: Pick<InferContext, 'requestId' | 'stickyKey' | 'span' | 'draw'> = {},
 ): InferContext {
-  const timeoutMs = shorter(grpcTimeoutMs(header('grpc-timeout')), envoyTimeoutMs(header(ENVOY_TIMEOUT)))
-  const deadlineMs = timeoutMs === undefined ? undefined : receivedAt + timeoutMs
-  const cacheControl = header('cache-control')
-  const noCache = cacheControl !== undefined && /\bno-(cache|store)\b/i.test(cacheControl)
+  const deadlineMs = timeoutMs === undefined ? undefined : performance.now() + timeoutMs
   return { requestId, stickyKey, draw, span, deadlineMs, signal, noCache }
 }
 

@@ -1,8 +1,9 @@
-import type { InferTarget, Logger, Refusals, TraceHeaders } from '@tideway/core'
+import type { BinaryBody, InferTarget, Logger, Refusals, TraceHeaders } from '@tideway/core'
 import { targetIn } from '@tideway/core/serving'
 import type { Exchange } from '../connection/exchange.js'
 import { type Admit, ANYONE, demand } from '../http/access.js'
 import type { ClientAddress } from '../http/address.js'
+import type { Header } from '../http/aligned.js'
 import type { Cors } from '../http/cors.js'
 import { failureReply } from '../http/failure.js'
 import type { RequestObserver } from '../observe/requests.js'
@@ -64,14 +65,14 @@ export function directInference(options: DirectOptions): Direct {
     const { requestId } = begun
     const span = observer.span(begun, asked)
     let actor = ANYONE.name
-    const reply = (status: number, names: string[], body: string | Uint8Array) => {
+    const reply = (status: number, names: string[], body: string | BinaryBody) => {
       names.push('X-Request-Id', requestId)
       send(exchange, status, names, body)
       observer.end(begun, asked, { status, actor }, span)
     }
     try {
-      const { host = '', authorization } = headers
-      const admitted = admit({ path: url, hostname: hostnameOf(host), authorization })
+      const { authorization } = headers
+      const admitted = admit({ path: url, hostname: exchange.source.derive(hostnameIn), authorization })
       // Known credentials are not waited for.
       const asks = admitted instanceof Promise ? await admitted : admitted
       actor = asks.name
@@ -79,8 +80,7 @@ export function directInference(options: DirectOptions): Direct {
       const target = (path.target ??= targetIn(path, 'the path'))
       const signal = goneSignal(socket)
       const answered = await infer({ target, source: exchange.source, signal, requestId, span })
-      const { body } = answered
-      reply(200, headersOf(answered), typeof body === 'string' ? body : body.body)
+      reply(200, headersOf(answered), answered.body)
     } catch (error) {
       const forwarded = headers['x-forwarded-for']
       const address = addressOf(socket.remoteAddress, forwarded)
@@ -92,7 +92,7 @@ export function directInference(options: DirectOptions): Direct {
       reply(failure.status, names, JSON.stringify(failure.body))
     }
   }
-  const send = (exchange: Exchange, status: number, names: string[], body: string | Uint8Array): void => {
+  const send = (exchange: Exchange, status: number, names: string[], body: string | BinaryBody): void => {
     const { origin } = exchange.headers
     if (origin !== undefined) names.push(...Object.entries(cors.headers(origin)).flat())
     exchange.answer(status, names, body)
@@ -107,7 +107,8 @@ export function directInference(options: DirectOptions): Direct {
 }
 
 /** Without the port, as a URL has it. */
-function hostnameOf(host: string): string {
+function hostnameIn(header: Header): string {
+  const host = header('host') ?? ''
   const colon = host.lastIndexOf(':')
   return colon < 0 || !/^:\d*$/.test(host.slice(colon)) ? host : host.slice(0, colon)
 }

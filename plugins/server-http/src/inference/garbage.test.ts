@@ -16,6 +16,7 @@ const { signal } = new AbortController()
 function asking(body: Uint8Array, headers: Readonly<Record<string, string>>): InferAsk {
   const source: InferAsk['source'] = {
     header: (name) => headers[name],
+    derive: (make) => make((name) => headers[name]),
     read: async (_, together) => together([body]),
   }
   return { target: { model: 'echo' }, source, signal, requestId: 'r' }

@@ -1,12 +1,21 @@
-import type { BinaryBody, InferForm, InferRequest, InferTarget, Span, Statistics } from '@tideway/core'
+import type {
+  BinaryBody,
+  InferAnswer,
+  InferForm,
+  InferRequest,
+  InferTarget,
+  Serving,
+  Span,
+  Statistics,
+} from '@tideway/core'
 import { decodeInferRequest, encodeInferAnswer, headerBytesOf, runMeasured } from '@tideway/core/serving'
 import type { Context } from 'hono'
-import { type BodySource, readAligned, sourceIn } from '../http/aligned.js'
+import { type BodySource, type Header, readAligned, sourceIn } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
 import { checkType } from './content-type.js'
-import { contextOf } from './context.js'
+import { contextOf, wantedIn } from './context.js'
 import { goneSignal } from './gone.js'
 import { targetOf } from './target.js'
 import { stickyKeyIn, toldOf } from './told.js'
@@ -28,6 +37,7 @@ export interface InferReply {
   readonly told: readonly string[]
 }
 
+/** Throws, or rejects with, what stands in the way of an answer. */
 export type Infer = (ask: InferAsk) => Promise<InferReply>
 
 /**
@@ -43,29 +53,50 @@ export function createInfer(
     maxBytes: limits.maxInferBodyBytes,
     idleMs: limits.bodyIdleMs,
   }
-  return async ({ target, source, signal, requestId, span }) => {
-    const stickyKey = stickyKeyIn(source, stickyHeader)
-    const context = contextOf(source.header, performance.now(), signal, { requestId, stickyKey, span })
+  const wantedOf = (header: Header) => {
+    const stickyKey = stickyKeyIn(header, stickyHeader)
+    const wanted = wantedIn(header)
+    const headerBytes = headerBytesOf(header('inference-header-content-length'))
+    if (headerBytes === undefined) checkType(header)
+    return { stickyKey, wanted, headerBytes }
+  }
+  return ({ target, source, signal, requestId, span }) => {
+    const { stickyKey, wanted, headerBytes } = source.derive(wantedOf)
+    const context = contextOf(wanted, signal, { requestId, stickyKey, span })
     const serving = need(services, 'serving')
-    const headerBytes = headerBytesOf(source.header('inference-header-content-length'))
-    if (headerBytes === undefined) checkType(source.header)
+    const run = (bytes: Uint8Array) =>
+      runMeasured({ serving, statistics }, target, new HttpForm(serving, target, bytes, headerBytes), context)
     const reading = readAligned(source, body, headerBytes)
-    const bytes = reading instanceof Promise ? await reading : reading
-    const form: InferForm<InferRequest, InferReply> = {
-      decode() {
-        if (headerBytes !== 0) return decodeInferRequest(bytes, headerBytes)
-        // Only a raw body needs to know the model before it is read.
-        const known = serving.metadata(target.model, target.version)
-        return known.then(({ signature }) => decodeInferRequest(bytes, headerBytes, signature))
-      },
-      encode: (answer, request, unit) => ({
-        body: encodeInferAnswer(answer, request),
-        told: toldOf(answer.version, unit),
-      }),
-      bytesIn: bytes.byteLength,
-      bytesOut: ({ body }) => (typeof body === 'string' ? Buffer.byteLength(body) : body.body.byteLength),
-    }
-    return await runMeasured({ serving, statistics }, target, form, context)
+    return reading instanceof Promise ? reading.then(run) : run(reading)
+  }
+}
+
+class HttpForm implements InferForm<InferRequest, InferReply> {
+  constructor(
+    private readonly serving: Serving,
+    private readonly target: InferTarget,
+    private readonly bytes: Uint8Array,
+    private readonly headerBytes: number | undefined,
+  ) {}
+
+  get bytesIn(): number {
+    return this.bytes.byteLength
+  }
+
+  decode(): InferRequest | Promise<InferRequest> {
+    const { bytes, headerBytes, target } = this
+    if (headerBytes !== 0) return decodeInferRequest(bytes, headerBytes)
+    // Only a raw body needs to know the model before it is read.
+    const known = this.serving.metadata(target.model, target.version)
+    return known.then(({ signature }) => decodeInferRequest(bytes, headerBytes, signature))
+  }
+
+  encode(answer: InferAnswer, request: InferRequest, unit: string | undefined): InferReply {
+    return { body: encodeInferAnswer(answer, request), told: toldOf(answer.version, unit) }
+  }
+
+  bytesOut({ body }: InferReply): number {
+    return typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
   }
 }
 

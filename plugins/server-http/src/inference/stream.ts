@@ -18,7 +18,7 @@ import { readBody } from '../http/body.js'
 import { failureReply } from '../http/failure.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
-import { contextOf } from './context.js'
+import { contextOf, wantedIn } from './context.js'
 import { linesOf } from './lines.js'
 import { targetOf } from './target.js'
 import { stickyKeyIn, toldOf } from './told.js'
@@ -54,8 +54,8 @@ export function streamHandler(deps: Deps, statistics: Statistics) {
     const gone = new AbortController()
     const requestId = c.get('requestId')
     const header = (name: string) => c.req.header(name)
-    const stickyKey = stickyKeyIn({ header }, stickyHeader)
-    const context = contextOf(header, performance.now(), gone.signal, { requestId, stickyKey, draw: Math.random() })
+    const stickyKey = stickyKeyIn(header, stickyHeader)
+    const context = contextOf(wantedIn(header), gone.signal, { requestId, stickyKey, draw: Math.random() })
     const line = { what: 'a line of the request', maxBytes: limits.maxInferBodyBytes }
     const told = (error: unknown): Told => {
       const at = { method: 'POST', path: c.req.path, requestId }

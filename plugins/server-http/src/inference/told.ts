@@ -1,11 +1,11 @@
 import { errors as core } from '@tideway/core/serving'
-import type { BodySource } from '../http/aligned.js'
+import type { Header } from '../http/aligned.js'
 
 /** As long as a unit of an A/B test may be. */
 const MAX_KEY_CHARACTERS = 256
 
 /** The key of a request; see `InferContext.stickyKey`. Throws `INPUT_REJECTED` for one that is too long. */
-export function stickyKeyIn({ header }: Pick<BodySource, 'header'>, name: string): string | undefined {
+export function stickyKeyIn(header: Header, name: string): string | undefined {
   const key = header(name)
   if (key === undefined || key.length <= MAX_KEY_CHARACTERS) return key || undefined
   const issues = [`header ${name}: has ${key.length} characters, at most ${MAX_KEY_CHARACTERS} are taken`]

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import type { Access, Actor, Credentials } from '@tideway/core'
 
 /** Who credentials are of is believed so long, and asked for ahead of it, so that few requests wait. */
@@ -17,6 +17,8 @@ interface Known {
  */
 export class RelayedAccess implements Access {
   readonly #known = new Map<string, Known>()
+  /** Of credentials, which themselves are not kept. */
+  readonly #keys = new WeakMap<Credentials, string>()
   readonly #asking = new Map<string, Promise<Actor>>()
 
   constructor(
@@ -26,13 +28,20 @@ export class RelayedAccess implements Access {
   ) {}
 
   identify(credentials: Credentials): Actor | Promise<Actor> {
-    const key = keyOf(credentials)
+    const key = this.#keys.get(credentials) ?? this.#keyOf(credentials)
     const known = this.#known.get(key)
     const age = known ? this.now() - known.askedMs : Number.POSITIVE_INFINITY
     if (!known || age > STALE_MS) return this.#renew(key, credentials)
     // Whoever comes when it is stale waits for the answer, and hears of a refusal.
     if (age > AGEING_MS) this.#renew(key, credentials).catch(() => undefined)
     return known.actor
+  }
+
+  #keyOf(credentials: Credentials): string {
+    const { authorization } = credentials
+    const key = authorization === undefined ? '' : hash('sha256', authorization, 'base64')
+    this.#keys.set(credentials, key)
+    return key
   }
 
   #renew(key: string, credentials: Credentials): Promise<Actor> {
@@ -57,9 +66,4 @@ export class RelayedAccess implements Access {
       this.#asking.delete(key)
     }
   }
-}
-
-/** Credentials themselves are not kept. */
-function keyOf({ authorization }: Credentials): string {
-  return authorization === undefined ? '' : createHash('sha256').update(authorization).digest('base64')
 }

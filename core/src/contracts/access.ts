@@ -41,7 +41,7 @@ export interface Origin {
   readonly requestId?: string
 }
 
-/** What a request brings along. */
+/** What a request brings along. Never changed: what was read out of one may be kept, for requests that bring the same object. */
 export interface Credentials {
   /** The header, or gRPC metadata, of that name: `Bearer <key or token>`. */
   readonly authorization?: string

@@ -12,7 +12,7 @@ import {
 import { ConfiguredKeys } from './keys/configured.js'
 import { keysOf } from './keys/keys.js'
 import { KeyRing } from './keys/ring.js'
-import { bearerOf } from './keys/text.js'
+import { bearerOf, type PresentedKey, presentedKey } from './keys/text.js'
 import { Tokens } from './oidc/tokens.js'
 import { createVerify } from './oidc/verify.js'
 import type { AccessOptions } from './options.js'
@@ -21,6 +21,12 @@ export interface AccessParts {
   /** Without one there are the configured keys alone. */
   readonly keyStore?: KeyStore
   readonly logger?: Logger
+}
+
+interface Presented {
+  readonly token: string
+  /** Where it has the form of one. */
+  readonly key: PresentedKey | undefined
 }
 
 /** Keys of the configuration and of the store, and tokens of an issuer. */
@@ -46,15 +52,23 @@ export function createAccess(
   const ring = keyStore && new KeyRing(keyStore, logger)
   const tokens = oidc && new Tokens(createVerify(oidc), oidc)
 
+  const presented = new WeakMap<Credentials, Presented>()
+  const read = (credentials: Credentials): Presented => {
+    const { authorization } = credentials
+    const token = bearerOf(authorization ?? '')
+    if (token === undefined) throw errors.UNAUTHORIZED({ given: authorization !== undefined })
+    const parts = { token, key: presentedKey(token) }
+    presented.set(credentials, parts)
+    return parts
+  }
   const known = (actor: Actor | undefined): Actor => {
     if (!actor) throw errors.UNAUTHORIZED({ given: true })
     return actor
   }
-  function identify({ authorization }: Credentials): Actor | Promise<Actor> {
-    if (authorization === undefined && !required) return localActor
-    const token = bearerOf(authorization ?? '')
-    if (token === undefined) throw errors.UNAUTHORIZED({ given: authorization !== undefined })
-    const found = ring?.find(token)
+  function identify(credentials: Credentials): Actor | Promise<Actor> {
+    if (credentials.authorization === undefined && !required) return localActor
+    const { token, key } = presented.get(credentials) ?? read(credentials)
+    const found = key && ring?.find(key)
     if (found instanceof Promise) return found.then((actor) => actor ?? other(token))
     return found ?? other(token)
   }

@@ -4,7 +4,7 @@ import { memoryKeyStore } from '@tideway/test/support/memory-key-store'
 import { describe, expect, it } from 'vitest'
 import { keysOf } from './keys.js'
 import { KeyRing } from './ring.js'
-import { mintKey, partsOf } from './text.js'
+import { digestOf, mintKey, type PresentedKey, presentedKey } from './text.js'
 
 /** Two processes on one store, with clocks of our own. */
 async function rig() {
@@ -19,6 +19,7 @@ async function rig() {
   }
   return { store, ring, elsewhere, ...made, pass }
 }
+const presented = (key: string) => presentedKey(key) as PresentedKey
 const isKnown = (found: Actor | undefined | Promise<Actor | undefined>) =>
   !(found instanceof Promise) && found !== undefined
 
@@ -26,44 +27,45 @@ describe('the keys of a store', () => {
   it('have a form that tells them from other texts, 256 bits of secret, and a digest that does not tell it', () => {
     const { key, id, secretSha256 } = mintKey()
     expect(key).toMatch(/^tw_[0-9a-f]{16}_[\w-]{43}$/)
-    expect(partsOf(key)).toMatchObject({ id })
-    expect(Buffer.from(partsOf(key)!.secret, 'base64url')).toHaveLength(32)
+    const secret = key.split('_').slice(2).join('_')
+    expect(presentedKey(key)).toEqual({ id, digest: digestOf(secret) })
+    expect(Buffer.from(secret, 'base64url')).toHaveLength(32)
     expect(secretSha256).toMatch(/^[0-9a-f]{64}$/)
     expect(new Set(Array.from({ length: 1_000 }, () => mintKey().id)).size).toBe(1_000)
   })
 
   it('are known at once after the first question', async () => {
     const { ring, key, record } = await rig()
-    expect(await ring.find(key)).toEqual({ name: `key:ci/${record.id}`, roles: ['viewer'] })
-    expect(isKnown(ring.find(key))).toBe(true)
+    expect(await ring.find(presented(key))).toEqual({ name: `key:ci/${record.id}`, roles: ['viewer'] })
+    expect(isKnown(ring.find(presented(key)))).toBe(true)
   })
 
   it('that this process revokes are refused at once, also when an older answer comes after it', async () => {
     const { store, ring, key, record } = await rig()
-    await ring.find(key)
+    await ring.find(presented(key))
     const keys = keysOf(store, ring)
     await keys.revoke(record.id)
-    expect(ring.find(key)).toBeUndefined()
+    expect(ring.find(presented(key))).toBeUndefined()
     ring.take({ ...(await store.keys())[0]!, revokedAt: undefined! })
-    expect(ring.find(key)).toBeUndefined()
+    expect(ring.find(presented(key))).toBeUndefined()
   })
 
   it('that another process revokes are refused within a second', async () => {
     const { store, ring, elsewhere, key, record, pass } = await rig()
-    await ring.find(key)
+    await ring.find(presented(key))
     await keysOf(store, elsewhere).revoke(record.id)
-    expect(isKnown(ring.find(key))).toBe(true)
+    expect(isKnown(ring.find(presented(key)))).toBe(true)
     pass(1_001)
-    expect(await ring.find(key)).toBeUndefined()
+    expect(await ring.find(presented(key))).toBeUndefined()
   })
 
   it('are asked for ahead of time by those that come often, who never wait', async () => {
     const { store, ring, key, pass } = await rig()
-    await ring.find(key)
+    await ring.find(presented(key))
     const before = store.asked
     for (let i = 0; i < 100; i++) {
       pass(60)
-      expect(isKnown(ring.find(key))).toBe(true)
+      expect(isKnown(ring.find(presented(key)))).toBe(true)
       await setImmediate()
     }
     expect(store.asked).toBeGreaterThan(before)
@@ -71,8 +73,8 @@ describe('the keys of a store', () => {
 
   it('are asked for once a second by those that try keys, however many', async () => {
     const { store, ring } = await rig()
-    await Promise.all(Array.from({ length: 500 }, async () => ring.find(mintKey().key)))
-    for (let i = 0; i < 500; i++) expect(ring.find(mintKey().key)).toBeUndefined()
+    await Promise.all(Array.from({ length: 500 }, async () => ring.find(presented(mintKey().key))))
+    for (let i = 0; i < 500; i++) expect(ring.find(presented(mintKey().key))).toBeUndefined()
     expect(store.asked).toBe(1)
   })
 
@@ -80,35 +82,35 @@ describe('the keys of a store', () => {
     const { store, ring, pass } = await rig()
     const expiresAt = new Date(Date.now() + 60_000).toISOString()
     const { key } = await keysOf(store, ring).create({ name: 'short', roles: ['viewer'], expiresAt }, 'local')
-    expect(await ring.find(key)).toBeDefined()
+    expect(await ring.find(presented(key))).toBeDefined()
     pass(61_000)
-    expect(await ring.find(key)).toBeUndefined()
+    expect(await ring.find(presented(key))).toBeUndefined()
   })
 
   it('are not believed for longer when the store is away', async () => {
     const { store, ring, key, pass } = await rig()
-    await ring.find(key)
+    await ring.find(presented(key))
     store.fail(true)
     pass(600)
-    expect(isKnown(ring.find(key))).toBe(true)
+    expect(isKnown(ring.find(presented(key)))).toBe(true)
     pass(600)
-    await expect(ring.find(key)).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
+    await expect(ring.find(presented(key))).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
     store.fail(false)
-    expect(await ring.find(key)).toBeDefined()
+    expect(await ring.find(presented(key))).toBeDefined()
   })
 
   it('show when they were used last, to a minute, and a use that is noted keeps nobody waiting', async () => {
     const { store, ring, key, pass } = await rig()
-    await ring.find(key)
+    await ring.find(presented(key))
     await ring.close()
     const first = (await store.keys())[0]?.lastUsedAt
     expect(first).toBeDefined()
     pass(30_000)
-    await ring.find(key)
+    await ring.find(presented(key))
     await ring.close()
     expect((await store.keys())[0]?.lastUsedAt).toBe(first)
     pass(31_000)
-    await ring.find(key)
+    await ring.find(presented(key))
     await ring.close()
     expect((await store.keys())[0]?.lastUsedAt).not.toBe(first)
   })

@@ -1,5 +1,5 @@
 import type { Actor, KeyStore, Logger, StoredKey } from '@tideway/core'
-import { digestOf, partsOf, sameDigest } from './text.js'
+import { type PresentedKey, sameDigest } from './text.js'
 
 /** What another process revoked is refused after this at the latest; and asked for ahead of it, so that few requests wait. */
 const STALE_MS = 1_000
@@ -49,14 +49,12 @@ export class KeyRing {
   }
 
   /** Whose key it is, if it is one that opens now. Rejects with `STORE_UNAVAILABLE`. */
-  find(token: string): Actor | undefined | Promise<Actor | undefined> {
-    const parts = partsOf(token)
-    if (!parts) return undefined
+  find(key: PresentedKey): Actor | undefined | Promise<Actor | undefined> {
     const age = this.#clocks.steady() - this.#askedMs
-    if (age > STALE_MS) return this.refresh().then(() => this.#match(parts))
+    if (age > STALE_MS) return this.refresh().then(() => this.#match(key))
     // Whoever comes when it is stale waits for the answer, and hears of its failure.
     if (age > AGEING_MS) this.refresh().catch(() => undefined)
-    return this.#match(parts)
+    return this.#match(key)
   }
 
   /** Takes what changed; one question at a time. Rejects with `STORE_UNAVAILABLE`. */
@@ -93,9 +91,9 @@ export class KeyRing {
     this.#askedMs = asked
   }
 
-  #match({ id, secret }: { id: string; secret: string }): Actor | undefined {
+  #match({ id, digest }: PresentedKey): Actor | undefined {
     const entry = this.#entries.get(id)
-    if (!entry || entry.revoked || !sameDigest(entry.digest, digestOf(secret))) return undefined
+    if (!entry || entry.revoked || !sameDigest(entry.digest, digest)) return undefined
     const now = this.#clocks.now()
     if (entry.expiresMs <= now) return undefined
     if (now - entry.notedMs >= NOTE_EVERY_MS) this.#note(id, entry, now)

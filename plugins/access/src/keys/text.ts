@@ -1,4 +1,4 @@
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto'
 
 const SECRET_BYTES = 32
 const ID_BYTES = 8
@@ -13,10 +13,17 @@ export function mintKey(): { key: string; id: string; secretSha256: string } {
   return { key: `tw_${id}_${secret}`, id, secretSha256: digestOf(secret).toString('hex') }
 }
 
-/** The parts of a key of our form, or undefined. */
-export function partsOf(key: string): { id: string; secret: string } | undefined {
-  const match = FORM.exec(key)
-  return match ? { id: match[1]!, secret: match[2]! } : undefined
+/** A key as somebody presents it. */
+export interface PresentedKey {
+  readonly id: string
+  /** Of its secret. */
+  readonly digest: Buffer
+}
+
+/** What a key of our form says, or undefined. */
+export function presentedKey(key: string): PresentedKey | undefined {
+  const [, id, secret] = FORM.exec(key) ?? []
+  return id === undefined || secret === undefined ? undefined : { id, digest: digestOf(secret) }
 }
 
 /**
@@ -24,7 +31,8 @@ export function partsOf(key: string): { id: string; secret: string } | undefined
  * 800-63B, section 5.1.2.2, asks for salt and a slow hash only of look-up secrets of less than 112 bits.)
  */
 export function digestOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+  // By way of text, which is faster than an object for each digest.
+  return Buffer.from(hash('sha256', secret, 'base64'), 'base64')
 }
 
 /** In a time that does not tell how much of them is equal. */

@@ -1,4 +1,4 @@
-import type { Access, AccessRole, Actor, Origin } from '@tideway/core'
+import type { Access, AccessRole, Actor, Credentials, Origin } from '@tideway/core'
 import { allows, allowsDevice, allowsModel, errors as core, isLoopback } from '@tideway/core/serving'
 import { errors } from '../errors.js'
 
@@ -14,7 +14,7 @@ export interface Knock {
   readonly path: string
   /** The name that the request is addressed to, without a port. */
   readonly hostname: string
-  readonly authorization: string | undefined
+  readonly credentials: Credentials
 }
 
 /** Who asks, at once where that is known already; throws (or rejects with) `HOST_REFUSED` and as `Access.identify`. */
@@ -32,10 +32,10 @@ export interface Caller {
  * at 127.0.0.1 (DNS rebinding) gets nowhere. Where they are: on everything but health.
  */
 export function admission(access: Access): Admit {
-  return ({ path, hostname, authorization }) => {
+  return ({ path, hostname, credentials }) => {
     if (access.required && OPEN.has(path)) return ANYONE
     if (!access.required && !isLoopback(hostname)) throw errors.HOST_REFUSED({ host: hostname.slice(0, 80) })
-    return access.identify({ authorization })
+    return access.identify(credentials)
   }
 }
 

@@ -30,7 +30,8 @@ export function entrance(cors: Cors, addressOf: ClientAddress, stopping: AbortSi
 export function identify(admit: Admit): MiddlewareHandler<AppEnv> {
   return async (c, next) => {
     const { hostname } = new URL(c.req.url)
-    const actor = await admit({ path: c.req.path, hostname, authorization: c.req.header('authorization') })
+    const credentials = { authorization: c.req.header('authorization') }
+    const actor = await admit({ path: c.req.path, hostname, credentials })
     c.set('caller', { ...c.get('caller'), actor })
     await next()
   }

@@ -1,4 +1,4 @@
-import type { BinaryBody, InferTarget, Logger, Refusals, TraceHeaders } from '@tideway/core'
+import type { BinaryBody, Credentials, InferTarget, Logger, Refusals, TraceHeaders } from '@tideway/core'
 import { targetIn } from '@tideway/core/serving'
 import type { Exchange } from '../connection/exchange.js'
 import { type Admit, ANYONE, demand } from '../http/access.js'
@@ -71,15 +71,16 @@ export function directInference(options: DirectOptions): Direct {
       observer.end(begun, asked, { status, actor }, span)
     }
     try {
-      const { authorization } = headers
-      const admitted = admit({ path: url, hostname: exchange.source.derive(hostnameIn), authorization })
+      const { source } = exchange
+      const [hostname, credentials] = [source.derive(hostnameIn), source.derive(credentialsIn)]
+      const admitted = admit({ path: url, hostname, credentials })
       // Known credentials are not waited for.
       const asks = admitted instanceof Promise ? await admitted : admitted
       actor = asks.name
       demand(asks, 'viewer', path.model)
       const target = (path.target ??= targetIn(path, 'the path'))
       const signal = goneSignal(socket)
-      const answered = await infer({ target, source: exchange.source, signal, requestId, span })
+      const answered = await infer({ target, source, signal, requestId, span })
       reply(200, headersOf(answered), answered.body)
     } catch (error) {
       const forwarded = headers['x-forwarded-for']
@@ -104,6 +105,10 @@ export function directInference(options: DirectOptions): Direct {
     void answer(exchange, path)
     return true
   }
+}
+
+function credentialsIn(header: Header): Credentials {
+  return { authorization: header('authorization') }
 }
 
 /** Without the port, as a URL has it. */

@@ -1,18 +1,19 @@
 import { ask, type Load, warm } from './load.js'
 import { json } from './requests.js'
-import { type Part, Rounds, SECONDS, type Setting } from './rounds.js'
+import { median, type Part, Rounds, SECONDS, type Setting } from './rounds.js'
 import { type Server, startChild } from './servers.js'
 
 /** At least, since the difference is small beside the noise. */
-const ROUNDS = 7
+const ROUNDS = 15
 const SAMPLED = '0.01'
 
 /**
  * One process with a stored key asked for, metrics and traces sampled at 1%, against one with none of these, in turn in each
- * round. Throws when no spans came, or metrics are not there: then nothing was compared.
+ * round: the median of what it was in each, since the machine is not the same from one round to the next. Throws when no spans came, or metrics are not there: then nothing was compared.
  */
 export async function overheadPart({ progress, ours, rounds }: Setting): Promise<Part> {
   const rates = new Rounds()
+  const ratios: number[] = []
   const sink = await startChild('./sink-child.js', [])
   const full = await ours({ env: { TRACES: sink.url, SAMPLED, ACCESS: 'required' } })
   const bare = await ours({ env: { BARE: 'yes' } })
@@ -25,6 +26,7 @@ export async function overheadPart({ progress, ours, rounds }: Setting): Promise
     // Neither is always the first.
     if (round % 2 === 0) pair.reverse()
     for (const [name, load] of pair) rates.note(name, (await ask(load)).perSecond)
+    ratios.push(rates.last('with') / rates.last('without'))
   }
   await full.stop()
   await bare.stop()
@@ -33,7 +35,7 @@ export async function overheadPart({ progress, ours, rounds }: Setting): Promise
   if (!(spans > 0)) throw new Error('no traces were sent, so that their cost was not measured')
   return {
     rows: rates.rows('access by a stored key, metrics, traces at 1%', 'requestsPerSecond'),
-    checks: [{ id: 'overhead', value: rates.median('with') / rates.median('without'), atLeast: 0.85, aim: 0.95 }],
+    checks: [{ id: 'overhead', value: median(ratios), atLeast: 0.85, aim: 0.95 }],
   }
 }
 

@@ -6,12 +6,14 @@ import { VersionLookup } from './version-lookup.js'
 let aliases: Record<string, number>
 let queries: number
 let now: number
+let fails: boolean
 let changed: (model: string) => void
 
 beforeEach(() => {
   aliases = { latest: 1, live: 1 }
   queries = 0
   now = 0
+  fails = false
 })
 
 function registry(tells = true): Registry {
@@ -20,6 +22,7 @@ function registry(tells = true): Registry {
       queries++
       const version = aliases[wanted] ?? Number(wanted)
       await Promise.resolve()
+      if (fails) throw errors.STORE_UNAVAILABLE({ reason: 'gone' } as never)
       if (model !== 'm') throw errors.MODEL_NOT_FOUND({ model })
       return { model, version, manifestDigest: String(version), createdAt: '' }
     },
@@ -72,6 +75,42 @@ describe('a version that is looked up', () => {
     now = 1e9
     await lookup.resolve('m', '1')
     expect(queries).toBe(3)
+  })
+
+  it('by an alias is asked for ahead of time, so that nobody who comes often waits', async () => {
+    const lookup = lookupOn()
+    await lookup.resolve('m', 'latest')
+    for (now = 0; now < 20_000; now += 100) {
+      expect(lookup.known('m', 'latest')?.version).toBeDefined()
+      await new Promise(setImmediate)
+    }
+    expect(queries).toBeGreaterThan(20)
+    expect(queries).toBeLessThan(50)
+  })
+
+  it('is not renewed by a query that was under way when the alias moved', async () => {
+    const lookup = lookupOn()
+    await lookup.resolve('m', 'latest')
+    now = 600
+    expect(lookup.known('m', 'latest')?.version).toBe(1)
+    aliases.latest = 2
+    changed('m')
+    await new Promise(setImmediate)
+    expect(lookup.known('m', 'latest')).toBeUndefined()
+    expect((await lookup.resolve('m', 'latest')).version).toBe(2)
+  })
+
+  it('is believed to its end where the registry does not answer, and no longer', async () => {
+    const lookup = lookupOn()
+    await lookup.resolve('m', 'latest')
+    now = 600
+    fails = true
+    expect(lookup.known('m', 'latest')?.version).toBe(1)
+    await new Promise(setImmediate)
+    now = 999
+    expect(lookup.known('m', 'latest')?.version).toBe(1)
+    now = 1_000
+    await expect(lookup.resolve('m', 'latest')).rejects.toMatchObject({ code: 'STORE_UNAVAILABLE' })
   })
 
   it('that is not there is asked for again', async () => {

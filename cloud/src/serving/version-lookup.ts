@@ -2,6 +2,8 @@ import type { Registry, VersionRecord } from '@tideway/core'
 
 /** How long an alias that another process may have moved is still believed. */
 const ALIAS_MS = 1_000
+/** It is asked for ahead of that, so that no request waits for the answer. */
+const AGEING_MS = 500
 /** Names and versions that are remembered; each is some hundred bytes. */
 const MAX_ENTRIES = 1_000
 
@@ -9,8 +11,12 @@ interface Entry {
   readonly version: Promise<VersionRecord>
   /** Milliseconds on the clock; a version is one for ever. */
   readonly until: number
+  /** When it is asked for again. */
+  renewAt: number
   /** Once it is there. */
   record: VersionRecord | undefined
+  /** What was asked for ahead of its end. */
+  next: Entry | undefined
 }
 
 /**
@@ -34,27 +40,68 @@ export class VersionLookup {
 
   /** What `resolve` would give, where that is known at once. */
   known(model: string, wanted: string): VersionRecord | undefined {
-    const entry = this.#models.get(model)?.get(wanted)
-    return entry && this.#now() < entry.until ? entry.record : undefined
+    return this.#entry(model, wanted)?.record
   }
 
   /** Throws `MODEL_NOT_FOUND`, `VERSION_NOT_FOUND`. */
   resolve(model: string, wanted: string): Promise<VersionRecord> {
     if (!this.#remembers) return this.#registry.resolve(model, wanted)
-    const known = this.#models.get(model)?.get(wanted)
-    if (known && this.#now() < known.until) return known.version
-    const version = this.#registry.resolve(model, wanted)
-    const until = /^\d+$/.test(wanted) ? Number.POSITIVE_INFINITY : this.#now() + ALIAS_MS
-    const entry: Entry = { version, until, record: undefined }
+    const known = this.#entry(model, wanted)
+    if (known) return known.version
+    const entry = this.#ask(model, wanted)
+    const { version } = entry
     this.#remember(model, wanted, entry)
+    // What is not there may be a moment later, and a store that failed may answer.
+    version.catch(() => this.#drop(model, wanted, version))
+    return version
+  }
+
+  /** One that is still believed. */
+  #entry(model: string, wanted: string): Entry | undefined {
+    const entry = this.#models.get(model)?.get(wanted)
+    const now = this.#now()
+    if (entry === undefined) return undefined
+    if (now >= entry.until) return this.#following(model, wanted, entry, now)
+    if (now >= entry.renewAt) this.#renew(model, wanted, entry)
+    return entry
+  }
+
+  /** The next one, where it has been asked for and has not come. */
+  #following(model: string, wanted: string, { next }: Entry, now: number): Entry | undefined {
+    if (next === undefined || now >= next.until) return undefined
+    this.#models.get(model)?.set(wanted, next)
+    return next
+  }
+
+  #ask(model: string, wanted: string): Entry {
+    const asked = /^\d+$/.test(wanted) ? Number.POSITIVE_INFINITY : this.#now()
+    const version = this.#registry.resolve(model, wanted)
+    const entry: Entry = { version, until: asked + ALIAS_MS, renewAt: asked + AGEING_MS, record: undefined, next: undefined }
     version.then(
       (record) => {
         entry.record = record
       },
-      // What is not there may be a moment later, and a store that failed may answer.
-      () => this.#drop(model, wanted, version),
+      () => undefined,
     )
-    return version
+    return entry
+  }
+
+  /** Puts a new one in the place of an entry that is believed until then, and to its end where there is no answer. */
+  #renew(model: string, wanted: string, entry: Entry): void {
+    entry.renewAt = Number.POSITIVE_INFINITY
+    const renewed = this.#ask(model, wanted)
+    entry.next = renewed
+    renewed.version.then(
+      () => {
+        const entries = this.#models.get(model)
+        // Not where it was forgotten since: the query may have read what was there before.
+        if (entries?.get(wanted) === entry) entries.set(wanted, renewed)
+      },
+      () => {
+        entry.next = undefined
+        this.#drop(model, wanted, renewed.version)
+      },
+    )
   }
 
   #remember(model: string, wanted: string, entry: Entry): void {

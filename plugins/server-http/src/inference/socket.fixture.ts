@@ -37,7 +37,7 @@ export function chunk(data: string): string {
 }
 
 /** Answers with a length, or until the end. */
-function answersIn(text: string): WireAnswer[] {
+export function answersIn(text: string): WireAnswer[] {
   const answers: WireAnswer[] = []
   let rest = text
   while (rest !== '') {

@@ -1,14 +1,21 @@
-import { errors as core, type KeyStore, type StoredKey } from '@tideway/core'
+import { errors as core, type KeyChanges, type KeyStore, type StoredKey } from '@tideway/core'
 import { and, desc, eq, gt, isNull, lt, or, sql } from 'drizzle-orm'
 import type { Db } from '../open/connection.js'
 import type { Handle } from '../open/handle.js'
+import { Remembered } from '../open/remembered.js'
 import { apiKeys } from '../schema/keys.js'
 import { safeText } from '../schema/safe.js'
 
 export function keyStoreOn(handle: Handle): KeyStore {
+  const changes = new Remembered<KeyChanges>(handle)
+  async function change(make: (tx: Db) => Promise<StoredKey>): Promise<StoredKey> {
+    const key = await handle.transaction(make)
+    changes.wrote()
+    return key
+  }
   return {
     create: (key) =>
-      handle.transaction(async (tx) => {
+      change(async (tx) => {
         const revision = await nextRevision(tx)
         const [row] = await tx
           .insert(apiKeys)
@@ -23,7 +30,7 @@ export function keyStoreOn(handle: Handle): KeyStore {
         (await db.select().from(apiKeys).orderBy(desc(apiKeys.createdAt), desc(apiKeys.revision))).map(keyOf),
       ),
     revoke: (id, at) =>
-      handle.transaction(async (tx) => {
+      change(async (tx) => {
         const revision = await nextRevision(tx)
         const mine = eq(apiKeys.id, safeText(id))
         await tx
@@ -42,11 +49,13 @@ export function keyStoreOn(handle: Handle): KeyStore {
             .set({ lastUsedAt: at })
             .where(and(eq(apiKeys.id, safeText(id)), or(isNull(apiKeys.lastUsedAt), lt(apiKeys.lastUsedAt, at))))
       }),
-    changes: (since) =>
-      handle.use(async (db) => {
+    changes(since) {
+      const ask = async (db: Db): Promise<KeyChanges> => {
         const rows = await db.select().from(apiKeys).where(gt(apiKeys.revision, since))
         return { keys: rows.map(keyOf), revision: rows.reduce((most, { revision }) => Math.max(most, revision), since) }
-      }),
+      }
+      return changes.get(String(since), () => handle.use(ask))
+    },
   }
 }
 

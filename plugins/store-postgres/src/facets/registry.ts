@@ -9,6 +9,7 @@ import {
 import { and, asc, desc, eq } from 'drizzle-orm'
 import type { Db } from '../open/connection.js'
 import type { Handle } from '../open/handle.js'
+import { Remembered } from '../open/remembered.js'
 import { aliasMoves, models, versions } from '../schema/tables.js'
 
 /** Largest version that the column holds; a larger number names no version. */
@@ -16,9 +17,11 @@ const MAX_VERSION = 2 ** 31 - 1
 
 export function registryOn(handle: Handle): Registry {
   const listeners = new Set<(model: string) => void>()
+  const resolved = new Remembered<VersionRecord>(handle)
   /** Runs in a transaction, and tells of the change once it is committed. */
   async function change<T>(model: string, make: (tx: Db) => Promise<T>): Promise<T> {
     const made = await handle.transaction(make)
+    resolved.wrote()
     for (const listener of listeners) listener(model)
     return made
   }
@@ -51,14 +54,16 @@ export function registryOn(handle: Handle): Registry {
         const rows = await db.select().from(versions).where(eq(versions.model, model)).orderBy(asc(versions.version))
         return rows.map(versionOf)
       }),
-    resolve: (model, versionOrAlias) =>
-      handle.use(async (db) => {
+    resolve: (model, versionOrAlias) => {
+      const ask = async (db: Db): Promise<VersionRecord> => {
         const version = await numberOf(db, model, versionOrAlias)
         const [row] = version === undefined ? [] : await db.select().from(versions).where(versionIs(model, version))
         if (row !== undefined) return versionOf(row)
         await checkModel(db, model)
         throw core.VERSION_NOT_FOUND({ model, version: versionOrAlias })
-      }),
+      }
+      return resolved.get(JSON.stringify([model, versionOrAlias]), () => handle.use(ask))
+    },
     findByDigest: (manifestDigest) =>
       handle.use(async (db) => {
         const rows = db.select().from(versions).where(eq(versions.manifestDigest, manifestDigest))

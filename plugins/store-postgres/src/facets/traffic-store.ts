@@ -2,13 +2,15 @@ import { errors as core, type TrafficRecord, type TrafficStore } from '@tideway/
 import { asc, desc, eq, gt, sql } from 'drizzle-orm'
 import type { Db } from '../open/connection.js'
 import type { Handle } from '../open/handle.js'
+import { Remembered } from '../open/remembered.js'
 import { models } from '../schema/tables.js'
 import { trafficPolicies } from '../schema/traffic.js'
 
 export function trafficStoreOn(handle: Handle): TrafficStore {
+  const since = new Remembered<readonly TrafficRecord[]>(handle)
   return {
-    set: ({ after, model, policy, salt, test, actor }) =>
-      handle.transaction(async (tx) => {
+    async set({ after, model, policy, salt, test, actor }) {
+      const record = await handle.transaction(async (tx) => {
         // One writer at a time, whatever the model: ids become visible in their order.
         await tx.execute(sql`lock table ${trafficPolicies} in share row exclusive mode`)
         await checkModel(tx, model)
@@ -17,17 +19,22 @@ export function trafficStoreOn(handle: Handle): TrafficStore {
         const row = { model, policy, salt, test: test ?? null, actor, at: new Date().toISOString() }
         const [written] = await tx.insert(trafficPolicies).values(row).returning()
         return recordOf(written as typeof trafficPolicies.$inferSelect)
-      }),
+      })
+      since.wrote()
+      return record
+    },
     current: (model) => handle.use((db) => newest(db, model)),
-    since: (id) =>
-      handle.use(async (db) => {
+    async since(id) {
+      const ask = async (db: Db) => {
         const rows = await db
           .selectDistinctOn([trafficPolicies.model])
           .from(trafficPolicies)
           .where(gt(trafficPolicies.id, id))
           .orderBy(asc(trafficPolicies.model), desc(trafficPolicies.id))
         return rows.map(recordOf).sort((a, b) => a.id - b.id)
-      }),
+      }
+      return [...(await since.get(String(id), () => handle.use(ask)))]
+    },
     history: (model) =>
       handle.use(async (db) => {
         await checkModel(db, model)

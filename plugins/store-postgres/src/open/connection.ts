@@ -6,6 +6,8 @@ export type Db = PgDatabase<PgQueryResultHKT, Record<string, never>>
 /** An open database with its tables up to date. */
 export interface Connection {
   readonly db: Db
+  /** No other process writes to it. */
+  readonly isSole?: boolean
   /** Awaited before each use, where a database on this thread must give way to others. */
   turn?(): Promise<void>
   close(): Promise<void>

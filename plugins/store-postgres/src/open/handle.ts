@@ -15,6 +15,11 @@ export class Handle {
     this.#connection = connection
   }
 
+  /** Whether it is open, and no other process writes to it. */
+  get isSole(): boolean {
+    return this.#connection?.isSole === true
+  }
+
   /** Runs statements. Throws `STORE_UNAVAILABLE` before opening, after closing and without connection, `STORE_QUERY_FAILED`. */
   async use<T>(work: (db: Db) => Promise<T>): Promise<T> {
     const connection = this.#connection

@@ -36,6 +36,8 @@ export async function openPglite(dir: string): Promise<Connection> {
     }
     return {
       db,
+      // As long as the lock is held.
+      isSole: true,
       turn: giveWay(),
       async close() {
         await client.close()

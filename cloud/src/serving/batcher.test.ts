@@ -113,7 +113,10 @@ describe('a batcher', () => {
     expect(rows()).toEqual([1, 4])
     runs[1]?.end()
     await settled()
-    for (const values of [[6, 7, 8], [9, 10]]) {
+    for (const values of [
+      [6, 7, 8],
+      [9, 10],
+    ]) {
       for (const value of values) run(value)
       await turn()
     }

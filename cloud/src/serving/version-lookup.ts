@@ -76,7 +76,13 @@ export class VersionLookup {
   #ask(model: string, wanted: string): Entry {
     const asked = /^\d+$/.test(wanted) ? Number.POSITIVE_INFINITY : this.#now()
     const version = this.#registry.resolve(model, wanted)
-    const entry: Entry = { version, until: asked + ALIAS_MS, renewAt: asked + AGEING_MS, record: undefined, next: undefined }
+    const entry: Entry = {
+      version,
+      until: asked + ALIAS_MS,
+      renewAt: asked + AGEING_MS,
+      record: undefined,
+      next: undefined,
+    }
     version.then(
       (record) => {
         entry.record = record

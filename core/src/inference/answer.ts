@@ -1,7 +1,7 @@
 import type { Tensor, Tensors } from '../contracts/tensor.js'
 import { errors } from '../errors.js'
-import { binaryReader, encodeBinary } from './binary.js'
 import { announcing } from './announced.js'
+import { binaryReader, encodeBinary } from './binary.js'
 import { BinaryBody, padded } from './body.js'
 import { datatypeOf } from './datatypes.js'
 import { Issues, isObject, quoted } from './issues.js'
@@ -38,7 +38,8 @@ const WHAT = 'the inference answer'
 export function encodeInferAnswer(answer: InferAnswer, form: AnswerForm): string | BinaryBody {
   const { id, binaryOutputs } = form
   const outputs = answeredOutputs(answer, form.outputs)
-  if (binaryOutputs === 'all') return outputs.length === 0 ? documentText(answer, id, []) : binaryAnswer(answer, id, outputs)
+  if (binaryOutputs === 'all')
+    return outputs.length === 0 ? documentText(answer, id, []) : binaryAnswer(answer, id, outputs)
   const parts: Uint8Array[] = []
   const tensors = outputs.map(([name, tensor]) => {
     if (!binaryOutputs?.has(name)) return tensorText(name, tensor, form)

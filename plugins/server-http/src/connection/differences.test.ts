@@ -34,8 +34,28 @@ const SEEDS = [
   post().replace(INFER, '/v2/models/none/infer'),
 ]
 /** What makes a request another one, or none. */
-const PIECES = ['\r\n', '\n', '\r', ' ', '\t', ':', '0', '+', ',', '\0', '\xe9', 'Content-Length: 3\r\n', 'X-A: b\r\n', ' x']
-const PIECES_TOO = ['Transfer-Encoding: chunked\r\n', 'Expect: 100-continue\r\n', 'Connection: close\r\n', 'GET / HTTP/1.1\r\n']
+const PIECES = [
+  '\r\n',
+  '\n',
+  '\r',
+  ' ',
+  '\t',
+  ':',
+  '0',
+  '+',
+  ',',
+  '\0',
+  '\xe9',
+  'Content-Length: 3\r\n',
+  'X-A: b\r\n',
+  ' x',
+]
+const PIECES_TOO = [
+  'Transfer-Encoding: chunked\r\n',
+  'Expect: 100-continue\r\n',
+  'Connection: close\r\n',
+  'GET / HTTP/1.1\r\n',
+]
 
 /** Whole requests that are changed in a few places, mostly of their heads. */
 function bytesOf(number: number): Buffer {

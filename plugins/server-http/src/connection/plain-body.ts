@@ -2,7 +2,7 @@ import { errors as core } from '@tideway/core/serving'
 import { errors } from '../errors.js'
 import type { BodySource, Header, Together } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
-import { type StallWatch, stallWatch } from '../http/stalls.js'
+import { type Awaited, type StallWatch, stallWatch } from '../http/stalls.js'
 import { DRAIN_MS, MAX_DRAIN_BYTES } from './exchange.js'
 import type { PlainHead } from './plain-head.js'
 
@@ -23,7 +23,7 @@ interface Reader {
   readonly come: () => void
   readonly fail: (error: Error) => void
   readonly watch: StallWatch
-  readonly awaited: ReturnType<StallWatch['begin']>
+  readonly awaited: Awaited
 }
 
 /** The body of one request, of a length that was declared, as it arrives in parts. */

@@ -74,7 +74,9 @@ describe('requests on one connection', () => {
     const rig = await start()
     const text = post(body('a')) + post(body('b')) + post(body('c', [3]), CLOSE)
     for (const step of [7, 50, 101, 160]) {
-      const parts = Array.from({ length: Math.ceil(text.length / step) }, (_, i) => text.slice(i * step, (i + 1) * step))
+      const parts = Array.from({ length: Math.ceil(text.length / step) }, (_, i) =>
+        text.slice(i * step, (i + 1) * step),
+      )
       expect((await exchange(rig.url, ...parts)).map(idOf)).toEqual(['a', 'b', 'c'])
     }
   })
@@ -176,7 +178,10 @@ describe('a body', () => {
     const rig = await startRig({ serving: echo }, { access })
     rigs.push(rig)
     const values = Array.from({ length: 200_000 }, (_, i) => i % 100)
-    const [answer] = await exchange(rig.url, post(body('big', values), `Authorization: Bearer ${access.apiKeys[0]}`, CLOSE))
+    const [answer] = await exchange(
+      rig.url,
+      post(body('big', values), `Authorization: Bearer ${access.apiKeys[0]}`, CLOSE),
+    )
     expect([answer?.status, idOf(answer!)]).toEqual([200, 'big'])
   })
 })

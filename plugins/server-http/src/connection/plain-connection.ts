@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { BinaryBody } from '@tideway/core'
-import { type StallWatch, stallWatch } from '../http/stalls.js'
+import { type Awaited, stallWatch } from '../http/stalls.js'
 import type { Exchange } from './exchange.js'
 import { writeAnswer } from './plain-answer.js'
 import { type BodyHost, PlainBody } from './plain-body.js'
@@ -34,8 +34,10 @@ export class PlainConnection implements BodyHost {
   #ahead: Buffer | undefined
   #lastHead: PlainHead | undefined
   #flows = true
-  readonly #first: Idle
-  readonly #between: Idle
+  /** Until the first request. */
+  readonly #first: Awaited
+  /** From the last answer on. Looked after for as long as the connection is, since to begin and end it with each request costs more. */
+  #between: Awaited | undefined
   readonly #listeners = {
     data: (part: Buffer) => this.#come(part),
     end: () => this.#end(),
@@ -49,9 +51,7 @@ export class PlainConnection implements BodyHost {
     readonly options: PlainOptions,
     private readonly onLeave: (connection: PlainConnection) => void,
   ) {
-    this.#first = new Idle(stallWatch(options.headersTimeoutMs), () => this.#timeOut())
-    this.#between = new Idle(stallWatch(options.keepAliveTimeoutMs), () => socket.destroySoon())
-    this.#first.begin()
+    this.#first = stallWatch(options.headersTimeoutMs).begin(() => this.#timeOut())
     for (const [event, listener] of Object.entries(this.#listeners)) socket.on(event, listener)
   }
 
@@ -77,8 +77,17 @@ export class PlainConnection implements BodyHost {
     this.#asked = undefined
     if (closes) return this.socket.destroySoon()
     if (this.#ahead !== undefined) return void setImmediate(() => this.#begin())
-    this.#between.begin()
+    this.#isAwaited()
     this.flow(true)
+  }
+
+  #isAwaited(): void {
+    const watch = stallWatch(this.options.keepAliveTimeoutMs)
+    if (this.#between !== undefined) return watch.heard(this.#between)
+    this.#between = watch.begin(() => {
+      this.#between = undefined
+      if (this.isIdle) this.socket.destroySoon()
+    })
   }
 
   #come(part: Buffer): void {
@@ -102,8 +111,7 @@ export class PlainConnection implements BodyHost {
     const bytes = this.#ahead as Buffer
     const { socket, options } = this
     if (socket.destroyed) return
-    this.#first.end()
-    this.#between.end()
+    if (this.#lastHead === undefined) stallWatch(options.headersTimeoutMs).end(this.#first)
     const head = this.#headOf(bytes)
     if (head === undefined) return this.#handOver(bytes)
     const asked = new PlainExchange(this, head)
@@ -153,8 +161,9 @@ export class PlainConnection implements BodyHost {
   }
 
   #leave(): void {
-    this.#first.end()
-    this.#between.end()
+    const { headersTimeoutMs, keepAliveTimeoutMs } = this.options
+    stallWatch(headersTimeoutMs).end(this.#first)
+    if (this.#between) stallWatch(keepAliveTimeoutMs).end(this.#between)
     this.onLeave(this)
   }
 }
@@ -205,24 +214,5 @@ class PlainExchange implements Exchange {
 
   destroy(): void {
     this.socket.destroy()
-  }
-}
-
-/** A time in which nothing is asked for. */
-class Idle {
-  #awaited: ReturnType<StallWatch['begin']> | undefined
-
-  constructor(
-    private readonly watch: StallWatch,
-    private readonly onStall: () => void,
-  ) {}
-
-  begin(): void {
-    this.#awaited = this.watch.begin(this.onStall)
-  }
-
-  end(): void {
-    if (this.#awaited) this.watch.end(this.#awaited)
-    this.#awaited = undefined
   }
 }

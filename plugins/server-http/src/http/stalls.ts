@@ -1,7 +1,7 @@
 /** Parts of the time after which a sender counts as silent. */
 const LOOKS = 4
 
-interface Awaited {
+export interface Awaited {
   /** Looks since something came. */
   looks: number
   readonly onStall: () => void

@@ -32,6 +32,9 @@ async function open(rig: Rig): Promise<Socket & { text(): string }> {
   return Object.assign(socket, { text: () => Buffer.concat(received).toString('latin1') })
 }
 
+/** Also of one that is reset, with which `once` fails. */
+const closing = (socket: Socket) => new Promise<void>((resolve) => socket.once('close', () => resolve()))
+
 const body = (id: string, data: readonly number[] = [1, 2]) =>
   JSON.stringify({ id, inputs: [{ name: 'x', datatype: 'INT8', shape: [data.length], data }] })
 const post = (text: string, ...lines: readonly string[]) =>
@@ -141,7 +144,7 @@ describe('an answer', () => {
     socket.write(post(body('last'), CLOSE))
     await new Promise((resolve) => setTimeout(resolve, 50))
     socket.resume()
-    await once(socket, 'close')
+    await closing(socket)
     const answers = answersIn(socket.text())
     expect(answers).toHaveLength(3)
     for (const { headers, body } of answers.slice(0, 2)) {
@@ -169,7 +172,7 @@ describe('a body', () => {
       socket.write(part)
       await new Promise((resolve) => setTimeout(resolve, 80))
     }
-    if (!socket.closed) await once(socket, 'close')
+    if (!socket.closed) await closing(socket)
     expect(socket.text()).toMatch(/^HTTP\/1\.1 408 /)
   })
 
@@ -191,7 +194,7 @@ describe('a connection', () => {
     const rig = await start({ headersTimeoutMs: 200, keepAliveTimeoutMs: 200 })
     const [silent, idle] = [await open(rig), await open(rig)]
     idle.write(post(body('a')))
-    await Promise.all([once(silent, 'close'), once(idle, 'close')])
+    await Promise.all([closing(silent), closing(idle)])
     expect(silent.text()).toMatch(/^HTTP\/1\.1 408 /)
     expect(answersIn(idle.text()).map(idOf)).toEqual(['a'])
   })
@@ -214,9 +217,9 @@ describe('a connection', () => {
     busy.write(post(body('a')))
     await taken
     const stopped = rigs.pop()!.stop()
-    await once(idle, 'close')
+    await closing(idle)
     release()
-    await Promise.all([stopped, once(busy, 'close')])
+    await Promise.all([stopped, closing(busy)])
     const [answer] = answersIn(busy.text())
     expect([idOf(answer!), answer?.headers.get('connection')]).toEqual(['a', 'close'])
   })
@@ -227,7 +230,7 @@ describe('a connection', () => {
     const socket = await open(rig)
     socket.write(post(body('a')))
     await taken
-    await Promise.all([rigs.pop()!.stop(), once(socket, 'close')])
+    await Promise.all([rigs.pop()!.stop(), closing(socket)])
     expect(socket.text()).toBe('')
   })
 })

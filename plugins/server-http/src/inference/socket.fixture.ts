@@ -16,7 +16,8 @@ export async function exchange(url: string, ...parts: readonly (string | Uint8Ar
   socket.on('data', (part) => received.push(part))
   socket.on('error', () => undefined)
   await once(socket, 'connect')
-  const closed = once(socket, 'close')
+  // Not by `once`, which fails with a connection that is reset behind its answer.
+  const closed = new Promise((resolve) => socket.once('close', resolve))
   for (const part of parts) {
     // The next one when this one has left, so that the server sees them apart.
     await new Promise((resolve) => socket.write(part, resolve))

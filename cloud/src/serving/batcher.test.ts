@@ -124,6 +124,16 @@ describe('a batcher', () => {
     expect(rows()).toEqual([1, 4, 5])
   })
 
+  it('waits no longer for requests without rows, however they keep arriving', async () => {
+    const { session, runs } = held([null, 1])
+    const { batcher } = batcherOf(session, { maxRows: 3 })
+    for (let turn = 0; turn < 10; turn++) {
+      for (let i = 0; i < 2; i++) void batcher.run({ x: floats([0, 1]) })
+      await new Promise((resolve) => setImmediate(resolve))
+    }
+    expect(runs).toHaveLength(1)
+  })
+
   it('lets one that waits behind a run wait for others, no longer than it is told', async () => {
     const { session, runs } = held()
     const { batcher, batches } = batcherOf(session, { maxDelayMs: 20, maxRows: 2 })

@@ -129,7 +129,10 @@ export class Batcher implements RowRunner {
     let seen = this.line.requests.length
     const look = () => {
       const { requests, rows } = this.line
-      const mayGrow = this.batches && rows < this.options.maxRows && this.running.length < this.options.parallel
+      const { maxRows, parallel } = this.options
+      // Those without rows must not be waited for without end.
+      const fits = rows < maxRows && requests.length < maxRows
+      const mayGrow = this.batches && fits && this.running.length < parallel
       if (mayGrow && requests.length > seen) {
         seen = requests.length
         setImmediate(look)

@@ -15,7 +15,7 @@ interface Kept {
 }
 
 const MAX_MODELS = 100
-/** More tensors or axes are dearer to compare than to write. */
+/** More of them are as dear to compare as to write. */
 const MAX_OUTPUTS = 8
 
 /**

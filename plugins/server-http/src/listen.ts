@@ -111,10 +111,13 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
+  // A connection on which Node has read no whole head is none of its idle ones.
+  const unused = new Set<Socket>()
   server.on('request', (incoming, outgoing) => {
+    unused.delete(incoming.socket)
     if (!direct(new NodeExchange(incoming, outgoing, stopping.signal))) others(incoming, outgoing)
   })
-  const plain = readPlainFirst(server, { ...limits, take: direct, stopping: stopping.signal })
+  const plain = readPlainFirst(server, { ...limits, take: direct, stopping: stopping.signal }, unused)
   return {
     server,
     async stop(closed) {
@@ -123,6 +126,7 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
       const sweep = setInterval(() => {
         server.closeIdleConnections()
         for (const connection of plain) if (connection.isIdle) connection.socket.destroy()
+        for (const socket of unused) socket.destroy()
       }, SWEEP_MS)
       const cut = setTimeout(() => {
         server.closeAllConnections()
@@ -135,11 +139,22 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   }
 }
 
-/** Connections come to Node's own reader of HTTP when something on them is for it. Gives those that have not. */
-function readPlainFirst(server: NodeServer, options: Omit<PlainOptions, 'handOver'>): ReadonlySet<PlainConnection> {
+/**
+ * Connections come to Node's own reader of HTTP when something on them is for it, and are in `unread` until it has a request of
+ * them. Gives those that have not come to it.
+ */
+function readPlainFirst(
+  server: NodeServer,
+  options: Omit<PlainOptions, 'handOver'>,
+  unread: Set<Socket>,
+): ReadonlySet<PlainConnection> {
   const plain = new Set<PlainConnection>()
   const [readAll] = server.listeners('connection') as [(this: NodeServer, socket: Socket) => void]
-  const toNode = (socket: Socket) => readAll.call(server, socket)
+  const toNode = (socket: Socket) => {
+    unread.add(socket)
+    socket.once('close', () => unread.delete(socket))
+    readAll.call(server, socket)
+  }
   server.removeListener('connection', readAll)
   server.on('connection', (socket) => {
     plain.add(new PlainConnection(socket, { ...options, handOver: toNode }, (left) => plain.delete(left)))

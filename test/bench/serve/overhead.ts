@@ -9,7 +9,8 @@ const SAMPLED = '0.01'
 
 /**
  * One process with a stored key asked for, metrics and traces sampled at 1%, against one with none of these, in turn in each
- * round: the median of what it was in each, since the machine is not the same from one round to the next. Throws when no spans came, or metrics are not there: then nothing was compared.
+ * round: the median of what it was in each, since the machine is not the same from one round to the next. Throws when no spans
+ * came, or metrics are not there: then nothing was compared.
  */
 export async function overheadPart({ progress, ours, rounds }: Setting): Promise<Part> {
   const rates = new Rounds()

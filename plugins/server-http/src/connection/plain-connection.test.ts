@@ -129,7 +129,8 @@ describe('an answer', () => {
   })
 
   it.each([10, 100_000, 4_000_000])('in binary of %i bytes is whole, also for who reads slowly', async (count) => {
-    const rig = await start()
+    const { serving, taken, release } = held()
+    const rig = await start({}, serving)
     const json = JSON.stringify({
       parameters: { binary_data_output: true },
       inputs: [{ name: 'x', datatype: 'INT8', shape: [count], parameters: { binary_data_size: count } }],
@@ -142,7 +143,10 @@ describe('an answer', () => {
     socket.write(request)
     socket.write(request)
     socket.write(post(body('last'), CLOSE))
-    await new Promise((resolve) => setTimeout(resolve, 50))
+    await taken
+    release()
+    // All of the second answer is behind what the first one leaves of the room on the way.
+    for (let turn = 0; turn < 50; turn++) await new Promise(setImmediate)
     socket.resume()
     await closing(socket)
     const answers = answersIn(socket.text())
@@ -167,12 +171,12 @@ describe('a body', () => {
   it('that takes longer than a request may is cut off', async () => {
     const rig = await start({ requestTimeoutMs: 100, bodyIdleMs: 60_000 })
     const socket = await open(rig)
-    const text = post(body('slow'))
-    for (const part of [text.slice(0, -3), ' ', ' ']) {
-      socket.write(part)
-      await new Promise((resolve) => setTimeout(resolve, 80))
-    }
-    if (!socket.closed) await closing(socket)
+    const closed = closing(socket)
+    socket.write(head('POST', INFER, 'Content-Type: application/json', 'Content-Length: 1000000'))
+    // Never silent, and it would take hours.
+    const trickle = setInterval(() => socket.write(' '), 5)
+    await closed
+    clearInterval(trickle)
     expect(socket.text()).toMatch(/^HTTP\/1\.1 408 /)
   })
 
@@ -222,6 +226,37 @@ describe('a connection', () => {
     await Promise.all([stopped, closing(busy)])
     const [answer] = answersIn(busy.text())
     expect([idOf(answer!), answer?.headers.get('connection')]).toEqual(['a', 'close'])
+  })
+
+  it('with a head that was begun keeps no server from stopping', async () => {
+    const rig = await start({ stopGraceMs: 600_000 })
+    const [fresh, used] = [await open(rig), await open(rig)]
+    used.write(post(body('a')))
+    await once(used, 'data')
+    for (const socket of [fresh, used]) socket.write('POST /v2/mod')
+    const [answer] = await exchange(rig.url, post(body('b'), CLOSE))
+    expect(idOf(answer!)).toBe('b')
+    await Promise.all([rigs.pop()!.stop(), closing(fresh), closing(used)])
+  })
+
+  it('whose client ends it behind requests of any sort troubles nobody', async () => {
+    const rig = await start()
+    const plain = post(body('a'))
+    const other = head('GET', '/v2/health/live')
+    for (const text of [
+      '',
+      plain,
+      other,
+      plain + other,
+      plain + plain + other,
+      plain.slice(0, -5),
+      plain + other.slice(0, 9),
+    ]) {
+      const socket = await open(rig)
+      socket.end(text)
+      await closing(socket)
+    }
+    expect((await exchange(rig.url, post(body('b'), CLOSE))).map(idOf)).toEqual(['b'])
   })
 
   it('that is answered too late for a server that stops is cut', async () => {

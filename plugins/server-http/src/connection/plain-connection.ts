@@ -77,11 +77,11 @@ export class PlainConnection implements BodyHost {
     this.#asked = undefined
     if (closes) return this.socket.destroySoon()
     if (this.#ahead !== undefined) return void setImmediate(() => this.#begin())
-    this.#isAwaited()
+    this.#awaitNext()
     this.flow(true)
   }
 
-  #isAwaited(): void {
+  #awaitNext(): void {
     const watch = stallWatch(this.options.keepAliveTimeoutMs)
     if (this.#between !== undefined) return watch.heard(this.#between)
     this.#between = watch.begin(() => {

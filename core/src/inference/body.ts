@@ -14,6 +14,7 @@ export class BinaryBody {
   readonly byteLength: number
   /** Padded. It has as many characters as bytes where it is ASCII, as most is. */
   readonly json: string
+  /** Views of the tensors' own memory. */
   readonly parts: readonly Uint8Array[]
   #body: Uint8Array<ArrayBuffer> | undefined
 

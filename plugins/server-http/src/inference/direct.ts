@@ -31,6 +31,7 @@ const VERSION_ROUTE = '/v2/models/{model}/versions/{version}/infer'
 const MAX_PATHS = 1_000
 /** No name that there is makes a longer one. */
 const MAX_PATH_CHARACTERS = 256
+
 interface Path {
   readonly model: string
   readonly version: string | undefined

@@ -141,6 +141,9 @@ export class PlainConnection implements BodyHost {
     socket.pause()
     socket.unshift(bytes)
     this.options.handOver(socket)
+    // Node's server reads on with the event, also where it has stopped meanwhile since nobody takes the body: then bodies of any
+    // length would be held in memory.
+    socket.once('resume', () => socket.isPaused() && socket.emit('pause'))
     socket.resume()
   }
 

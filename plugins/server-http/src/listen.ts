@@ -2,8 +2,9 @@ import { once } from 'node:events'
 import { createServer, type IncomingMessage, type Server as NodeServer, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { errors as core, isLoopback, openAccess } from '@tideway/core/serving'
-import { NodeExchange } from './connection/exchange.js'
+import { type Exchange, NodeExchange } from './connection/exchange.js'
 import { PlainConnection, type PlainOptions } from './connection/plain-connection.js'
+import { type Fetch, plainGets } from './connection/plain-get.js'
 import { errors } from './errors.js'
 import { type AppOptions, createFace, type Face } from './face.js'
 import { directInference } from './inference/direct.js'
@@ -115,9 +116,11 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   const unused = new Set<Socket>()
   server.on('request', (incoming, outgoing) => {
     unused.delete(incoming.socket)
-    if (!direct(new NodeExchange(incoming, outgoing, stopping.signal))) others(incoming, outgoing)
+    if (!direct(new NodeExchange(incoming, outgoing, stopping.signal))) others.answer(incoming, outgoing)
   })
-  const plain = readPlainFirst(server, { ...limits, take: direct, stopping: stopping.signal }, unused)
+  const gets = plainGets(others.fetch)
+  const take = (exchange: Exchange) => direct(exchange) || gets(exchange)
+  const plain = readPlainFirst(server, { ...limits, take, stopping: stopping.signal }, unused)
   return {
     server,
     async stop(closed) {
@@ -167,16 +170,20 @@ function readPlainFirst(
  * inference, or with the first request for one of them.
  */
 function otherRoutes(face: Face, hostname: string | undefined) {
-  type Listener = (incoming: IncomingMessage, outgoing: ServerResponse) => unknown
-  let loading: Promise<Listener> | undefined
-  const load = () =>
-    (loading ??= (async () => {
-      const [{ getRequestListener }, { appOf }] = await Promise.all([import('@hono/node-server'), import('./app.js')])
-      return getRequestListener(appOf(face).fetch, { ...(hostname !== undefined && { hostname }) })
-    })())
+  let loading: ReturnType<typeof loadOtherRoutes> | undefined
+  const load = () => (loading ??= loadOtherRoutes(face, hostname))
   const soon = setTimeout(() => void load(), LOAD_AFTER_MS)
   soon.unref()
-  return (incoming: IncomingMessage, outgoing: ServerResponse): void => {
-    void load().then((listener) => listener(incoming, outgoing))
+  return {
+    answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
+      void load().then(({ listener }) => listener(incoming, outgoing))
+    },
+    fetch: async (): Promise<Fetch> => (await load()).fetch,
   }
+}
+
+async function loadOtherRoutes(face: Face, hostname: string | undefined) {
+  const [{ getRequestListener }, { appOf }] = await Promise.all([import('@hono/node-server'), import('./app.js')])
+  const { fetch } = appOf(face)
+  return { fetch, listener: getRequestListener(fetch, { ...(hostname !== undefined && { hostname }) }) }
 }

@@ -31,6 +31,8 @@ const SEEDS = [
   post() + post(),
   post('Connection: close') + post(),
   post() + head('GET', '/v2/health/live') + post(),
+  head('GET', '/v2/models/echo') + head('GET', INFER) + post(),
+  head('GET', '/v2/models/none/ready', 'Connection: close') + post(),
   post().replace(INFER, '/v2/models/none/infer'),
 ]
 /** What makes a request another one, or none. */
@@ -151,7 +153,7 @@ function partsOf(bytes: Buffer): readonly [plain: readonly Buffer[], rest: Buffe
 }
 
 // Who asks for something else first is read by Node from then on.
-const other = Buffer.from(head('GET', '/v2/health/live'))
+const other = Buffer.from(head('GET', '/v2/health/live?read=by-node'))
 
 async function answersTo(number: number, silentMs: number, byNode: boolean): Promise<readonly Came[]> {
   const [plain, rest] = partsOf(bytesOf(number))

@@ -93,14 +93,16 @@ describe('requests on one connection', () => {
     expect(answers.map(({ headers }) => headers.get('connection'))).toEqual(['keep-alive', 'keep-alive', 'close'])
   })
 
-  it('go on to Node with the first that is not plain, with all that has come', async () => {
+  it('may be for health and metadata, and go on to Node with the first that is not plain, with all that has come', async () => {
     const rig = await start()
-    const text = post(body('a')) + head('GET', '/v2/health/live') + post(body('b')) + post(body('c'), CLOSE)
-    for (const parts of [[text], [text.slice(0, 260), text.slice(260)], [post(body('0')), text]]) {
-      const answers = await exchange(rig.url, ...parts)
-      const last = answers.slice(-4)
-      expect(last.map(({ status }) => status)).toEqual([200, 200, 200, 200])
-      expect([last[0], last[2], last[3]].map((answer) => idOf(answer!))).toEqual(['a', 'b', 'c'])
+    for (const path of ['/v2/health/live', '/v2/health/live?read=by-node']) {
+      const text = post(body('a')) + head('GET', path) + post(body('b')) + post(body('c'), CLOSE)
+      for (const parts of [[text], [text.slice(0, 260), text.slice(260)], [post(body('0')), text]]) {
+        const answers = await exchange(rig.url, ...parts)
+        const last = answers.slice(-4)
+        expect(last.map(({ status }) => status)).toEqual([200, 200, 200, 200])
+        expect([last[0], last[2], last[3]].map((answer) => idOf(answer!))).toEqual(['a', 'b', 'c'])
+      }
     }
   })
 })
@@ -242,7 +244,7 @@ describe('a connection', () => {
   it('whose client ends it behind requests of any sort troubles nobody', async () => {
     const rig = await start()
     const plain = post(body('a'))
-    const other = head('GET', '/v2/health/live')
+    const other = head('GET', '/v2/health/live?read=by-node')
     for (const text of [
       '',
       plain,

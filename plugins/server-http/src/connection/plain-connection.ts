@@ -24,9 +24,9 @@ export interface PlainOptions {
 const TIMED_OUT = 'HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n'
 
 /**
- * A connection whose requests are all for inference and written in the plainest way, read without the machinery that reads
- * all of HTTP: with a small model, that takes longer than everything else. The first request that is not so goes to Node's own
- * HTTP server, and the connection with it.
+ * A connection whose requests are all of the inference protocol and written in the plainest way, read without the machinery that
+ * reads all of HTTP: with a small model, that takes longer than everything else. The first request that is not so goes to Node's
+ * own HTTP server, and the connection with it.
  */
 export class PlainConnection implements BodyHost {
   #asked: PlainExchange | undefined
@@ -173,7 +173,6 @@ export class PlainConnection implements BodyHost {
 
 /** One request on it. */
 class PlainExchange implements Exchange {
-  readonly method = 'POST'
   readonly body: PlainBody
   /** When the last of it must have come, on the clock of `performance.now()`. */
   dueMs = Number.POSITIVE_INFINITY
@@ -185,6 +184,10 @@ class PlainExchange implements Exchange {
     private readonly head: PlainHead,
   ) {
     this.body = new PlainBody(head, connection)
+  }
+
+  get method(): string {
+    return this.head.method
   }
 
   get url(): string {

@@ -24,6 +24,11 @@ describe('a head that is written plainly', () => {
     })
   })
 
+  it('of a GET has no body', () => {
+    const text = head('GET', '/v2/models/echo')
+    expect(read(text)).toMatchObject({ method: 'GET', url: '/v2/models/echo', bytes: Buffer.from(text), bodyBytes: 0 })
+  })
+
   it.each([
     ['Connection: keep-alive', false],
     ['Connection: Close', true],
@@ -46,7 +51,8 @@ describe('a head that is written plainly', () => {
 describe('left to who knows all of HTTP is a head that', () => {
   it.each([
     ['is not whole', post().slice(0, -1)],
-    ['is of another method', head('GET', INFER)],
+    ['is of another method', head('PUT', INFER, 'Content-Length: 2')],
+    ['asks only and has a length', head('GET', INFER, 'Content-Length: 0')],
     ['has a method in lower case', head('post', INFER, 'Content-Length: 2')],
     ['is of another version', post().replace('HTTP/1.1', 'HTTP/1.0')],
     ['has an empty line ahead', `\r\n${post()}`],

@@ -15,8 +15,8 @@ export function entrance(cors: Cors, addressOf: ClientAddress, stopping: AbortSi
       const preflight = cors.preflight(origin, c.req.header('access-control-request-method'))
       if (preflight) return c.body(null, 204, { ...preflight })
     }
-    const incoming = (c.env as AppEnv['Bindings'] | undefined)?.incoming
-    const address = addressOf(incoming?.socket.remoteAddress, c.req.header('x-forwarded-for'))
+    const from = c.env as AppEnv['Bindings'] | undefined
+    const address = addressOf((from?.incoming ?? from)?.socket?.remoteAddress, c.req.header('x-forwarded-for'))
     const requestId = c.get('requestId')
     c.set('caller', { actor: ANYONE, requestId, ...(address !== undefined && { address }) })
     await next()

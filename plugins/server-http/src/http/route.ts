@@ -1,4 +1,5 @@
 import type { IncomingMessage } from 'node:http'
+import type { Socket } from 'node:net'
 import type { OpenAPIHono } from '@hono/zod-openapi'
 import { errors as core, type HttpLimits, issuesOf } from '@tideway/core'
 import type { Context } from 'hono'
@@ -9,8 +10,8 @@ import { type Caller, demand, originOf, type RouteRole } from './access.js'
 import { readJson } from './body.js'
 
 export interface AppEnv {
-  /** Node's own request, where there is a listener. */
-  Bindings: { readonly incoming?: IncomingMessage }
+  /** Where there is a listener: Node's own request, or the connection of one that has no body. */
+  Bindings: { readonly incoming?: IncomingMessage; readonly socket?: Socket }
   Variables: { caller: Caller; requestId: string }
 }
 

@@ -20,6 +20,7 @@ import {
 } from '@tideway/core'
 import { monitorDrift } from '@tideway/monitor-drift'
 import { storePostgres } from '@tideway/store-postgres'
+import { putFreshStore } from '@tideway/test/support/fresh-store'
 import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
@@ -76,6 +77,7 @@ describe('a part of the cloud', () => {
       },
     })
     const cloud = await withPlugins(mine(), transportMqtt(), brokerAedes({ port: 0 }))
+    await putFreshStore(dir)
     await cloud.start()
     expect(replayed).toBe(0)
     expect(cloud.get(tokens.monitor)).toBe(monitor)
@@ -170,6 +172,7 @@ describe('credentials that are asked for', () => {
     await cloudWith({ http: { ...open.http, apiKeys: ['0123456789abcdef'] } })
     await cloudWith({ ...open, plugins: [giving(tokens.access, openAccess)] })
     const first = await cloudWith({})
+    await putFreshStore(dir)
     await first.start()
     const { key } = (await first.get(tokens.access).keys?.create({ name: 'first', roles: ['admin'] }, 'local')) ?? {}
     await first.stop()
@@ -193,6 +196,7 @@ describe('providers for training', () => {
 describe('what the cloud does', () => {
   it('is counted, and shown where it has an HTTP face', async () => {
     const cloud = await cloudWith({})
+    await putFreshStore(dir)
     await cloud.start()
     const response = await fetch(`${cloud.get(tokens.server).url}/metrics`)
     expect(await response.text()).toMatch(/^process_resident_memory_bytes \d/m)

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startTideway, tideway, tidewayJson } from '../support/command.js'
+import { putFreshStore } from '../support/fresh-store.js'
 import { START_MS } from '../support/loop.js'
 import type { RunningProcess } from '../support/process.js'
 
@@ -11,6 +12,7 @@ let running: RunningProcess | undefined
 
 beforeEach(async () => {
   dir = await mkdtemp(join(tmpdir(), 'tideway-e2e-keys-'))
+  await putFreshStore(dir)
 })
 afterEach(async () => {
   await running?.kill('SIGINT')

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { type Client, createClient } from '@tideway/client'
 import type { EdgeStatus } from '@tideway/edge'
+import { putFreshStore } from './fresh-store.js'
 import { startNats, type TestNats } from './nats.js'
 import { eventually, type RunningProcess, startNode } from './process.js'
-import { copyStore } from './store-template.js'
 import type { TestVersion } from './version.js'
 
 const BINS = {
@@ -224,7 +224,7 @@ export async function startLoop(
   }
   try {
     const dir = given.dir ?? (await folder())
-    if (given.dir === undefined && given.postgres === undefined) await copyStore(dir, makeStore)
+    if (given.dir === undefined && given.postgres === undefined) await putFreshStore(dir)
     const nats = natsServer === undefined ? undefined : await startNats(natsServer)
     if (nats !== undefined) stops.push(() => nats.close())
     let cloud = await startCloud({ ...given, dir, nats: nats?.url })
@@ -277,12 +277,6 @@ export async function startLoop(
     await close()
     throw error
   }
-}
-
-/** A store as the first start of a cloud makes it. */
-async function makeStore(dir: string): Promise<void> {
-  const cloud = await startCloud({ dir, roles: ['api'] })
-  await cloud.stop()
 }
 
 function tailOf(process: RunningProcess): string {

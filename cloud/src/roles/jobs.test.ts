@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events'
 import { createHost, definePlugin, errors, type Host, type JobRecord, silentLogger, tokens } from '@tideway/core'
 import { storePostgres } from '@tideway/store-postgres'
 import { temporaryFolder } from '@tideway/test/support/folder'
+import { putFreshStore } from '@tideway/test/support/fresh-store'
 import { eventually } from '@tideway/test/support/process'
 import { afterEach, describe, expect, it } from 'vitest'
 import { jobs, watch } from './jobs.js'
@@ -15,6 +16,7 @@ afterEach(async () => {
 /** A cloud's jobs on a real store and the queue of one process; `seed` runs when the store is there, before the role. */
 async function start(options: { quietMs?: number; seed?: (host: Host) => Promise<void> } = {}): Promise<Host> {
   const dir = await temporaryFolder((clean) => void stops.push(clean))
+  await putFreshStore(dir)
   const host = createHost()
   host.provide(tokens.logger, () => silentLogger)
   const seed = definePlugin({ name: 'seed', register: () => ({ start: () => options.seed?.(host) }) })

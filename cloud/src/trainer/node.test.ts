@@ -19,6 +19,7 @@ import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { serverHttp } from '@tideway/server-http'
 import { storePostgres } from '@tideway/store-postgres'
 import { temporaryFolder } from '@tideway/test/support/folder'
+import { putFreshStore } from '@tideway/test/support/fresh-store'
 import { eventually } from '@tideway/test/support/process'
 import { createOnnxTrainer } from '@tideway/trainer-onnx'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
@@ -67,6 +68,7 @@ const pipeline = definePipeline({
 /** The cloud's HTTP face on a real store. */
 beforeAll(async () => {
   const dir = await temporaryFolder((clean) => void cleans.push(clean))
+  await putFreshStore(dir)
   host = createHost()
   host.provide(tokens.logger, () => silentLogger)
   host.use(storePostgres({ dir }), localQueue(), jobs(), serverHttp({ port: 0 }))

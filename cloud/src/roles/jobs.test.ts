@@ -68,9 +68,9 @@ describe('jobs that the store holds and the queue may have lost', () => {
 
     // What was pushed before the end came is delivered before a job that was made after it.
     await create(host, 'later')
-    await eventually('another is delivered', () => times('later') === 1)
+    await eventually('another is delivered', () => times('later') >= 1)
     const before = times('given-up')
-    await eventually('the other is delivered again', () => times('later') === 3)
+    await eventually('the other is delivered again', () => times('later') >= 3)
     expect(times('given-up')).toBe(before)
   })
 })

@@ -24,8 +24,10 @@ import { storePostgres } from '@tideway/store-postgres'
 import { onnxTrainer } from '@tideway/trainer-onnx'
 import { transportMqtt } from '@tideway/transport-mqtt'
 import { transportNats } from '@tideway/transport-nats'
-import { checkCredentials, openHostOf } from './config/credentials.js'
+import { checkCredentials } from './config/credentials.js'
+import { grpcOptions } from './config/grpc-options.js'
 import { httpOptions } from './config/http-options.js'
+import { openHostOf } from './config/open-host.js'
 import { cloudErrors } from './errors.js'
 import { part } from './part.js'
 import { abTests } from './roles/ab-tests.js'
@@ -89,9 +91,8 @@ function store({ dir, postgresUrl, chunksDir }: ResolvedCloudConfig): PluginUse 
 }
 
 /** Where it is configured: a second port is for those who want it. */
-function grpc({ grpc, http, logs }: ResolvedCloudConfig): PluginUse[] {
-  const { stickyHeader } = http
-  return grpc === undefined ? [] : [serverGrpc({ ...grpc, stickyHeader, logRequests: logs.requests })]
+function grpc(config: ResolvedCloudConfig): PluginUse[] {
+  return config.grpc === undefined ? [] : [serverGrpc(grpcOptions(config))]
 }
 
 /** Processes for inference, where an address for them is configured. */

@@ -1,9 +1,9 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Client, credentials } from '@grpc/grpc-js'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import { startTideway, tideway } from '../support/command.js'
+import { callGrpc } from '../support/grpc-call.js'
 import { START_MS, startCloud, startLoop } from '../support/loop.js'
 import { startPostgres } from '../support/postgres.js'
 import { describeWithServer } from '../support/servers.js'
@@ -42,15 +42,8 @@ describe('`tideway up`', () => {
       const line = await up.waitForLine(/^\{"ready":true/, START_MS)
       const { grpcUrl } = JSON.parse(line) as { grpcUrl: string }
       expect(grpcUrl).toMatch(/^grpc:\/\/127\.0\.0\.1:\d+$/)
-      const client = new Client(new URL(grpcUrl).host, credentials.createInsecure())
-      const same = (bytes: Buffer) => bytes
-      const path = '/inference.GRPCInferenceService/ServerReady'
-      const answer = await new Promise((resolve) => {
-        client.makeUnaryRequest(path, same, same, Buffer.alloc(0), (error, bytes) => resolve(error ?? bytes))
-      })
-      client.close()
       // Field 1, `ready`: true.
-      expect(answer).toEqual(Buffer.from([0x08, 0x01]))
+      expect(await callGrpc(grpcUrl, 'ServerReady')).toEqual(Buffer.from([0x08, 0x01]))
     } finally {
       await up.kill('SIGINT')
     }

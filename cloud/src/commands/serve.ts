@@ -11,23 +11,24 @@ export function addServe(command: Command): void {
   command
     .option('--host <host>', 'address; any but loopback needs API keys or an issuer (default: 127.0.0.1)')
     .option('--port <port>', '0 for a free one (default: 4400)')
+    .option('--grpc <port>', 'answer over gRPC on this port too, 0 for a free one')
     .option('--threads <n>', 'cores that runs may use (default: all)')
     .option('--max-batch-rows <n>', 'rows of requests that run together (default: 32)')
     .option('--max-delay-ms <n>', 'how long a request that waits behind a run may wait for others (default: 0)')
-    .option('--config <file>', 'take http, access, serving, logs and traces from a configuration file')
+    .option('--config <file>', 'take http, grpc, access, serving, logs and traces from a configuration file')
     .option('--json', 'say that it is ready as one JSON line')
     .addHelpText(
       'after',
       `
 The name of a model is that of its file without .onnx, its one version is 1. The Open Inference Protocol is answered at
-/v2, metrics for Prometheus at /metrics. It says that it is ready when every model is loaded and was tried. Nothing
+/v2 (and over gRPC where --grpc or --config asks for it), metrics for Prometheus at /metrics. It says that it is ready when every model is loaded and was tried. Nothing
 is stored; SIGTERM or Ctrl-C lets it finish what it took.
 
 Beyond loopback it asks for keys: one of the role admin in TIDEWAY_ADMIN_KEY, others and an issuer by --config.
 
 Examples:
   $ tideway serve model.onnx
-  $ tideway serve digits=exports/net-7.onnx pump.onnx --port 8000
+  $ tideway serve digits=exports/net-7.onnx pump.onnx --port 8000 --grpc 8001
   $ TIDEWAY_ADMIN_KEY=... tideway serve model.onnx --host 0.0.0.0`,
     )
     .action(async (files: string[], options: ServeOptions) => serve(files, options))
@@ -55,9 +56,9 @@ async function serve(args: readonly string[], options: ServeOptions): Promise<vo
     logger.warn('plugins of the configuration are for `tideway up`, and are left out', { plugins })
   const served = await serveFiles(order.files, config, logger)
   const models = served.models.map(({ model, file: path, sha256, bytes }) => ({ model, file: path, sha256, bytes }))
-  print(options.json, { ready: true, pid: process.pid, url: served.url, models }, () =>
+  print(options.json, { ready: true, pid: process.pid, url: served.url, grpcUrl: served.grpcUrl, models }, () =>
     [
-      `Tideway serves at ${served.url}`,
+      `Tideway serves at ${served.url}${served.grpcUrl === undefined ? '' : ` and ${served.grpcUrl}`}`,
       ...models.map(({ model, file: path }) => `  ${model}  ${served.url}/v2/models/${model}  (${path})`),
       '  Ctrl-C stops it',
     ].join('\n'),

@@ -1,12 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { errors, isLoopback, type ResolvedCloudConfig, tokens } from '@tideway/core'
-
-/** Where the servers of a cloud listen: that which is open to others, where one is. */
-export function openHostOf({ http, grpc, dataPlane }: ResolvedCloudConfig): string {
-  const hosts = [http.host, ...(grpc ? [grpc.host] : []), ...(dataPlane ? [dataPlane.host] : [])]
-  return hosts.find((host) => !isLoopback(host)) ?? http.host
-}
+import { openHostOf } from './open-host.js'
 
 /**
  * Throws `CREDENTIALS_REQUIRED` ahead of everything that is opened, where credentials are asked for and there can be none: the

@@ -9,6 +9,7 @@ import {
   type Tracer,
   tokens,
 } from '@tideway/core'
+import { openHostOf } from '../config/open-host.js'
 import { part } from '../part.js'
 import { tracesOf } from '../roles/traces.js'
 
@@ -23,20 +24,18 @@ export interface Extras {
  * `CREDENTIALS_REQUIRED`.
  */
 export async function startExtras(
-  {
-    http: { host, apiKeys },
-    access: { required, oidc },
-    traces,
-  }: Pick<ResolvedCloudConfig, 'http' | 'access' | 'traces'>,
+  config: Pick<ResolvedCloudConfig, 'http' | 'grpc' | 'access' | 'traces'>,
   { logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
 ): Promise<Extras> {
+  const { http, access: asked, traces } = config
+  const { required, oidc } = asked
   const parts = createHost()
   parts.use(
     part(tokens.logger, () => logger),
     part(tokens.metrics, () => metrics),
     ...(await tracesOf(traces)),
     // Their types say what may be written, the plugin's schema what is valid.
-    access({ host, apiKeys, required, oidc } as Parameters<typeof access>[0]),
+    access({ host: openHostOf(config), apiKeys: http.apiKeys, required, oidc } as Parameters<typeof access>[0]),
   )
   await parts.start().catch((error: unknown) => {
     throw error instanceof TidewayError && error.cause instanceof TidewayError ? error.cause : error

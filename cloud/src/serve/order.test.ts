@@ -37,6 +37,7 @@ describe('an order to serve files', () => {
       http: { host: '::1', port: 0 },
       serving: { threads: 2, maxBatchRows: 64, maxDelayMs: 5 },
     })
+    expect(await given({ host: '::1', grpc: '8001' })).toMatchObject({ grpc: { host: '::1', port: 8001 } })
     expect(JSON.stringify(await given({}))).toBe('{"http":{},"serving":{}}')
   })
 
@@ -56,12 +57,13 @@ describe('an order to serve files', () => {
       orderOf([...files, `fine=${at('other.onnx')}`], {
         host: ' ',
         port: '65536',
+        grpc: 'no',
         threads: '0',
         maxDelayMs: '-1',
         maxBatchRows: '',
       }),
     )
-    expect(issues).toHaveLength(12)
+    expect(issues).toHaveLength(13)
     for (const [file, said] of [
       ['Net 7.onnx', 'write NAME='],
       ['empty.onnx', 'it is empty'],
@@ -70,7 +72,14 @@ describe('an order to serve files', () => {
       ['other.onnx', 'has the name fine already: write NAME='],
     ] as const)
       expect(issues).toContainEqual(expect.stringMatching(new RegExp(`${file}: .*${said}`)))
-    for (const option of ['--host', '--port 65536', '--threads 0', '--max-delay-ms -1', '--max-batch-rows'])
+    for (const option of [
+      '--host',
+      '--port 65536',
+      '--grpc no',
+      '--threads 0',
+      '--max-delay-ms -1',
+      '--max-batch-rows',
+    ])
       expect(issues).toContainEqual(expect.stringContaining(option))
   })
 })

@@ -9,6 +9,7 @@ import { cloudErrors } from '../errors.js'
 export interface ServeOptions {
   readonly host?: string
   readonly port?: string
+  readonly grpc?: string
   readonly threads?: string
   readonly maxBatchRows?: string
   readonly maxDelayMs?: string
@@ -24,7 +25,7 @@ export interface NamedFile {
 /** What is to be served, and how. */
 export interface ServeOrder {
   readonly files: readonly NamedFile[]
-  readonly given: Pick<CloudConfig, 'http' | 'serving'>
+  readonly given: Pick<CloudConfig, 'http' | 'grpc' | 'serving'>
 }
 
 /**
@@ -34,7 +35,7 @@ export interface ServeOrder {
 export async function orderOf(args: readonly string[], options: ServeOptions): Promise<ServeOrder> {
   const files = args.map(namedFile)
   const numbers = new Numbers(options)
-  const [host, port] = [options.host, numbers.of('port', 0, 65_535)]
+  const [host, port, grpcPort] = [options.host, numbers.of('port', 0, 65_535), numbers.of('grpc', 0, 65_535)]
   const serving = {
     threads: numbers.of('threads', 1, 1_024),
     maxBatchRows: numbers.of('maxBatchRows', 1, 1_000_000),
@@ -52,7 +53,8 @@ export async function orderOf(args: readonly string[], options: ServeOptions): P
     ...numbers.issues,
   ]
   if (issues.length > 0) throw cloudErrors.SERVE_ORDER_INVALID({ issues })
-  return { files, given: { http: { host, port }, serving } }
+  const grpc = grpcPort === undefined ? undefined : { host, port: grpcPort }
+  return { files, given: { http: { host, port }, grpc, serving } }
 }
 
 /** What stands before the first `=` is the name, unless it is a part of a path. */
@@ -85,7 +87,11 @@ class Numbers {
 
   constructor(private readonly options: ServeOptions) {}
 
-  of(name: 'port' | 'threads' | 'maxBatchRows' | 'maxDelayMs', least: number, most: number): number | undefined {
+  of(
+    name: 'port' | 'grpc' | 'threads' | 'maxBatchRows' | 'maxDelayMs',
+    least: number,
+    most: number,
+  ): number | undefined {
     const text = this.options[name]
     if (text === undefined) return undefined
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN

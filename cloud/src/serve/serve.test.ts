@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { createClient } from '@tideway/client'
 import { type CloudConfig, resolveConfig, silentLogger } from '@tideway/core'
 import { type OnFinished, temporaryFolder } from '@tideway/test/support/folder'
+import { callGrpc, grpcStatus, inferMessage } from '@tideway/test/support/grpc-call'
 import { affineModel, identityModel, scalingModel } from '@tideway/test/support/onnx-models'
 import { describe, expect, it } from 'vitest'
 import { type ServeProcess, serveFiles } from './serve.js'
@@ -24,7 +25,7 @@ async function serving(
       return { model, file }
     }),
   )
-  const resolved = resolveConfig(config, { http: { port: 0 } })
+  const resolved = resolveConfig({ http: { port: 0 } }, config)
   const served = await serveFiles(files, resolved, silentLogger)
   onFinished(() => served.stop())
   return { ...served, folder }
@@ -91,6 +92,32 @@ describe('files that are served without a store', () => {
     expect((await ask(`${url}/v2/models/same/infer`, ROW)).body).toMatchObject({ outputs: [{ data: [1, 2] }] })
   })
 
+  it('are answered over gRPC, too, where a port for it is configured', async ({ onTestFinished }) => {
+    const { url, grpcUrl } = await serving({ same }, onTestFinished, { grpc: { port: 0 } })
+    const answer = await callGrpc(grpcUrl!, 'ModelInfer', inferMessage('same', [1, 2]))
+    expect(Buffer.from(answer as Buffer).includes(Buffer.from(Float32Array.of(1, 2).buffer))).toBe(true)
+    expect(await callGrpc(grpcUrl!, 'ModelInfer', inferMessage('none', [1, 2]))).toMatchObject({
+      code: grpcStatus.NOT_FOUND,
+    })
+    // Both are counted as one.
+    const { text } = await ask(`${url}/metrics`)
+    expect(text).toMatch(/^nv_inference_request_success\{.*model="same".*\} 1$/m)
+  })
+
+  it('listen nowhere when one of their doors cannot be opened', async ({ onTestFinished }) => {
+    const taken = createServer().listen(0, '127.0.0.1')
+    onTestFinished(() => void taken.close())
+    await once(taken, 'listening')
+    const { port } = taken.address() as AddressInfo
+    const free = createServer().listen(0, '127.0.0.1')
+    await once(free, 'listening')
+    const { port: httpPort } = free.address() as AddressInfo
+    await new Promise((resolve) => free.close(resolve))
+    const refused = serving({ same }, onTestFinished, { http: { port: httpPort }, grpc: { port } })
+    await expect(refused).rejects.toMatchObject({ code: 'GRPC_LISTEN_FAILED' })
+    await expect(fetch(`http://127.0.0.1:${httpPort}/v2`)).rejects.toThrow('fetch failed')
+  })
+
   it('tell a collector of their requests, where one is configured', async ({ onTestFinished }) => {
     const paths: (string | undefined)[] = []
     const collector = createServer((incoming, outgoing) => {
@@ -107,12 +134,23 @@ describe('files that are served without a store', () => {
     expect(paths).toEqual(['/v1/traces'])
   })
 
-  it('take bodies as large as the configuration says', async ({ onTestFinished }) => {
+  it('take bodies and messages as large as the configuration says', async ({ onTestFinished }) => {
     const http = { limits: { maxInferBodyBytes: 100 } }
-    const { url } = await serving({ same }, onTestFinished, { http })
+    const { url, grpcUrl } = await serving({ same }, onTestFinished, { http, grpc: { port: 0 } })
     expect((await ask(`${url}/v2/models/same/infer`, ROW)).status).toBe(200)
     const more = { ...ROW, id: 'x'.repeat(100) }
     expect((await ask(`${url}/v2/models/same/infer`, more)).body).toMatchObject({ code: 'TOO_LARGE' })
+    const taken = (row: number) =>
+      callGrpc(
+        grpcUrl!,
+        'ModelInfer',
+        inferMessage(
+          'same',
+          Array.from({ length: row }, () => 1),
+        ),
+      )
+    expect(await taken(2)).toBeInstanceOf(Uint8Array)
+    expect(await taken(25)).toMatchObject({ code: grpcStatus.RESOURCE_EXHAUSTED })
   })
 
   it('say which routes need what is not here', async ({ onTestFinished }) => {
@@ -178,6 +216,18 @@ describe('who may ask a process that serves files', () => {
     await expect(serving({ same }, onTestFinished, { http: { host: '0.0.0.0' } })).rejects.toMatchObject({
       code: 'CREDENTIALS_REQUIRED',
     })
+  })
+
+  it('is nobody without credentials where one of its doors alone is open to others', async ({ onTestFinished }) => {
+    const grpc = { host: '0.0.0.0', port: 0 }
+    await expect(serving({ same }, onTestFinished, { grpc })).rejects.toMatchObject({ code: 'CREDENTIALS_REQUIRED' })
+    const served = await serving({ same }, onTestFinished, { grpc, http: { apiKeys: [key] } })
+    const at = served.grpcUrl!.replace('0.0.0.0', '127.0.0.1')
+    const message = inferMessage('same', [1, 2])
+    expect(await callGrpc(at, 'ModelInfer', message)).toMatchObject({ code: grpcStatus.UNAUTHENTICATED })
+    const headers = { authorization: `Bearer ${key}` }
+    expect(await callGrpc(at, 'ModelInfer', message, headers)).toBeInstanceOf(Uint8Array)
+    expect((await ask(`${served.url}/v2/models/same/infer`, ROW)).status).toBe(401)
   })
 
   it('is who has a key of the configuration, with its role', async ({ onTestFinished }) => {

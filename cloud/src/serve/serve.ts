@@ -1,9 +1,10 @@
 import type { Logger, ResolvedCloudConfig, Serving } from '@tideway/core'
-import { codeOf, isLoopback, Statistics, TidewayError } from '@tideway/core/serving'
+import { codeOf, isLoopback, openAccess, Statistics, TidewayError } from '@tideway/core/serving'
 import { prometheusMetrics } from '@tideway/metrics-prometheus/metrics'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import { type Listener, listen } from '@tideway/server-http/listen'
+import { listen } from '@tideway/server-http/listen'
 import { httpOptions } from '../config/http-options.js'
+import { openHostOf } from '../config/open-host.js'
 import { cloudErrors } from '../errors.js'
 import { isTraced } from '../roles/traces.js'
 import { createServing } from '../serving/service.js'
@@ -12,19 +13,22 @@ import { readFiles, type ServedFile } from './files.js'
 import type { NamedFile } from './order.js'
 import { fixedRegistry } from './registry.js'
 
-/** What of a cloud's configuration is about inference over HTTP. */
-export type ServeConfig = Pick<ResolvedCloudConfig, 'http' | 'access' | 'serving' | 'logs' | 'traces'>
+/** What of a cloud's configuration is about inference. */
+export type ServeConfig = Pick<ResolvedCloudConfig, 'http' | 'grpc' | 'access' | 'serving' | 'logs' | 'traces'>
 
 export interface ServeProcess {
   readonly url: string
+  /** Where it answers over gRPC, too. */
+  readonly grpcUrl: string | undefined
   readonly models: readonly ServedFile[]
   /** Takes no new requests, finishes those that it took, and frees the models. */
   stop(): Promise<void>
 }
 
 /**
- * Serves ONNX files over HTTP from this process alone: no store, no broker, no other process. Every model is loaded and was
- * tried before it listens. Throws `SERVE_ORDER_INVALID`, `MODEL_NOT_SERVED`, `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`.
+ * Serves ONNX files over HTTP, and over gRPC where that is configured, from this process alone: no store, no broker, no other
+ * process. Every model is loaded and was tried before it listens. Throws `SERVE_ORDER_INVALID`, `MODEL_NOT_SERVED`,
+ * `CREDENTIALS_REQUIRED`, `HTTP_LISTEN_FAILED`, `GRPC_TLS_INVALID`, `GRPC_LISTEN_FAILED`.
  *
  * @example
  * const served = await serveFiles([{ model: 'digits', file: 'digits.onnx' }], resolveConfig({ http: { port: 0 } }), logger)
@@ -49,28 +53,32 @@ export async function serveFiles(
   })
   await service.start()
   let extras: Extras | undefined
-  let listener: Listener
+  const doors: Door[] = []
+  const stop = async () => {
+    await Promise.all(doors.map((door) => door.stop()))
+    await extras?.stop()
+    await service.stop()
+  }
   try {
     extras = await extrasOf(config, { logger, metrics })
     await loadAll(service.serving, models.files)
     const { serving } = service
-    const [access, tracer] = [extras?.access, extras?.tracer]
+    const { access = openAccess, tracer } = extras ?? {}
     const services = { registry, serving, statistics: new Statistics(metrics), logger, metrics, access, tracer }
-    listener = await listen({ ...services, filesAlone: true }, httpOptions(config))
+    const http = await listen({ ...services, filesAlone: true }, httpOptions(config))
+    doors.push(http)
+    const grpc = config.grpc && (await (await import('./grpc.js')).listenGrpc(services, config))
+    if (grpc) doors.push(grpc)
+    return { url: http.url, grpcUrl: grpc?.url, models: models.files, stop }
   } catch (error) {
-    await extras?.stop()
-    await service.stop()
+    await stop()
     throw error
   }
-  return {
-    url: listener.url,
-    models: models.files,
-    async stop() {
-      await listener.stop()
-      await extras?.stop()
-      await service.stop()
-    },
-  }
+}
+
+/** Where requests come in. */
+interface Door {
+  stop(): Promise<void>
 }
 
 /** What was asked for by name stays loaded, whatever is usual. */
@@ -114,7 +122,8 @@ async function extrasOf(
   parts: Parameters<typeof import('./extras.js').startExtras>[1],
 ): Promise<Extras | undefined> {
   const { http, access, traces } = config
-  const isOpen = isLoopback(http.host) && http.apiKeys.length === 0 && access.oidc === undefined && !access.required
+  const isOpen =
+    isLoopback(openHostOf(config)) && http.apiKeys.length === 0 && access.oidc === undefined && !access.required
   if (isOpen && !isTraced(traces)) return undefined
   const { startExtras } = await import('./extras.js')
   return startExtras(config, parts)

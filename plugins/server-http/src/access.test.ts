@@ -8,6 +8,7 @@ import {
   type DeviceStore,
   errors,
   type Logger,
+  type ReportStore,
 } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -106,6 +107,23 @@ describe('every route', () => {
     }
   })
 
+  it('that counts reports refuses who is restricted, but for what their devices sent', async () => {
+    const reportStore = { counts: async () => ({ event: 1 }) } as unknown as ReportStore
+    const counting = createApp({ access: trusting, reportStore })
+    const counts = async (query: string, actor: Partial<Actor>) => {
+      const headers = as({ roles: ['viewer'], ...actor })
+      const response = await counting.request(`http://localhost/v1/reports/counts${query}`, { headers })
+      return { status: response.status, body: await response.json() }
+    }
+    const [forbidden, counted] = [(code: string) => ({ status: 403, body: { error: { code } } }), { status: 200 }]
+    expect(await counts('', {})).toMatchObject(counted)
+    expect(await counts('', { models: ['x'] })).toMatchObject(forbidden('ALL_MODELS_REQUIRED'))
+    const mine = { devices: ['f/d'] }
+    expect(await counts('?fleet=f&device=d', mine)).toMatchObject(counted)
+    for (const query of ['', '?fleet=f', '?device=d', '?fleet=f&device=e'])
+      expect(await counts(query, mine), query).toMatchObject(forbidden('DEVICE_FORBIDDEN'))
+  })
+
   it('that tells of the whole process refuses who is restricted to some models', async () => {
     const metrics = { method: 'GET', path: '/metrics', roles: [], said: {} }
     const refused = await ask(metrics, as({ roles: ['admin'], models: ['x'] }))
@@ -127,14 +145,23 @@ describe('every route', () => {
       models: { x: { status }, y: { status } },
     }
     const device: DeviceRecord = { id: 'd', fleet: 'f', firstSeenAt: at, lastSeenAt: at, reported }
-    const deviceStore = { devices: async () => [device], device: async () => device } as unknown as DeviceStore
+    const desired = { v: 1, generation: 1, issuedAt: at, models: { x: { version: 1 }, y: { version: 1 } } }
+    const deviceStore = {
+      devices: async () => [device],
+      device: async () => device,
+      seen: async () => device,
+      desired: async () => desired,
+    } as unknown as DeviceStore
     const fleet = createApp({ access: trusting, deviceStore })
     const modelsIn = async (path: string, actor: Partial<Actor>) =>
       (await (await fleet.request(`http://localhost${path}`, { headers: as(actor) })).text()).match(/"[xy]"/g)
-    for (const path of ['/v1/devices', '/v1/devices/d']) {
+    for (const path of ['/v1/devices', '/v1/devices/d', '/v1/devices/d/desired']) {
       expect(await modelsIn(path, { roles: ['viewer'] }), path).toEqual(['"x"', '"y"'])
       expect(await modelsIn(path, { roles: ['viewer'], models: ['x'] }), path).toEqual(['"x"'])
     }
+    // The device itself is to run both.
+    const itself = { roles: ['device'] as const, models: ['x'] }
+    expect(await modelsIn('/v1/devices/d/desired?fleet=f', itself)).toEqual(['"x"', '"y"'])
   })
 
   it('that changes something says what the audit log says of it, or why nothing', () => {

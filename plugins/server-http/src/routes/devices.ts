@@ -17,7 +17,7 @@ import {
 } from '@tideway/core'
 import { z } from 'zod'
 import { errors } from '../errors.js'
-import { demand, demandDevice } from '../http/access.js'
+import { demand, demandAllModels, demandDevice } from '../http/access.js'
 import { type Deps, jsonRoute, rawRoute } from '../http/route.js'
 import { deviceRecord, idParams } from '../schemas.js'
 import { need } from '../services.js'
@@ -82,7 +82,8 @@ export function deviceRoutes(deps: Deps): void {
       demandDevice(actor, fleet, id)
       const desired = await devices.desired({ fleet, device: id })
       if (!desired) throw errors.DESIRED_NOT_SET({ device: id, fleet })
-      return desired
+      // A device runs all of it; who looks on sees of it what is for them.
+      return query.fleet ? desired : { ...desired, models: modelsFor(actor, desired.models) }
     },
   )
   rawRoute(
@@ -145,18 +146,24 @@ export function deviceRoutes(deps: Deps): void {
       }),
       answer: z.object({ counts: z.record(z.string(), z.int()).readonly() }),
     },
-    async ({ query: { digest, ...filter } }) => ({
-      counts: await need(services, 'reportStore').counts({ ...filter, manifestDigest: digest }),
-    }),
+    async ({ query: { digest, ...filter }, caller: { actor } }) => {
+      demandAllModels(actor, 'how many reports are stored')
+      demandDevice(actor, filter.fleet ?? '*', filter.device ?? '*')
+      return { counts: await need(services, 'reportStore').counts({ ...filter, manifestDigest: digest }) }
+    },
   )
 }
 
 /** A device without what it says of models that are not for this actor. */
 function seenBy(actor: Actor, device: DeviceRecord): DeviceRecord {
   const { reported } = device
-  if (reported === undefined || actor.models === undefined) return device
-  const models = Object.entries(reported.models).filter(([model]) => allowsModel(actor, model))
-  return { ...device, reported: { ...reported, models: Object.fromEntries(models) } }
+  return reported === undefined
+    ? device
+    : { ...device, reported: { ...reported, models: modelsFor(actor, reported.models) } }
+}
+
+function modelsFor<T>(actor: Actor, models: Readonly<Record<string, T>>): Record<string, T> {
+  return Object.fromEntries(Object.entries(models).filter(([model]) => allowsModel(actor, model)))
 }
 
 /**

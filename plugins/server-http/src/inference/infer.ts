@@ -8,7 +8,7 @@ import type {
   Span,
   Statistics,
 } from '@tideway/core'
-import { decodeInferRequest, encodeInferAnswer, headerBytesOf, runMeasured } from '@tideway/core/serving'
+import { codeOf, decodeInferRequest, encodeInferAnswer, headerBytesOf, runMeasured } from '@tideway/core/serving'
 import type { Context } from 'hono'
 import { type BodySource, type Header, readAligned, sourceIn } from '../http/aligned.js'
 import type { BodyLimits } from '../http/body.js'
@@ -60,14 +60,23 @@ export function createInfer(
     if (headerBytes === undefined) checkType(header)
     return { stickyKey, wanted, headerBytes }
   }
+  // What is read is counted where it runs.
+  const unread = (error: unknown): never => {
+    statistics.observer.failed(codeOf(error) ?? 'INTERNAL', undefined)
+    throw error
+  }
   return ({ target, source, signal, requestId, span }) => {
-    const { stickyKey, wanted, headerBytes } = source.derive(wantedOf)
-    const context = contextOf(wanted, signal, { requestId, stickyKey, span })
-    const serving = need(services, 'serving')
-    const run = (bytes: Uint8Array) =>
-      runMeasured({ serving, statistics }, target, new HttpForm(serving, target, bytes, headerBytes), context)
-    const reading = readAligned(source, body, headerBytes)
-    return reading instanceof Promise ? reading.then(run) : run(reading)
+    try {
+      const { stickyKey, wanted, headerBytes } = source.derive(wantedOf)
+      const context = contextOf(wanted, signal, { requestId, stickyKey, span })
+      const serving = need(services, 'serving')
+      const run = (bytes: Uint8Array) =>
+        runMeasured({ serving, statistics }, target, new HttpForm(serving, target, bytes, headerBytes), context)
+      const reading = readAligned(source, body, headerBytes)
+      return reading instanceof Promise ? reading.then(run, unread) : run(reading)
+    } catch (error) {
+      return unread(error)
+    }
   }
 }
 

@@ -179,6 +179,22 @@ describe('requests to run a model', () => {
     expect(text).not.toContain('absent')
   })
 
+  it('are counted as failed once, also where their body was refused while it came', async () => {
+    const { ask } = await observedRig({ limits: { maxInferBodyBytes: body.length } }, { serving: echo() })
+    await ask(PATH, { ...init(), body: `${body} ` })
+    await ask(`${PATH}?a=1`, { ...init(), body: new Blob([body, ' ']).stream(), duplex: 'half' } as RequestInit)
+    await ask(PATH, init({ 'Content-Type': 'text/plain' }))
+    await ask(PATH, { ...init(), body: '{' })
+    const text = await (await ask('/metrics')).text()
+    const failed = [...text.matchAll(/^tideway_inference_failures_total\{.*code="(\w+)"\} (\d+)$/gm)]
+    expect(Object.fromEntries(failed.map(([, code, count]) => [code, Number(count)]))).toEqual({
+      TOO_LARGE: 2,
+      CONTENT_TYPE_UNSUPPORTED: 1,
+      JSON_INVALID: 1,
+    })
+    expect(text).toMatch(/^tideway_inference_requests_in_flight 0$/m)
+  })
+
   it('keep their id and go on with the trace of their caller, in steps', async () => {
     const { ask, spans } = await observedRig({}, { serving: echo() })
     const traceparent = `00-${'ab'.repeat(16)}-${'cd'.repeat(8)}-01`

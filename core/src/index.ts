@@ -203,6 +203,7 @@ export {
   type ModelMetadata,
   type ModelMetadataJson,
 } from './inference/metadata.js'
+export { type ConfiguredTensor, type ModelConfig, modelConfigOf } from './inference/model-config.js'
 export { isRepository, type Repository, storeAnswers, whyNotReady } from './inference/ready.js'
 export {
   decodeInferRequest,

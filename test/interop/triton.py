@@ -155,11 +155,21 @@ def health_and_metadata():
     assert real.is_model_ready("same-float32") and real.is_model_ready("same-float32", "1")
     assert not real.is_model_ready("none") and not real.is_model_ready("same-float32", "2")
     extensions = real.get_server_metadata()["extensions"]
-    assert {"binary_tensor_data", "model_repository", "statistics"} <= set(extensions), extensions
+    assert {"binary_tensor_data", "model_configuration", "model_repository", "statistics"} <= set(extensions), extensions
     for dtype, (datatype, _) in VALUES.items():
         metadata = real.get_model_metadata(f"same-{dtype}", "1")
         assert metadata["inputs"] == [{"name": "x", "datatype": datatype, "shape": [-1, 2]}], metadata
         assert metadata["versions"] == ["1"], metadata
+
+
+@check
+def configuration():
+    config = real.get_model_config("same-float32", "1")
+    assert (config["name"], config["backend"], config["version_policy"]) == ("same-float32", "onnxruntime", {"all": {}})
+    leading = [-1] if config["max_batch_size"] > 0 else []
+    assert ("dynamic_batching" in config) == (config["max_batch_size"] > 0)
+    [x] = config["input"]
+    assert (x["name"], x["data_type"], leading + x["dims"]) == ("x", "TYPE_FP32", [-1, 2]), config
 
 
 @check

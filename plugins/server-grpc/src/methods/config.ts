@@ -1,38 +1,25 @@
 import type { MessageInitShape } from '@bufbuild/protobuf'
-import { type DataType, datatypeOf, type Serving, type TensorSpec } from '@tideway/core'
+import { type ConfiguredTensor, modelConfigOf, type Serving } from '@tideway/core'
 import { DataType as ConfigType, type ModelConfigSchema } from '../generated/inference_pb.js'
 
-/** Triton's name for what runs every model here. */
-const BACKEND = 'onnxruntime'
-
-/**
- * What Triton's model configuration says, of a model here (triton-inference-server/common, protobuf/model_config.proto). Where
- * rows of several requests go into one run, `max_batch_size` is how many, and dimensions are without the first, as Triton has
- * it; a request of more rows runs alone. Where they do not, it is 0. Every version can be asked for.
- */
+/** Triton's model configuration of a model, as a message. */
 export function configOf(
-  name: string,
-  { platform, signature, maxBatchRows }: Awaited<ReturnType<Serving['metadata']>>,
+  model: string,
+  metadata: Awaited<ReturnType<Serving['metadata']>>,
 ): MessageInitShape<typeof ModelConfigSchema> {
-  const isBatched = maxBatchRows !== undefined
-  const specOf = ({ name, dtype, shape }: TensorSpec) => ({
-    name,
-    dataType: typeOf(dtype),
-    dims: shape.slice(isBatched ? 1 : 0).map((size) => BigInt(size ?? -1)),
-  })
+  const { name, platform, backend, max_batch_size, input, output, dynamic_batching } = modelConfigOf(model, metadata)
   return {
     name,
     platform,
-    backend: BACKEND,
+    backend,
     versionPolicy: { policyChoice: { case: 'all', value: {} } },
-    maxBatchSize: maxBatchRows ?? 0,
-    input: signature.inputs.map(specOf),
-    output: signature.outputs.map(specOf),
-    ...(isBatched && { dynamicBatching: {} }),
+    maxBatchSize: max_batch_size,
+    input: input.map(messageOf),
+    output: output.map(messageOf),
+    ...(dynamic_batching && { dynamicBatching: {} }),
   }
 }
 
-function typeOf(dtype: DataType): ConfigType {
-  const type = dtype === 'string' ? 'STRING' : datatypeOf(dtype)
-  return ConfigType[`TYPE_${type}` as keyof typeof ConfigType]
+function messageOf({ name, data_type, dims }: ConfiguredTensor) {
+  return { name, dataType: ConfigType[data_type as keyof typeof ConfigType], dims: dims.map(BigInt) }
 }

@@ -101,6 +101,18 @@ const metadata = z.object({
   outputs: z.array(spec),
 })
 
+const configured = z.array(z.object({ name: z.string(), data_type: z.string(), dims: z.array(z.int().min(-1)) }))
+const config = z.object({
+  name: z.string(),
+  platform: z.string(),
+  backend: z.string(),
+  version_policy: z.object({ all: z.object({}) }),
+  max_batch_size: z.int().nonnegative(),
+  input: configured,
+  output: configured,
+  dynamic_batching: z.object({}).optional(),
+})
+
 /** Who may ask a route of the protocol, whichever way its parameters are written. */
 export function inferenceRole(path: string): RouteRole {
   if (path.startsWith('/v2/health/')) return 'open'
@@ -158,6 +170,7 @@ export function documentInference(registry: OpenAPIHono['openAPIRegistry']): voi
   add('get', '/v2/models/stats', 'Statistics of all models', statistics)
   for (const path of ['/v2/models/{model}', '/v2/models/{model}/versions/{version}']) {
     add('get', path, 'Inputs and outputs of a model', metadata)
+    add('get', `${path}/config`, 'What of a configuration of Triton is so of a model', config)
     add('get', `${path}/ready`, 'Can this model be run?', ready, { unready: true })
     add('get', `${path}/stats`, 'Statistics of a model', statistics)
     const infer = { body: inferRequest, binary: true, description: INFER }

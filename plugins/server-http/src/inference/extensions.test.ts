@@ -59,10 +59,34 @@ describe('the model repository extension', () => {
     const withoutPowers = { ...serving, index: undefined, load: undefined, unload: undefined }
     const plain = await startRig({ serving: withoutPowers })
     const { extensions } = (await plain.call('GET', '/v2')).body as { extensions: string[] }
-    expect(extensions).toEqual(['binary_tensor_data', 'statistics'])
+    expect(extensions).toEqual(['binary_tensor_data', 'statistics', 'model_configuration'])
     const index = await plain.call('POST', '/v2/repository/index')
     expect(index).toMatchObject({ status: 501, code: 'EXTENSION_NOT_HERE' })
     await plain.stop()
+  })
+})
+
+describe('the model configuration extension', () => {
+  it('tells what of a configuration is so, with a batch dimension of its own where rows go together', async () => {
+    serving.takes(specOf('x', 'float32', [null, 3]), specOf('y', 'string', [null, null]))
+    const input = [
+      { name: 'x', data_type: 'TYPE_FP32', dims: [-1, 3] },
+      { name: 'y', data_type: 'TYPE_STRING', dims: [-1, -1] },
+    ]
+    const common = { name: 'echo', platform: 'echo', backend: 'onnxruntime', version_policy: { all: {} } }
+    for (const path of ['/v2/models/echo/config', '/v2/models/echo/versions/1/config'])
+      expect((await rig.call('GET', path)).body).toEqual({ ...common, max_batch_size: 0, input, output: input })
+    expect(await rig.call('GET', '/v2/models/none/config')).toMatchObject({ status: 404, code: 'MODEL_NOT_FOUND' })
+
+    const metadata: Serving['metadata'] = async (...asked) => ({
+      ...(await serving.metadata(...asked)),
+      maxBatchRows: 32,
+    })
+    const batching = await startRig({ serving: { ...serving, metadata } })
+    const rows = input.map((tensor) => ({ ...tensor, dims: tensor.dims.slice(1) }))
+    const batched = { ...common, max_batch_size: 32, input: rows, output: rows, dynamic_batching: {} }
+    expect((await batching.call('GET', '/v2/models/echo/config')).body).toEqual(batched)
+    await batching.stop()
   })
 })
 

@@ -1,4 +1,4 @@
-import { encodeModelMetadata, whyNotReady } from '@tideway/core'
+import { encodeModelMetadata, modelConfigOf, whyNotReady } from '@tideway/core'
 import type { Context } from 'hono'
 import type { AppEnv, Deps } from '../http/route.js'
 import { need } from '../services.js'
@@ -10,6 +10,14 @@ export function metadataHandler({ services }: Deps) {
     const { model, version } = targetOf(c)
     const { versions, platform, signature } = await need(services, 'serving').metadata(model, version)
     return c.json(encodeModelMetadata({ name: model, versions, platform, ...signature }))
+  }
+}
+
+/** Triton's "Model Configuration" extension. */
+export function configHandler({ services }: Deps) {
+  return async (c: Context<AppEnv>): Promise<Response> => {
+    const { model, version } = targetOf(c)
+    return c.json(modelConfigOf(model, await need(services, 'serving').metadata(model, version)))
   }
 }
 

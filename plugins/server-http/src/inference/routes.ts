@@ -5,7 +5,7 @@ import { demand } from '../http/access.js'
 import type { AppEnv, Deps } from '../http/route.js'
 import { documentInference, inferenceRole } from './document.js'
 import { type Infer, inferHandler } from './infer.js'
-import { metadataHandler, readyHandler } from './models.js'
+import { configHandler, metadataHandler, readyHandler } from './models.js'
 import { repositoryHandlers } from './repository.js'
 import { statsHandlers } from './stats.js'
 import { streamHandler } from './stream.js'
@@ -14,7 +14,7 @@ type Handler = (c: Context<AppEnv>) => Response | Promise<Response>
 
 /**
  * The Open Inference Protocol v2 over HTTP (kserve/open-inference-protocol, specification/protocol/inference_rest.md), with
- * Triton's extensions for binary tensors, the model repository and statistics. Plain handlers without schemas of their own.
+ * Triton's extensions for binary tensors, the model repository, model configuration and statistics. Plain handlers without schemas of their own.
  */
 export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer): void {
   const { app, services } = deps
@@ -34,7 +34,7 @@ export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer):
 
   route('GET', '/v2', (c) => {
     const { serving } = services
-    const extensions = ['binary_tensor_data', 'statistics']
+    const extensions = ['binary_tensor_data', 'statistics', 'model_configuration']
     if (serving && isRepository(serving)) extensions.push('model_repository', 'model_repository(unload_dependents)')
     return c.json({ name: 'tideway', version: HOST_VERSION, extensions })
   })
@@ -48,11 +48,13 @@ export function inferenceRoutes(deps: Deps, statistics: Statistics, run: Infer):
   route('POST', '/v2/repository/models/:model/unload', repository.unload)
   // Before the route of a model of that name, as in Triton.
   route('GET', '/v2/models/stats', stats.all)
-  const [metadata, ready, infer] = [metadataHandler(deps), readyHandler(deps), inferHandler(run)]
+  const [metadata, ready, config] = [metadataHandler(deps), readyHandler(deps), configHandler(deps)]
+  const infer = inferHandler(run)
   const infers = streamHandler(deps, statistics)
   for (const path of ['/v2/models/:model', '/v2/models/:model/versions/:version']) {
     route('GET', path, metadata)
     route('GET', `${path}/ready`, ready)
+    route('GET', `${path}/config`, config)
     route('GET', `${path}/stats`, stats.one)
     route('POST', `${path}/infer`, infer)
     route('POST', `${path}/infer_stream`, infers)

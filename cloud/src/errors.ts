@@ -76,6 +76,11 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     () => 'the process that was asked has ended',
     'Ask again: it is started again, unless the whole cloud stops.',
   ),
+  AB_OPTIONS_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the options declare no A/B test: ${d.issues.join('; ')}`,
+    'Give numbers as 0.05 or 1e-3; `tideway ab start --help` says what each is.',
+  ),
   TRAFFIC_OPTIONS_INVALID: entry<{ issues: readonly string[] }>(
     400,
     (d) => `the options make no traffic policy: ${d.issues.join('; ')}`,

@@ -1,9 +1,11 @@
 import type { AbTestOrder } from '@tideway/client'
 import type { AbTestView } from '@tideway/core'
 import type { Command } from 'commander'
+import { cloudErrors } from '../errors.js'
 import { table } from '../view/output.js'
 import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
+import { numberIssues } from './numbers.js'
 
 interface StartOptions extends ClientOptions {
   readonly control: string
@@ -43,7 +45,8 @@ export function addAb(ab: Command): void {
       '\nExample:\n  $ tideway ab start ranking --control 3 --treatment 4 --metric binary --baseline 0.05 --least-effect 0.01',
     )
     .action(async (model: string, options: StartOptions) => {
-      const view = await (await connect(options)).startAbTest(model, declarationOf(options))
+      const declaration = declarationOf(options)
+      const view = await (await connect(options)).startAbTest(model, declaration)
       print(options.json, view, () => viewOf(view))
     })
 
@@ -70,9 +73,21 @@ export function addAb(ab: Command): void {
     })
 }
 
-/** What it holds is checked by the cloud, which names every bad field. */
+/** What it holds is checked by the cloud, which names every bad field. Throws `AB_OPTIONS_INVALID` for what is no number. */
 function declarationOf(options: StartOptions): AbTestOrder {
   const { control, treatment, metric, leastEffect, lower, alpha, beta, split, maxUnits } = options
+  const issues = numberIssues({
+    '--least-effect': leastEffect,
+    '--min': options.min,
+    '--max': options.max,
+    '--baseline': options.baseline,
+    '--sd': options.sd,
+    '--alpha': alpha,
+    '--beta': beta,
+    '--split': split,
+    '--max-units': maxUnits,
+  })
+  if (issues.length > 0) throw cloudErrors.AB_OPTIONS_INVALID({ issues })
   const numbers = (given: Readonly<Record<string, string | undefined>>) =>
     Object.fromEntries(
       Object.entries(given)

@@ -46,6 +46,18 @@ describe('`tideway up`', () => {
   })
 })
 
+describe('`tideway ab start`', () => {
+  it('names every option that is no number before the cloud is asked', async () => {
+    const arms = ['--control', '1', '--treatment', '2', '--metric', 'binary', '--cloud', 'http://127.0.0.1:1']
+    const numbers = ['--least-effect', 'some', '--baseline', '', '--alpha', '5%', '--beta', '0.2', '--max-units', '1e5']
+    await refused(
+      run('ab', 'start', 'mine', ...arms, ...numbers),
+      'AB_OPTIONS_INVALID',
+      /: --least-effect must be a number; --baseline must be a number; --alpha must be a number\./,
+    )
+  })
+})
+
 describe('`tideway traffic`', () => {
   // Refused before the cloud is asked.
   const traffic = (what: string, ...options: string[]) =>

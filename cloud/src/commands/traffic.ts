@@ -5,6 +5,7 @@ import { cloudErrors } from '../errors.js'
 import { table } from '../view/output.js'
 import { print } from '../view/print.js'
 import { type ClientOptions, connect, withClient } from './context.js'
+import { numberIssues, type Parts } from './numbers.js'
 
 interface SetOptions extends ClientOptions {
   readonly only?: string
@@ -118,15 +119,6 @@ function issuesOf(options: SetOptions): string[] {
     ...(weights?.split(',').every(isWeight) === false ? ['--weights must be VERSION=PERCENT, commas between'] : []),
     ...numberIssues({ '--percent': percent, '--shadow-percent': shadowPercent, '--abs': abs, '--rel': rel }),
   ]
-}
-
-/** By flag, those that were not given too. */
-type Parts = Readonly<Record<string, string | undefined>>
-
-function numberIssues(parts: Parts): string[] {
-  return Object.entries(parts).flatMap(([flag, text]) =>
-    text === undefined || (text.trim() !== '' && Number.isFinite(Number(text))) ? [] : [`${flag} must be a number`],
-  )
 }
 
 const isWeight = (part: string): boolean => /^[^=]+=\s*[\d.]+\s*$/.test(part) && Number.isFinite(weightOf(part).weight)

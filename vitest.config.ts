@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { defineConfig } from 'vitest/config'
+import { LongestFirst } from './test/support/longest-first.js'
 import { chooseVulkanDriver } from './test/support/vulkan-driver.js'
 
 chooseVulkanDriver()
@@ -24,6 +25,7 @@ export default defineConfig({
     reporters: ['default', './test/support/reporter.ts'],
     // Many tests wait for processes and timers: on two cores, too, two files at once take two thirds of the time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
+    sequence: { sequencer: LongestFirst },
     globalSetup: ['./test/support/store-template.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,

@@ -11,22 +11,36 @@ chooseVulkanDriver()
  */
 const conditions = ['@tideway/source', 'node']
 
+/** Their files share a process and what it has loaded, which takes longer than they do: they compute, and start nothing. */
+const COMPUTING = ['core/src', 'runtimes/{onnx,training}/src', 'plugins/{monitor-drift,data-files}/src']
+const OUTSIDE = ['**/node_modules/**', '**/dist/**']
+const testsIn = (folders: readonly string[]) => folders.map((folder) => `${folder}/**/*.test.ts`)
+
 export default defineConfig({
   resolve: { conditions },
   ssr: { resolve: { conditions } },
   test: {
-    include: [
-      '{core,edge}/src/**/*.test.ts',
-      'cloud/**/src/**/*.test.ts',
-      '{plugins,runtimes,examples}/*/src/**/*.test.ts',
-      'test/{contract,e2e,golden,repo}/**/*.test.ts',
+    projects: [
+      { extends: true, test: { name: 'computing', isolate: false, include: testsIn(COMPUTING), exclude: OUTSIDE } },
+      {
+        extends: true,
+        test: {
+          name: 'all else',
+          include: testsIn([
+            '{core,edge}/src',
+            'cloud/**/src',
+            '{plugins,runtimes,examples}/*/src',
+            'test/{contract,e2e,golden,repo}',
+          ]),
+          exclude: [...OUTSIDE, ...testsIn(COMPUTING)],
+          globalSetup: ['./test/support/store-template.ts'],
+        },
+      },
     ],
-    exclude: ['**/node_modules/**', '**/dist/**'],
     reporters: ['default', './test/support/reporter.ts'],
     // Many tests wait for processes and timers: on two cores, too, two files at once take two thirds of the time.
     maxWorkers: Math.max(2, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
-    globalSetup: ['./test/support/store-template.ts'],
     testTimeout: 120_000,
     hookTimeout: 120_000,
   },

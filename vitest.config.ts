@@ -42,6 +42,8 @@ export default defineConfig({
     maxWorkers: Math.max(2, availableParallelism() - 1),
     sequence: { sequencer: LongestFirst },
     testTimeout: 120_000,
+    // In place of one second, which a busy machine may take for a single answer.
+    expect: { poll: { timeout: 60_000 } },
     hookTimeout: 120_000,
   },
 })

@@ -37,7 +37,7 @@ export const row = (...values: number[]): Tensors => ({
 export const sha256 = (bytes: Uint8Array): string => createHash('sha256').update(bytes).digest('hex')
 
 /** Resolves when the check holds; looks after each turn of the event loop's timers. */
-export async function until(check: () => boolean, what = 'the condition', withinMs = 15_000): Promise<void> {
+export async function until(check: () => boolean, what = 'the condition', withinMs = 60_000): Promise<void> {
   const end = Date.now() + withinMs
   while (!check()) {
     if (Date.now() > end) throw new Error(`timed out waiting for ${what}`)

@@ -80,7 +80,7 @@ describe('traffic over HTTP', () => {
     const rest = random.filter(({ version }) => version === '2').length / 300
     expect(Math.abs(rest - 0.3)).toBeLessThan(4 * Math.sqrt((0.3 * 0.7) / 300))
     const there = async () => (await askAll(plane(), users(100))).map(({ version }) => version)
-    await expect.poll(there, { timeout: 5_000 }).toEqual(here.slice(0, 100))
+    await expect.poll(there).toEqual(here.slice(0, 100))
     const { answered } = await command<TrafficView>('traffic', 'show', 'line')
     expect(Object.values(answered).reduce((sum, count) => sum + count, 0)).toBeGreaterThanOrEqual(700)
     await cloud.stop()
@@ -148,8 +148,8 @@ describe('an A/B test over HTTP', () => {
     ]
     expect(await command<AbTestView>(...start)).toMatchObject({ result: 'not yet', test: { status: 'running' } })
     // Once the other processes have heard of it, their answers name the unit.
-    await expect.poll(async () => (await ask(plane(), 'first')).unit, { timeout: 5_000 }).toBe('first')
-    await expect.poll(async () => (await ask(plane(), 'first')).unit, { timeout: 5_000 }).toBe('first')
+    await expect.poll(async () => (await ask(plane(), 'first')).unit).toBe('first')
+    await expect.poll(async () => (await ask(plane(), 'first')).unit).toBe('first')
     const here = await askAll(cloud.url, users(60))
     const nameless = await ask(cloud.url)
     expect(nameless.unit).toMatch(/.{8,}/)
@@ -159,7 +159,7 @@ describe('an A/B test over HTTP', () => {
     }))
     expect(await cloud.client.reportOutcomes('line', outcomes)).toMatchObject({ accepted: 61, unknown: [] })
     const first = () => cloud.client.reportOutcomes('line', [{ id: 'first', value: 1 }])
-    await expect.poll(async () => (await first()).unknown, { timeout: 5_000 }).toEqual([])
+    await expect.poll(async () => (await first()).unknown).toEqual([])
     expect((await cloud.client.reportOutcomes('line', [{ id: 'never', value: 1 }])).unknown).toEqual(['never'])
     const shown = await command<AbTestView>('ab', 'show', 'line')
     expect(shown).toMatchObject({ result: 'promote', exposed: 62 })

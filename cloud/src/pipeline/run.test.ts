@@ -8,7 +8,7 @@ import {
 } from '@tideway/core'
 import { graphOf, readModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { QuantizationReport } from '../quantize/report.js'
 import { ranPipeline } from './pipeline.fixture.js'
 
@@ -170,7 +170,7 @@ describe('a pipeline', () => {
     await expect(ranPipeline(spoiled, undefined, { runtime: watched, onStage })).rejects.toThrow('out of memory')
     // What a load that goes on gives comes later.
     await new Promise(setImmediate)
-    await vi.waitFor(() => expect(open.size).toBe(0))
+    await expect.poll(() => open.size).toBe(0)
   })
 
   it('that passed its gates is published without a report where the report fails, and says so', async () => {

@@ -12,7 +12,7 @@ import { Pool, type PoolOptions } from './pool.js'
 async function poolOf(code: string, options: Partial<PoolOptions>, onFinished: OnFinished): Promise<Pool> {
   const file = join(await temporaryFolder(onFinished), 'member.mjs')
   await writeFile(file, code)
-  const usual = { processes: 1, config: {} as MemberConfig, objects: {}, logger: silentLogger, stopGraceMs: 1_000 }
+  const usual = { processes: 1, config: {} as MemberConfig, objects: {}, logger: silentLogger, stopGraceMs: 60_000 }
   return new Pool({ ...usual, ...options, file: pathToFileURL(file) })
 }
 

@@ -129,7 +129,7 @@ describe('answers that are kept', () => {
     expect([await ask('drawn'), await ask('drawn'), await ask('same')]).toEqual(['bypass', 'bypass', 'bypass'])
     await register('counted', small(2))
     await expect
-      .poll(async () => (await keeping.infer('counted', undefined, x(1))).outputs.y?.data, { timeout: 20_000 })
+      .poll(async () => (await keeping.infer('counted', undefined, x(1))).outputs.y?.data)
       .toEqual(Float32Array.of(3, 3))
     const { hits, misses, bypassed } = keeping.cacheTotals() ?? { hits: 0, misses: 0, bypassed: 0 }
     expect([misses, bypassed]).toEqual([2, 3])
@@ -230,7 +230,7 @@ describe('models in the cloud', () => {
     const clients = Array.from({ length: 4 }, client)
     for (let version = 2; version <= 13; version++) {
       await register('moving', small(version))
-      await expect.poll(() => versions.at(-1), { timeout: 20_000 }).toBe(version)
+      await expect.poll(() => versions.at(-1)).toBe(version)
     }
     isDone = true
     await Promise.all(clients)

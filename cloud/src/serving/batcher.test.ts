@@ -3,7 +3,7 @@ import { errors } from '@tideway/core'
 import { GraphBuilder, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { type Batch, type BatchOptions, DEFAULT_BATCHING } from './batch.js'
 import { Batcher } from './batcher.js'
 
@@ -135,6 +135,8 @@ describe('a batcher', () => {
   })
 
   it('lets one that waits behind a run wait for others, no longer than it is told', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
+    onTestFinished(() => void vi.useRealTimers())
     const { session, runs } = held()
     const { batcher, batches } = batcherOf(session, { maxDelayMs: 20, maxRows: 2 })
     const idle = batcher.run({ x: floats([1, 2], 1, 1) })
@@ -144,8 +146,12 @@ describe('a batcher', () => {
     runs[0]?.end()
     await idle
     await settled()
+    vi.advanceTimersByTime(19)
+    await settled()
     expect(runs).toHaveLength(1)
-    await expect.poll(() => runs.length).toBe(2)
+    vi.advanceTimersByTime(1)
+    await settled()
+    expect(runs).toHaveLength(2)
     const full = [batcher.run({ x: floats([1, 2], 3, 3) }), batcher.run({ x: floats([1, 2], 4, 4) })]
     await settled()
     runs[1]?.end()

@@ -206,7 +206,7 @@ describe('a trainer node whose job goes wrong for good', () => {
     // Off the queue: it can be pushed anew.
     await eventually('it is taken once more', async () => {
       await own.push({ id: 'unknown' })
-      return lines.filter(({ message }) => message.startsWith('job dropped')).length === 2
+      return lines.filter(({ message }) => message.startsWith('job dropped')).length >= 2
     })
     expect(lines.filter(isInterruption)).toEqual([])
   })

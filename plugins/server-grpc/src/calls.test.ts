@@ -80,22 +80,23 @@ describe('a call', () => {
   })
 
   it('that is late ends with DEADLINE_EXCEEDED, and nobody waits for its run', async () => {
-    let signal: AbortSignal | undefined
+    let begun: (signal: AbortSignal) => void = () => undefined
+    const started = new Promise<AbortSignal>((resolve) => (begun = resolve))
     const error = vi.fn()
     const rig = await rigOf(
       async (_model, _version, _inputs, context) => {
-        signal = context!.signal
-        await once(signal!, 'abort')
+        const signal = context!.signal!
+        begun(signal)
+        await once(signal, 'abort')
         throw new Error('it was given up')
       },
       {},
       { ...silentLogger, error },
     )
-    const given = { options: { deadline: Date.now() + 200 } }
-    expect(await refusalOf(rig.call(method.modelInfer, request, given))).toMatchObject({
-      code: status.DEADLINE_EXCEEDED,
-    })
-    await vi.waitUntil(() => signal?.aborted)
+    const late = untilLate(started, (metadata) => rig.call(method.modelInfer, request, { metadata }))
+    expect(await refusalOf(late)).toMatchObject({ code: status.DEADLINE_EXCEEDED })
+    const signal = await started
+    await expect.poll(() => signal.aborted).toBe(true)
     expect(error).not.toHaveBeenCalled()
   })
 
@@ -202,3 +203,22 @@ it('many calls at once are each answered with their own', async () => {
   const answers = await Promise.all(Array.from({ length: 300 }, (_, i) => ask(i)))
   expect(answers).toEqual(Array.from({ length: 300 }, (_, i) => [String(i), i]))
 })
+
+/**
+ * Makes a call whose deadline passes as soon as `isThere`: so the server has begun with it, however slow the machine is. It is
+ * given as metadata, so that the server alone knows of it.
+ */
+async function untilLate<T>(
+  isThere: Promise<unknown>,
+  call: (metadata: Readonly<Record<string, string>>) => Promise<T>,
+): Promise<T> {
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  try {
+    const answer = call({ 'grpc-timeout': '60S' })
+    await isThere
+    vi.advanceTimersByTime(60_000)
+    return await answer
+  } finally {
+    vi.useRealTimers()
+  }
+}

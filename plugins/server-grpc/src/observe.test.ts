@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import type { status } from '@grpc/grpc-js'
+import { status } from '@grpc/grpc-js'
 import {
   type InferContext,
   type LogData,
@@ -13,7 +13,7 @@ import {
 } from '@tideway/core'
 import { PrometheusMetrics } from '@tideway/metrics-prometheus'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
-import { afterEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { GRPCInferenceService } from './generated/inference_pb.js'
 import { floats, rawRequest } from './infer.fixture.js'
 import { type Rig, refusalOf, startRig } from './rig.fixture.js'
@@ -98,7 +98,9 @@ describe('a call', () => {
     const metadata = { authorization: `Bearer ${KEY}` }
     for (const name of ['echo', 'echo', 'none'])
       await at.call(method.modelMetadata, { name }, { metadata }).catch(() => undefined)
-    await refusalOf(at.call(method.modelInfer, request, { metadata, options: { deadline: Date.now() + 100 } }))
+    // As metadata, so that the server alone knows of it: a client would cancel the call at the same moment.
+    const late = { metadata: { ...metadata, 'grpc-timeout': '100m' } }
+    expect(await refusalOf(at.call(method.modelInfer, request, late))).toMatchObject({ code: status.DEADLINE_EXCEEDED })
     const expected = [
       'rpc_method="ModelInfer",rpc_response_status_code="DEADLINE_EXCEEDED" 1',
       'rpc_method="ModelMetadata",rpc_response_status_code="NOT_FOUND" 1',
@@ -106,7 +108,7 @@ describe('a call', () => {
       'rpc_method="ModelMetadata",rpc_response_status_code="UNAUTHENTICATED" 1',
     ]
     // A call may be counted behind its answer, and so behind the next call.
-    await vi.waitFor(async () => expect((await counted()).sort()).toEqual(expected))
+    await expect.poll(async () => (await counted()).sort()).toEqual(expected)
   })
 
   it('goes on with the trace of its client, in which the steps of its run are', async () => {
@@ -114,7 +116,7 @@ describe('a call', () => {
     const traceparent = `00-${'12'.repeat(16)}-${'34'.repeat(8)}-01`
     await at.call(method.modelInfer, request, { metadata: { traceparent, 'x-request-id': 'id' } })
     await at.call(method.serverLive, {})
-    await vi.waitUntil(() => spans[0]?.ended)
+    await expect.poll(() => spans[0]?.ended).toBe(true)
     expect(spans).toEqual([
       {
         name: 'inference.GRPCInferenceService/ModelInfer',

@@ -161,7 +161,8 @@ describe('stopping', () => {
         if (!signal?.aborted) await once(signal!, 'abort')
       },
     }
-    const listener = await listen({ jobs }, optionsSchema.parse({ port: 0 }))
+    // Far beyond what a test may take: nothing of this waits for it.
+    const listener = await listen({ jobs }, optionsSchema.parse({ port: 0, limits: { stopGraceMs: 600_000 } }))
     const agent = new Agent({ keepAlive: true })
     const [idle] = (await once(get(`${listener.url}/v1/health/live`, { agent }), 'response')) as [IncomingMessage]
     idle.resume()
@@ -172,7 +173,6 @@ describe('stopping', () => {
     const slow = once(get(`${listener.url}/v1/jobs`, { agent: new Agent({ keepAlive: true }) }), 'response')
     await entered
 
-    const startedAt = performance.now()
     const stopped = listener.stop()
     await ended
     answer()
@@ -180,7 +180,6 @@ describe('stopping', () => {
     response.resume()
     expect(response.statusCode).toBe(200)
     await stopped
-    expect(performance.now() - startedAt).toBeLessThan(5_000)
     await expect(fetch(`${listener.url}/v1/health/live`)).rejects.toThrow()
     agent.destroy()
   })

@@ -97,12 +97,12 @@ describe('the address of the broker', () => {
     })
     const first = await openBroker()
     http.wire = { transport: 'mqtt', mqttUrl: first.url }
-    await eventually('connected', () => connections === 1)
+    await eventually('connected', () => connections >= 1)
     const second = await openBroker()
     http.wire = { transport: 'mqtt', mqttUrl: second.url }
     await first.close()
     await eventually('connected to the other', () => second.stats().clients === 1)
-    await eventually('told so', () => connections === 2)
+    await eventually('told so', () => connections >= 2)
   })
 
   it('is kept while the cloud is away', async () => {
@@ -113,11 +113,11 @@ describe('the address of the broker', () => {
     openEdge().onConnect(() => {
       connections += 1
     })
-    await eventually('connected', () => connections === 1)
+    await eventually('connected', () => connections >= 1)
     await http.close()
     await broker.close()
     await openBroker(port)
-    await eventually('connected again', () => connections === 2)
+    await eventually('connected again', () => connections >= 2)
     http = await startCloudHttp({ transport: 'mqtt' })
   })
 })

@@ -3,7 +3,7 @@ import { create, fromBinary, toBinary } from '@bufbuild/protobuf'
 import { type ServiceError, status } from '@grpc/grpc-js'
 import type { Serving } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
-import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 import {
   GRPCInferenceService,
   ModelInferRequestSchema,
@@ -126,7 +126,7 @@ describe('a stream', () => {
     call.pause()
     for (let i = 0; i < 60; i++) send(numbered(i))
     call.end()
-    await vi.waitUntil(() => asked >= 8)
+    await expect.poll(() => asked).toBeGreaterThanOrEqual(8)
     // Two megabytes each; what gRPC's library and the two sockets hold is less than the half of all.
     const before = asked
     await new Promise((resolve) => setImmediate(resolve))
@@ -145,10 +145,10 @@ describe('a stream', () => {
     })
     const { call, ended, send } = open(rig)
     for (let i = 0; i < 3; i++) send(numbered(i))
-    await vi.waitUntil(() => signals.length === 3)
+    await expect.poll(() => signals.length).toBe(3)
     call.cancel()
     expect(await ended).toMatchObject({ code: status.CANCELLED })
-    await vi.waitUntil(() => signals.every(({ aborted }) => aborted))
+    await expect.poll(() => signals.every(({ aborted }) => aborted)).toBe(true)
   })
 
   it('is ended when the server stops, with what it took answered', async () => {
@@ -162,7 +162,7 @@ describe('a stream', () => {
     })
     const { answers, ended, send } = open(rig)
     for (let i = 0; i < 3; i++) send(numbered(i))
-    await vi.waitUntil(() => asked === 3)
+    await expect.poll(() => asked).toBe(3)
     const [listener] = rigs.splice(0)
     const stopped = listener!.stopListening()
     go()

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import type { Serving } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -24,7 +26,7 @@ beforeAll(async () => {
       return serving.infer(model, version, inputs)
     },
   }
-  rig = await startRig({ serving: watched }, { limits: { bodyIdleMs: 300 } })
+  rig = await startRig({ serving: watched })
 })
 beforeEach(() => {
   serving.takes(specOf('x', 'int8'))
@@ -73,8 +75,15 @@ describe('a body', () => {
   })
 
   it('that stops arriving is given up, and one cut off troubles nobody', async () => {
-    const [stalled] = await send(post('stalled').slice(0, -5))
+    // So soon that a stall of the machine is one, too: for this alone.
+    const hasty = await startRig({ serving }, { limits: { bodyIdleMs: 300 } })
+    const [stalled] = await exchange(hasty.url, post('stalled').slice(0, -5))
     expect([stalled?.status, stalled?.body]).toEqual([408, expect.stringContaining('BODY_STALLED')])
+    await hasty.stop()
+    const cutOff = connect(Number(new URL(rig.url).port), '127.0.0.1')
+    await once(cutOff, 'connect')
+    cutOff.write(post('cut off').slice(0, -5))
+    cutOff.destroy()
     expect((await send(post('after', CLOSE)))[0]?.status).toBe(200)
   })
 })

@@ -4,8 +4,11 @@ import { eventually } from '../support/process.js'
 
 /** A queue and its workers' ends; made anew for each test. */
 export interface JobQueueSetup {
-  /** Another end of the same queue: a worker process of its own, or the same object where there is only one process. */
-  open(): Promise<JobQueue>
+  /**
+   * Another end of the same queue: a worker process of its own, or the same object where there is only one process. Its claims
+   * last longer than a busy machine may keep it from renewing them, or, where asked for, `claimMs` alone.
+   */
+  open(claims?: 'short'): Promise<JobQueue>
   /** Lets an end vanish from the queue without a word, as a killed process does. Left out: workers cannot vanish here. */
   vanish?(queue: JobQueue): Promise<void>
   close(): Promise<void>
@@ -27,7 +30,7 @@ const TITLES = {
 export type JobQueueTest = keyof typeof TITLES
 
 export interface JobQueueSubject {
-  /** `claimMs` is how long a silent worker keeps its job: make it short. */
+  /** `claimMs` is how long a silent worker with short claims keeps its job. */
   setup(): Promise<JobQueueSetup & { readonly claimMs: number }>
   readonly exceptions?: Readonly<Partial<Record<JobQueueTest, string>>>
 }
@@ -104,7 +107,7 @@ export function jobQueueContract(name: string, subject: JobQueueSubject): void {
         runs += 1
       })
       await queue.push({ id: 'more' })
-      await eventually('once', () => runs === 1)
+      await eventually('once', () => runs >= 1)
       await eventually('twice', async () => {
         await queue.push({ id: 'more' })
         return runs >= 2
@@ -119,11 +122,11 @@ export function jobQueueContract(name: string, subject: JobQueueSubject): void {
         if (attempts < 3) throw new Error('not yet')
       })
       await queue.push({ id: 'stubborn' })
-      await eventually('the third attempt', () => attempts === 3)
+      await eventually('the third attempt', () => attempts >= 3)
     })
 
     test('long', async () => {
-      const [a, b] = [await setup.open(), await setup.open()]
+      const [a, b] = [await setup.open('short'), await setup.open('short')]
       const starts: string[] = []
       let release = (): void => undefined
       const released = new Promise<void>((resolve) => {
@@ -172,7 +175,7 @@ export function jobQueueContract(name: string, subject: JobQueueSubject): void {
 
     test('vanished', async () => {
       if (!setup.vanish) throw new Error('name an exception for `vanished`')
-      const [a, b] = [await setup.open(), await setup.open()]
+      const [a, b] = [await setup.open('short'), await setup.open('short')]
       let started = false
       await a.work(async (_job, signal) => {
         started = true

@@ -20,9 +20,10 @@ async function renew(): Promise<void> {
 // What fails is made good by the next one: the connection comes back by itself.
 const attempt = (): void => void renew().catch(() => undefined)
 
+// Not at once: to a job that fails meanwhile this would come after the word of that, and undo it: the server would take the job
+// for one that is worked on until its claim has ended. A claim that is new lasts for longer than until the next turn.
 parentPort?.on('message', ({ reply }: { readonly reply?: string }) => {
   held = reply
-  attempt()
 })
 setInterval(attempt, everyMs)
 parentPort?.postMessage('ready')

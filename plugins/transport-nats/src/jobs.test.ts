@@ -11,7 +11,8 @@ import { startClaimKeeper } from './claim.js'
 import { connectJobQueue, type NatsJobQueue } from './jobs.js'
 import { jobSubject, streams } from './streams.js'
 
-const claimMs = 1_000
+/** Where a test waits for a claim to end, or holds one: long enough that a busy machine does not end it. */
+const claimMs = 2_000
 
 describeWithServer('nats-server', 'jobs on NATS', (path) => {
   let nats: TestNats
@@ -32,10 +33,10 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
       const ends = new Map<JobQueue, { queue: NatsJobQueue; proxy: TestProxy }>()
       return {
         claimMs,
-        async open() {
+        async open(claims) {
           const proxy = await startProxy(Number(new URL(nats.url).port))
           const url = `nats://127.0.0.1:${proxy.port}`
-          const queue = await connectJobQueue({ url, ackWaitMs: claimMs, timeoutMs: 2_000 })
+          const queue = await connectJobQueue({ url, ackWaitMs: claims === 'short' ? claimMs : undefined })
           ends.set(queue, { queue, proxy })
           return queue
         },
@@ -50,7 +51,7 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
   })
 
   it('gives up a job after its last delivery, and counts it', async () => {
-    const queue = await connectJobQueue({ url: nats.url, ackWaitMs: claimMs, maxDeliveries: 2 })
+    const queue = await connectJobQueue({ url: nats.url, maxDeliveries: 2 })
     let attempts = 0
     await queue.work(async () => {
       attempts += 1
@@ -69,21 +70,21 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
   })
 
   it('does not give up a job that fails more often than a few times in a row', async () => {
-    const queue = await connectJobQueue({ url: nats.url, ackWaitMs: claimMs, maxRetryMs: 20 })
+    const queue = await connectJobQueue({ url: nats.url, maxRetryMs: 20 })
     let attempts = 0
     await queue.work(async () => {
       attempts += 1
       if (attempts < 8) throw new Error('not yet')
     })
     await queue.push({ id: 'stubborn' })
-    await eventually('the eighth attempt', () => attempts === 8)
+    await eventually('the eighth attempt', () => attempts >= 8)
     expect(queue.stats().deadLettered).toBe(0)
     await queue.close()
     await deleteStream()
   })
 
   it('does not count a stopping worker against its job, however many stop', async () => {
-    const queue = await connectJobQueue({ url: nats.url, ackWaitMs: claimMs, maxDeliveries: 2 })
+    const queue = await connectJobQueue({ url: nats.url, maxDeliveries: 2 })
     await queue.push({ id: 'handed-on' })
     for (let restart = 0; restart < 5; restart += 1) {
       let started = false
@@ -116,7 +117,7 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
         starts.push(id)
         signals.push(signal)
         for (let step = 0; id === 'heavy' && step < 2; step += 1) {
-          blockFor(3 * claimMs)
+          blockFor(1.5 * claimMs)
           // What came in meanwhile is handled, and a timer or two.
           await new Promise((resolve) => setTimeout(resolve, claimMs / 4))
           expect(signal.aborted).toBe(false)
@@ -139,7 +140,7 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
     const reasons: unknown[] = []
     await queue.work(async (_job, signal) => {
       if (reasons.length > 0) return
-      blockFor(4 * claimMs)
+      blockFor(2 * claimMs)
       await new Promise((resolve) => signal.addEventListener('abort', resolve))
       reasons.push(signal.reason)
       throw signal.reason
@@ -175,7 +176,7 @@ describeWithServer('nats-server', 'jobs on NATS', (path) => {
   })
 
   it('drops what is no job, and goes on', async () => {
-    const queue = await connectJobQueue({ url: nats.url, ackWaitMs: claimMs })
+    const queue = await connectJobQueue({ url: nats.url })
     const done: string[] = []
     await queue.work(async (job) => void done.push(job.id))
     const connection = await connect({ servers: nats.url })

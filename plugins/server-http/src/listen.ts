@@ -3,6 +3,7 @@ import { createServer, type IncomingMessage, type Server as NodeServer, type Ser
 import type { AddressInfo, Socket } from 'node:net'
 import { errors as core, isLoopback, openAccess } from '@tideway/core/serving'
 import { type Exchange, NodeExchange } from './connection/exchange.js'
+import { NodeConnections } from './connection/node-connections.js'
 import { PlainConnection, type PlainOptions } from './connection/plain-connection.js'
 import { type Fetch, plainGets } from './connection/plain-get.js'
 import { errors } from './errors.js'
@@ -112,24 +113,24 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     requestTimeout: limits.requestTimeoutMs,
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
-  // A connection on which Node has read no whole head is none of its idle ones.
-  const unused = new Set<Socket>()
+  const handedOver = new NodeConnections()
+  // Node closes a server with it.
+  server.closeIdleConnections = () => handedOver.closeIdle()
   server.on('request', (incoming, outgoing) => {
-    unused.delete(incoming.socket)
+    handedOver.begin(incoming, outgoing)
     if (!direct(new NodeExchange(incoming, outgoing, stopping.signal))) others.answer(incoming, outgoing)
   })
   const gets = plainGets(others.fetch)
   const take = (exchange: Exchange) => direct(exchange) || gets(exchange)
-  const plain = readPlainFirst(server, { ...limits, take, stopping: stopping.signal }, unused)
+  const plain = readPlainFirst(server, { ...limits, take, stopping: stopping.signal }, handedOver)
   return {
     server,
     async stop(closed) {
       stopping.abort()
       // A connection that becomes idle now has nothing more to wait for; what was sent on one before is read ahead of a sweep.
       const sweep = setInterval(() => {
-        server.closeIdleConnections()
-        for (const connection of plain) if (connection.isIdle) connection.socket.destroy()
-        for (const socket of unused) socket.destroy()
+        handedOver.closeIdle()
+        for (const connection of plain) connection.closeIfIdle()
       }, SWEEP_MS)
       const cut = setTimeout(() => {
         server.closeAllConnections()
@@ -142,20 +143,16 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   }
 }
 
-/**
- * Connections come to Node's own reader of HTTP when something on them is for it, and are in `unread` until it has a request of
- * them. Gives those that have not come to it.
- */
+/** Connections come to Node's own reader of HTTP when something on them is for it. Gives those that have not come to it. */
 function readPlainFirst(
   server: NodeServer,
   options: Omit<PlainOptions, 'handOver'>,
-  unread: Set<Socket>,
+  handedOver: NodeConnections,
 ): ReadonlySet<PlainConnection> {
   const plain = new Set<PlainConnection>()
   const [readAll] = server.listeners('connection') as [(this: NodeServer, socket: Socket) => void]
   const toNode = (socket: Socket) => {
-    unread.add(socket)
-    socket.once('close', () => unread.delete(socket))
+    handedOver.add(socket)
     readAll.call(server, socket)
   }
   server.removeListener('connection', readAll)

@@ -60,6 +60,11 @@ export class PlainConnection implements BodyHost {
     return this.#asked === undefined && this.#ahead === undefined
   }
 
+  /** What was written to it goes out first. */
+  closeIfIdle(): void {
+    if (this.isIdle && !this.socket.writableEnded) this.socket.destroySoon()
+  }
+
   flow(flows: boolean): void {
     if (flows === this.#flows) return
     this.#flows = flows
@@ -86,7 +91,7 @@ export class PlainConnection implements BodyHost {
     if (this.#between !== undefined) return watch.heard(this.#between)
     this.#between = watch.begin(() => {
       this.#between = undefined
-      if (this.isIdle) this.socket.destroySoon()
+      this.closeIfIdle()
     })
   }
 

@@ -28,11 +28,12 @@ describe.skipIf(!canMount())('a disk that cannot be written (not run where this 
     return y?.data[0]
   }
 
-  /** Nothing is being written: then the kernel lets the file system become read-only. */
-  const quiet = async (edge: Edge, dir: string) => {
+  /** As soon as nothing is being written, which the kernel refuses before. */
+  const becomeReadOnly = async (edge: Edge, dir: string, remount: (options: string) => void) => {
     await edge.flush()
     await until(() => edge.status().outbox.pending === 0)
     await expect.poll(() => readdir(join(dir, 'outbox'), { recursive: true })).toHaveLength(1)
+    await expect.poll(() => remount('remount,ro')).toBeUndefined()
   }
 
   it('that is full: coded error, inference and reports go on, and the update follows when there is room', async () => {
@@ -81,8 +82,7 @@ describe.skipIf(!canMount())('a disk that cannot be written (not run where this 
     const edge = await startEdge(cloud, dir)
     cloud.deploy(1, { m: { version: 1, manifestDigest: v1 } })
     await untilActive(edge, v1)
-    await quiet(edge, dir)
-    remount('remount,ro')
+    await becomeReadOnly(edge, dir, remount)
     cloud.deploy(2, { m: { version: 2, manifestDigest: v2 } })
     await until(() => cloud.reported?.models.m?.error?.code === 'EDGE_DISK_READ_ONLY', 'EDGE_DISK_READ_ONLY')
     expect(await factorOf(edge)).toBe(2)

@@ -1,7 +1,7 @@
 import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { MapCloud, row, startEdge, temporary, until, untilActive } from './edge.fixture.js'
+import { MapCloud, quick, row, startEdge, temporary, until, untilActive } from './edge.fixture.js'
 
 const y = (...values: number[]) => ({ y: { dtype: 'float32', shape: [1, 2], data: Float32Array.from(values) } })
 
@@ -10,7 +10,8 @@ describe('after a restart', () => {
     const cloud = new MapCloud()
     const dir = await temporary()
     const v1 = cloud.publish({ factor: 2, padding: 400_000 })
-    const first = await startEdge(cloud, dir)
+    // It asks for nothing again, as the dead process that it stands for.
+    const first = await startEdge(cloud, dir, { limits: { ...quick, minChunkTimeoutMs: 600_000 } })
     cloud.intercept = (_, bytes) => (cloud.fetched.length > 10 ? new Promise(() => undefined) : bytes)
     cloud.deploy(1, { m: { version: 1, manifestDigest: v1 } })
     await until(() => cloud.fetched.length > 10)

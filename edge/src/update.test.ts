@@ -203,6 +203,7 @@ describe('an update that cannot be', () => {
     expect((await readdir(join(dir, 'chunks'), { recursive: true })).some((file) => file.endsWith(target))).toBe(false)
     cloud.intercept = (_, bytes) => bytes
     await untilActive(edge, v2)
+    await edge.flush()
     expect(cloud.kinds('event').map(({ body }) => body.code)).toEqual(['CHUNK_DIGEST_MISMATCH'])
   })
 

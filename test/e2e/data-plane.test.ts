@@ -1,6 +1,6 @@
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
+import { Agent, type IncomingMessage, request } from 'node:http'
 import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -62,6 +62,23 @@ function asker(agent: Agent, path = '/v2/models/line/infer', body?: object): () 
       })
       asked.end(text)
     })
+}
+
+/** A request that a process has taken, and waits for the body of: what is answered sends it. */
+async function begun(agent: Agent): Promise<() => Promise<Said>> {
+  const text = JSON.stringify({
+    inputs: [{ name: 'x', shape: [1, 8], datatype: 'FP32', data: Array.from(first.input) }],
+  })
+  const headers = { 'content-type': 'application/json', 'content-length': text.length, expect: '100-continue' }
+  const asked = request(`${url}/v2/models/line/infer`, { agent, method: 'POST', headers })
+  asked.flushHeaders()
+  await once(asked, 'continue')
+  return async () => {
+    const answered = once(asked, 'response') as Promise<[IncomingMessage]>
+    asked.end(text)
+    const [response] = await answered
+    return { status: response.statusCode ?? 0, body: JSON.parse(await readWhole(response)) as Said['body'] }
+  }
 }
 
 const agents = (count: number) => Array.from({ length: count }, () => new Agent({ keepAlive: true, maxSockets: 1 }))
@@ -204,10 +221,9 @@ describe('processes that answer inference alone', () => {
 
   it('finish what they took when the cloud stops, and end with it', async () => {
     const all = pids()
-    const asked = agents(CLIENTS).map((agent) => asker(agent)())
-    await asked[0]
+    const taken = await Promise.all(agents(CLIENTS).map(begun))
     const stopped = cloud.stop()
-    for (const { status } of await Promise.all(asked)) expect(status).toBe(200)
+    for (const { status } of await Promise.all(taken.map((end) => end()))) expect(status).toBe(200)
     await stopped
     expect(all.filter(isRunning)).toEqual([])
     await startCloud()

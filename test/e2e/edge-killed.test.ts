@@ -26,7 +26,8 @@ onBothTransports((natsServer) => {
     const big = await registerVersion(client, 'line', { seed: 2, features: 784, outputs: 128 })
     await client.deploy({ model: 'line', version: small.version.version, fleet: FLEET })
     const dir = await loop.folder()
-    const slow = await openProxy(150_000)
+    // Some ten seconds for all of it, so that the kill comes in its middle on a busy machine, too.
+    const slow = await openProxy(40_000)
     const first = await loop.device({ device: 'till-1', dir, port: slow.port })
     await first.untilActive(small)
 

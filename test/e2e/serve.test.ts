@@ -42,7 +42,13 @@ describe('tideway serve', () => {
   it('answers for every file as soon as it says that it is ready, and leaves nothing behind', async ({
     onTestFinished,
   }) => {
-    const { url, models, pid, running } = await serve(onTestFinished)
+    const config = join(await temporaryFolder(onTestFinished), 'patient.config.mjs')
+    // Longer than the test: nothing is in flight in the end, so neither the connection that is kept nor any timer is waited for.
+    await writeFile(
+      config,
+      'export default { http: { limits: { stopGraceMs: 600_000, keepAliveTimeoutMs: 600_000 } } }',
+    )
+    const { url, models, pid, running } = await serve(onTestFinished, ['--config', config])
     expect(pid).toBe(running.pid)
     expect(await infer(url, 'double')).toMatchObject({ model_version: '1', outputs: [{ data: [2, 4] }] })
     expect(await infer(url, 'triple')).toMatchObject({ outputs: [{ data: [3, 6] }] })
@@ -50,11 +56,8 @@ describe('tideway serve', () => {
     expect((await fetch(`${url}/v2/health/ready`)).status).toBe(200)
     const metrics = await (await fetch(`${url}/metrics`)).text()
     expect(metrics).toMatch(/nv_inference_request_success\{.*model="triple".*\} 1\b/)
-    const told = performance.now()
     await running.kill('SIGINT')
     expect(await running.exited).toBe(0)
-    // Nothing is in flight: neither the connection that is kept nor any timer is waited for.
-    expect(performance.now() - told).toBeLessThan(5_000)
   })
 
   it('finishes what it took when it is told to stop', async ({ onTestFinished }) => {

@@ -32,10 +32,10 @@ export interface PlainAnswer {
 }
 
 /**
- * Writes an answer (RFC 9112, 4): all in one write where it is text or small. False where the other side does not read as fast
- * as it is written to. Throws a TypeError for a header that could not be told from the next one.
+ * Writes an answer (RFC 9112, 4): all in one write where it is text or small. Throws a TypeError for a header that could not be
+ * told from the next one.
  */
-export function writeAnswer(socket: Socket, { status, names, body, keepSeconds }: PlainAnswer): boolean {
+export function writeAnswer(socket: Socket, { status, names, body, keepSeconds }: PlainAnswer): void {
   const bytes = typeof body === 'string' ? Buffer.byteLength(body) : body.byteLength
   let head = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`
   for (let at = 0; at < names.length; at += 2) {
@@ -49,15 +49,13 @@ export function writeAnswer(socket: Socket, { status, names, body, keepSeconds }
   const connection = keepSeconds === undefined ? 'close' : `keep-alive\r\nKeep-Alive: timeout=${keepSeconds}`
   head += `Content-Length: ${bytes}\r\nDate: ${dateNow()}\r\nConnection: ${connection}\r\n\r\n`
   if (typeof body !== 'string') {
-    if (bytes <= MAX_JOINED_BYTES) return socket.write(head + textOf(body), 'latin1')
+    if (bytes <= MAX_JOINED_BYTES) return void socket.write(head + textOf(body), 'latin1')
     socket.cork()
     socket.write(head, 'latin1')
-    const flows = socket.write(body.body)
+    socket.write(body.body)
     socket.uncork()
-    return flows
-  }
-  if (bytes === body.length) return socket.write(head + body, 'latin1')
-  return socket.write(Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body)]))
+  } else if (bytes === body.length) socket.write(head + body, 'latin1')
+  else socket.write(Buffer.concat([Buffer.from(head, 'latin1'), Buffer.from(body)]))
 }
 
 /** A character for each byte. */

@@ -78,9 +78,12 @@ export class PlainConnection implements BodyHost {
 
   /** Goes on behind a request of which nothing is left. */
   next(): void {
+    const { socket } = this
     const closes = this.#asked?.closes
+    // Who does not read is not asked for more.
+    if (!closes && socket.writableNeedDrain) return void socket.once('drain', () => this.next())
     this.#asked = undefined
-    if (closes) return this.socket.destroySoon()
+    if (closes) return socket.destroySoon()
     if (this.#ahead !== undefined) return void setImmediate(() => this.#begin())
     this.#awaitNext()
     this.flow(true)
@@ -115,7 +118,8 @@ export class PlainConnection implements BodyHost {
   #begin(): void {
     const bytes = this.#ahead as Buffer
     const { socket, options } = this
-    if (socket.destroyed) return
+    // What comes behind a request that closes the connection is not taken up.
+    if (!socket.writable) return
     if (this.#lastHead === undefined) stallWatch(options.headersTimeoutMs).end(this.#first)
     const head = this.#headOf(bytes)
     if (head === undefined) return this.#handOver(bytes)
@@ -217,10 +221,9 @@ class PlainExchange implements Exchange {
     if (socket.destroyed || socket.writableEnded) return
     this.closes = this.head.closes || connection.options.stopping.aborted
     const keepSeconds = this.closes ? undefined : Math.floor(connection.options.keepAliveTimeoutMs / 1000)
-    const flows = writeAnswer(socket, { status, names, body, keepSeconds })
-    if (!this.body.isWhole) this.body.drain()
-    else if (flows || this.closes) connection.next()
-    else socket.once('drain', () => connection.next())
+    writeAnswer(socket, { status, names, body, keepSeconds })
+    if (this.body.isWhole) connection.next()
+    else this.body.drain()
   }
 
   destroy(): void {

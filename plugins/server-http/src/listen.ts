@@ -8,6 +8,7 @@ import { PlainConnection, type PlainOptions } from './connection/plain-connectio
 import { type Fetch, plainGets } from './connection/plain-get.js'
 import { errors } from './errors.js'
 import { type AppOptions, createFace, type Face } from './face.js'
+import { LOOKS } from './http/stalls.js'
 import { directInference } from './inference/direct.js'
 import { limitDefaults } from './options.js'
 import type { Services } from './services.js'
@@ -107,10 +108,13 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
   const face = createFace(services, { ...options, limits, stopping: stopping.signal })
   const direct = directInference(face)
   const others = otherRoutes(face, hostname)
+  // Node refuses a longer one than that of the whole request.
+  const headersTimeout = Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs)
   const server = createServer({
-    // Node refuses a longer one than that of the whole request.
-    headersTimeout: Math.min(limits.headersTimeoutMs, limits.requestTimeoutMs),
+    headersTimeout,
     requestTimeout: limits.requestTimeoutMs,
+    // Node would look every 30 s for who takes longer.
+    connectionsCheckingInterval: Math.ceil(headersTimeout / LOOKS),
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
   const handedOver = new NodeConnections()

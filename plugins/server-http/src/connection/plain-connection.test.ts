@@ -205,6 +205,18 @@ describe('a connection', () => {
     expect(answersIn(idle.text()).map(idOf)).toEqual(['a'])
   })
 
+  it('whose head does not end in time is closed, first or not', async () => {
+    const rig = await start({ headersTimeoutMs: 201 })
+    const [first, next] = [await open(rig), await open(rig)]
+    next.write(post(body('a')))
+    await once(next, 'data')
+    const began = performance.now()
+    for (const socket of [first, next]) socket.write('POST /v2/mod')
+    await Promise.all([closing(first), closing(next)])
+    expect(performance.now() - began).toBeLessThan(10_000)
+    for (const socket of [first, next]) expect(socket.text()).toMatch(/HTTP\/1\.1 408 [^{]*$/)
+  })
+
   it('whose client goes while it is answered tells so, and troubles nobody', async () => {
     const { serving, taken, release } = held()
     const rig = await start({}, serving)

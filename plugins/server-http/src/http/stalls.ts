@@ -1,5 +1,5 @@
 /** Parts of the time after which a sender counts as silent. */
-const LOOKS = 4
+export const LOOKS = 4
 
 export interface Awaited {
   /** Looks since something came. */

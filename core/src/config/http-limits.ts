@@ -6,7 +6,10 @@ export interface HttpLimits {
   /** Batches of images as JSON numbers are large. */
   readonly maxInferBodyBytes: number
   readonly maxBlobBytes: number
-  /** A body that stops arriving for so long is given up: a slow sender may take hours, a silent one may not. */
+  /**
+   * A body that stops arriving for so long is given up, as is an answer that stops being taken: a slow client may take hours, a
+   * silent one may not.
+   */
   readonly bodyIdleMs: number
   readonly headersTimeoutMs: number
   /** For one whole request to arrive; long enough for `maxBlobBytes` over a slow line. */

@@ -117,9 +117,10 @@ function createStoppable(services: Services, options: AppOptions, hostname?: str
     connectionsCheckingInterval: Math.ceil(headersTimeout / LOOKS),
     keepAliveTimeout: limits.keepAliveTimeoutMs,
   })
-  const handedOver = new NodeConnections()
+  const handedOver = new NodeConnections(limits.bodyIdleMs)
   // Node closes a server with it.
   server.closeIdleConnections = () => handedOver.closeIdle()
+  server.on('timeout', (socket) => handedOver.silent(socket))
   server.on('request', (incoming, outgoing) => {
     handedOver.begin(incoming, outgoing)
     if (!direct(new NodeExchange(incoming, outgoing, stopping.signal))) others.answer(incoming, outgoing)

@@ -17,6 +17,8 @@ export interface PlainOptions {
   readonly requestTimeoutMs: number
   /** Between an answer and the next request. */
   readonly keepAliveTimeoutMs: number
+  /** Within an answer: who takes nothing of it for so long is cut. */
+  readonly bodyIdleMs: number
   /** Fires when the server stops: connections are not used again. */
   readonly stopping: AbortSignal
 }
@@ -44,6 +46,7 @@ export class PlainConnection implements BodyHost {
     // A close follows.
     error: () => undefined,
     close: () => this.#closed(),
+    timeout: () => this.socket.destroy(),
   }
 
   constructor(
@@ -60,9 +63,8 @@ export class PlainConnection implements BodyHost {
     return this.#asked === undefined && this.#ahead === undefined
   }
 
-  /** What was written to it goes out first. */
   closeIfIdle(): void {
-    if (this.isIdle && !this.socket.writableEnded) this.socket.destroySoon()
+    if (this.isIdle && !this.socket.writableEnded) this.#close()
   }
 
   flow(flows: boolean): void {
@@ -73,20 +75,28 @@ export class PlainConnection implements BodyHost {
   }
 
   giveUp(): void {
-    this.socket.destroySoon()
+    this.#close()
   }
 
   /** Goes on behind a request of which nothing is left. */
   next(): void {
-    const { socket } = this
     const closes = this.#asked?.closes
-    // Who does not read is not asked for more.
-    if (!closes && socket.writableNeedDrain) return void socket.once('drain', () => this.next())
+    if (!closes && this.socket.writableNeedDrain) return this.#awaitReader()
     this.#asked = undefined
-    if (closes) return socket.destroySoon()
+    if (closes) return this.#close()
     if (this.#ahead !== undefined) return void setImmediate(() => this.#begin())
     this.#awaitNext()
     this.flow(true)
+  }
+
+  /** Who does not read is not asked for more. */
+  #awaitReader(): void {
+    const { socket } = this
+    socket.setTimeout(this.options.bodyIdleMs)
+    socket.once('drain', () => {
+      socket.setTimeout(0)
+      this.next()
+    })
   }
 
   #awaitNext(): void {
@@ -159,12 +169,18 @@ export class PlainConnection implements BodyHost {
   /** As Node answers who takes too long. */
   #timeOut(): void {
     if (!this.socket.writableEnded) this.socket.end(TIMED_OUT, 'latin1')
-    this.socket.destroySoon()
+    this.#close()
   }
 
   /** As Node's server has it, who sends no more reads no more. */
   #end(): void {
-    this.socket.end()
+    this.#close()
+  }
+
+  /** What was written to it goes out first, if it is taken. */
+  #close(): void {
+    this.socket.setTimeout(this.options.bodyIdleMs)
+    this.socket.destroySoon()
   }
 
   #closed(): void {

@@ -16,7 +16,7 @@ function refuser() {
     exchange.answer(413, [], ANSWER)
     return true
   }
-  const times = { headersTimeoutMs: 60_000, requestTimeoutMs: 60_000, keepAliveTimeoutMs: 60_000 }
+  const times = { headersTimeoutMs: 60_000, requestTimeoutMs: 60_000, keepAliveTimeoutMs: 60_000, bodyIdleMs: 60_000 }
   const options = { ...times, take, handOver: () => undefined, stopping: new AbortController().signal }
   return { asked, connect: (socket: Socket) => new PlainConnection(socket, options, () => undefined) }
 }
@@ -24,6 +24,7 @@ function refuser() {
 it('refusals do not pile up for who reads none of them', async () => {
   const { asked, connect } = refuser()
   const unread = new Duplex({ read: () => undefined, write: () => undefined })
+  Object.assign(unread, { setTimeout: () => undefined })
   connect(unread as unknown as Socket)
   const request = head('POST', '/a', 'Content-Length: 1')
   unread.push(request)

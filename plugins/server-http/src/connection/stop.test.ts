@@ -3,7 +3,7 @@ import { createConnection, type Socket } from 'node:net'
 import { setTimeout as passed } from 'node:timers/promises'
 import type { Serving, Tensors } from '@tideway/core'
 import { echoServing, specOf } from '@tideway/test/support/echo-serving'
-import { afterEach, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { answersIn, head } from '../inference/socket.fixture.js'
 import { type Rig, startRig } from '../rig.fixture.js'
 
@@ -15,7 +15,7 @@ afterEach(async () => {
 })
 
 /** A model that answers as many bytes as it is given, each time when it is let. */
-async function start() {
+async function start(limits: object = {}) {
   const echo = echoServing()
   echo.takes(specOf('x', 'int8'))
   let [take, release] = [(): void => undefined, (): void => undefined]
@@ -33,7 +33,7 @@ async function start() {
       return echo.infer(model, version, inputs)
     },
   }
-  const rig = await startRig({ serving }, { limits: { stopGraceMs: 60_000 } })
+  const rig = await startRig({ serving }, { limits: { stopGraceMs: 600_000, ...limits } })
   rigs.push(rig)
   return { rig, taken, release }
 }
@@ -61,26 +61,43 @@ async function readSlowly(socket: Socket): Promise<string> {
   return Buffer.concat(parts).toString('latin1')
 }
 
-it.each([
+/** A server that begins to answer, and stops behind that or ahead of it. */
+async function stopping(given: 'before' | 'while', release: () => void, socket: Socket) {
+  const stop = () => rigs.pop()!.stop()
+  const stopped = given === 'while' ? stop() : undefined
+  release()
+  await once(socket, 'readable')
+  return { whole: stopped ?? stop() }
+}
+
+const byNode = head('GET', '/v2/health/live?read=by-node')
+
+describe.each([
   ['is read plainly', 'before', ''],
   ['is read plainly', 'while', ''],
-  ['Node reads', 'before', head('GET', '/v2/health/live?read=by-node')],
-  ['Node reads', 'while', head('GET', '/v2/health/live?read=by-node')],
-])(
-  'an answer on a connection that %s, given %s the server stops, comes whole to who reads it slowly',
-  async (_, given, first) => {
+  ['Node reads', 'before', byNode],
+  ['Node reads', 'while', byNode],
+] as const)('an answer on a connection that %s, given %s the server stops,', (_, given, first) => {
+  it('comes whole to who reads it slowly', async () => {
     const { rig, taken, release } = await start()
     const socket = await open(rig)
     socket.write(first + large())
     await taken
-    const stop = () => rigs.pop()!.stop()
-    const stopped = given === 'while' ? stop() : undefined
-    release()
-    await once(socket, 'readable')
-    const [text] = await Promise.all([readSlowly(socket), stopped ?? stop()])
+    const stopped = await stopping(given, release, socket)
+    const [text] = await Promise.all([readSlowly(socket), stopped.whole])
     const answer = answersIn(text).at(-1)
     expect(answer?.status).toBe(200)
     expect(answer?.body.length).toBe(Number(answer?.headers.get('content-length')))
     expect(answer?.body.length).toBeGreaterThan(BYTES)
-  },
-)
+  })
+
+  it('is cut for who takes nothing of it', async () => {
+    const { rig, taken, release } = await start({ bodyIdleMs: 100 })
+    const socket = await open(rig)
+    socket.write(first + large())
+    await taken
+    const stopped = await stopping(given, release, socket)
+    await stopped.whole
+    expect((await readSlowly(socket)).length).toBeLessThan(BYTES)
+  })
+})

@@ -173,12 +173,22 @@ function readPlainFirst(
  */
 function otherRoutes(face: Face, hostname: string | undefined) {
   let loading: ReturnType<typeof loadOtherRoutes> | undefined
-  const load = () => (loading ??= loadOtherRoutes(face, hostname))
-  const soon = setTimeout(() => void load(), LOAD_AFTER_MS)
+  const load = () => {
+    // Where the process has no descriptors left, modules cannot be read for as long as that is so.
+    loading ??= loadOtherRoutes(face, hostname).catch((error: unknown) => {
+      loading = undefined
+      throw error
+    })
+    return loading
+  }
+  const soon = setTimeout(() => void load().catch(() => undefined), LOAD_AFTER_MS)
   soon.unref()
   return {
     answer(incoming: IncomingMessage, outgoing: ServerResponse): void {
-      void load().then(({ listener }) => listener(incoming, outgoing))
+      load().then(
+        ({ listener }) => void listener(incoming, outgoing),
+        () => outgoing.destroy(),
+      )
     },
     fetch: async (): Promise<Fetch> => (await load()).fetch,
   }

@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net'
+import { setFlagsFromString } from 'node:v8'
 import type { AbTestStore, Actor, ChunkStore, Credentials, Registry, TrafficStore } from '@tideway/core'
 import { resolveServing, Statistics } from '@tideway/core/serving'
 import { prometheusMetrics } from '@tideway/metrics-prometheus/metrics'
@@ -12,6 +13,11 @@ import { RelayedAccess } from './access.js'
 import { Channel, type Port } from './channel.js'
 import { grouped, processOf, type ServingProcess } from './group.js'
 import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, OBJECTS } from './messages.js'
+
+// The way of a request is one of many small functions. Twice as much as usual in one piece of optimized code takes some hundredths
+// less time (seven comparisons in pairs, dense network in binary: 2 to 7). A flag that V8 does not know is told, and passed over.
+setFlagsFromString('--max-inlined-bytecode-size=1000')
+setFlagsFromString('--max-inlined-bytecode-size-cumulative=2400')
 
 /**
  * A process that runs models for requests, and nothing else: what it needs of the store it asks the process that started it,

@@ -15,7 +15,7 @@ import { grouped, processOf, type ServingProcess } from './group.js'
 import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, OBJECTS } from './messages.js'
 
 // The way of a request is one of many small functions. Twice as much as usual in one piece of optimized code takes some hundredths
-// less time (seven comparisons in pairs, dense network in binary: 2 to 7). A flag that V8 does not know is told, and passed over.
+// less time (six comparisons in pairs, dense network in binary: 2 to 7). A flag that V8 does not know is told, and passed over.
 setFlagsFromString('--max-inlined-bytecode-size=1000')
 setFlagsFromString('--max-inlined-bytecode-size-cumulative=2400')
 

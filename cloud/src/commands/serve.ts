@@ -21,8 +21,8 @@ export function addServe(command: Command): void {
       'after',
       `
 The name of a model is that of its file without .onnx, its one version is 1. The Open Inference Protocol is answered at
-/v2 (and over gRPC where --grpc or --config asks for it), metrics for Prometheus at /metrics. It says that it is ready when every model is loaded and was tried. Nothing
-is stored; SIGTERM or Ctrl-C lets it finish what it took.
+/v2 (and over gRPC where --grpc or --config asks for it), metrics for Prometheus at /metrics. It says that it is ready when
+every model is loaded and was tried. Nothing is stored; SIGTERM or Ctrl-C lets it finish what it took.
 
 Beyond loopback it asks for keys: one of the role admin in TIDEWAY_ADMIN_KEY, others and an issuer by --config.
 

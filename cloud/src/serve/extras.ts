@@ -27,15 +27,18 @@ export async function startExtras(
   config: Pick<ResolvedCloudConfig, 'http' | 'grpc' | 'access' | 'traces'>,
   { logger, metrics }: { readonly logger: Logger; readonly metrics: Metrics },
 ): Promise<Extras> {
-  const { http, access: asked, traces } = config
-  const { required, oidc } = asked
+  const {
+    http: { apiKeys },
+    access: { required, oidc },
+    traces,
+  } = config
   const parts = createHost()
   parts.use(
     part(tokens.logger, () => logger),
     part(tokens.metrics, () => metrics),
     ...(await tracesOf(traces)),
     // Their types say what may be written, the plugin's schema what is valid.
-    access({ host: openHostOf(config), apiKeys: http.apiKeys, required, oidc } as Parameters<typeof access>[0]),
+    access({ host: openHostOf(config), apiKeys, required, oidc } as Parameters<typeof access>[0]),
   )
   await parts.start().catch((error: unknown) => {
     throw error instanceof TidewayError && error.cause instanceof TidewayError ? error.cause : error

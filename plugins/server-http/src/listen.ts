@@ -177,6 +177,9 @@ function otherRoutes(face: Face, hostname: string | undefined) {
     // Where the process has no descriptors left, modules cannot be read for as long as that is so.
     loading ??= loadOtherRoutes(face, hostname).catch((error: unknown) => {
       loading = undefined
+      face.logger.error('routes could not be loaded, and are tried again with the next request', {
+        error: String(error),
+      })
       throw error
     })
     return loading

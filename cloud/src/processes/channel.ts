@@ -57,7 +57,7 @@ export class Channel {
 
   constructor(private readonly port: Port) {
     port.on('message', (message) => this.receive(message))
-    port.on('disconnect', () => this.end())
+    port.on('disconnect', () => this.close())
   }
 
   expose(name: string, object: object): void {
@@ -94,6 +94,13 @@ export class Channel {
     this.listeners.set(event, listener)
   }
 
+  /** The other process has ended: for whoever knows it sooner, since Node tells of no `disconnect` while a handle is under way. */
+  close(): void {
+    this.isOpen = false
+    for (const { reject } of this.waiting.values()) reject(cloudErrors.SERVING_PROCESS_ENDED({}))
+    this.waiting.clear()
+  }
+
   private send(message: Call | Answer | Event): void {
     // The other one may have ended already, of which this one hears next: then nobody waits for an answer any more.
     this.port.send?.(message, () => undefined)
@@ -124,12 +131,6 @@ export class Channel {
     this.waiting.delete(answer)
     if (error === undefined) waiting?.resolve(value)
     else waiting?.reject(received(error))
-  }
-
-  private end(): void {
-    this.isOpen = false
-    for (const { reject } of this.waiting.values()) reject(cloudErrors.SERVING_PROCESS_ENDED({}))
-    this.waiting.clear()
   }
 }
 

@@ -33,6 +33,7 @@ class Member implements MemberControl {
     this.channel.expose(OBJECTS.member, {
       start: (config: MemberConfig) => this.start(config),
       stop: () => this.stop(),
+      ping: () => this.ping(),
       statistics: () => this.own().statistics(),
       metrics: () => this.own().metrics(),
       index: () => this.own().index(),
@@ -112,6 +113,8 @@ class Member implements MemberControl {
     })()
     return this.stopping
   }
+
+  async ping(): Promise<void> {}
 
   /** Undefined: it was closed before it could be sent. */
   private take(socket: Socket | undefined): void {

@@ -43,6 +43,8 @@ export interface MemberControl {
   start(config: MemberConfig): Promise<void>
   /** Resolves once what is in flight is answered. */
   stop(): Promise<void>
+  /** A sign of life. */
+  ping(): Promise<void>
 }
 
 /** The built one: tests run from the sources, processes do not. */

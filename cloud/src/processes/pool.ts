@@ -4,7 +4,8 @@ import { createServer, type Server, type Socket } from 'node:net'
 import type { Logger } from '@tideway/core'
 import { Channel } from './channel.js'
 import type { ServingProcess } from './group.js'
-import { CONNECTION, EVENTS, type MemberConfig, type MemberControl, memberFile, OBJECTS } from './messages.js'
+import { Line } from './line.js'
+import { EVENTS, type MemberConfig, type MemberControl, memberFile, OBJECTS } from './messages.js'
 
 export interface PoolOptions {
   readonly processes: number
@@ -26,17 +27,14 @@ interface Member {
   readonly channel: Channel
   /** Connections that it has, or is to have. */
   connections: number
-  /** Those that it is to have: one is on its way to it. */
-  readonly line: Socket[]
-  taking: NodeJS.Timeout | undefined
+  /** Those that it is to have. */
+  readonly line: Line
 }
 
 /** A process that ends is started again at once, and if it does not come up, ever later up to this, in milliseconds. */
 const MAX_PAUSE_MS = 30_000
 /** Connections that wait for a process; more are closed. */
 const MAX_WAITING = 1_024
-/** For so long a connection is waited for that is on its way to a process, ahead of the next one. */
-const TAKEN_MS = 2_000
 /**
  * Of each half of the young generation, in mebibytes: garbage of requests dies there. All of it from the start: V8 would let it
  * grow as what survives adds up, and a process would still be growing after hours of the same load.
@@ -102,12 +100,20 @@ export class Pool {
     })
     const channel = new Channel(child)
     for (const [name, object] of Object.entries(objects)) channel.expose(name, object)
-    const member: Member = { child, channel, connections: 0, line: [], taking: undefined }
-    channel.on(EVENTS.closed, () => member.connections--)
-    channel.on(EVENTS.taken, () => this.passed(member))
-    child.once('exit', (code, signal) => this.ended(member, signal ?? code))
+    const control = channel.remote<MemberControl>(OBJECTS.member)
+    const closed = () => member.connections--
+    const member: Member = { child, channel, connections: 0, line: new Line(child, () => control.ping(), closed) }
+    channel.on(EVENTS.closed, closed)
+    channel.on(EVENTS.taken, () => member.line.taken())
+    // Not `exit`: what it said last has come by then.
+    child.once('close', (code, signal) => this.ended(member, signal ?? code))
+    // As where there is no descriptor or memory for another process.
+    child.on('error', (error) => {
+      this.options.logger.error('a serving process fails', { error: String(error) })
+      channel.close()
+    })
     try {
-      await channel.remote<MemberControl>(OBJECTS.member).start(config)
+      await control.start(config)
       await this.options.catchUp?.(channel.remote<ServingProcess>(OBJECTS.member))
     } catch (error) {
       child.kill()
@@ -128,35 +134,13 @@ export class Pool {
     }
     const idlest = others.reduce((least, member) => (member.connections < least.connections ? member : least), first)
     idlest.connections++
-    idlest.line.push(socket)
-    this.pass(idlest)
-  }
-
-  /** One at a time: those that Node itself lets wait for a process stay open for ever when it ends. */
-  private pass(member: Member): void {
-    const socket = member.taking ? undefined : member.line.shift()
-    if (socket === undefined) return
-    // One that is lost on its way, as where a process has no descriptor left, is not told of.
-    member.taking = setTimeout(() => this.passed(member), TAKEN_MS).unref()
-    this.send(member, socket)
-  }
-
-  private passed(member: Member): void {
-    clearTimeout(member.taking)
-    member.taking = undefined
-    this.pass(member)
-  }
-
-  private send({ child }: Member, socket: Socket): void {
-    child.send(CONNECTION, socket, { keepOpen: false }, (error) => {
-      if (error) socket.destroy()
-    })
+    idlest.line.add(socket)
   }
 
   private ended(member: Member, reason: unknown): void {
     const wasReady = this.members.delete(member)
-    clearTimeout(member.taking)
-    for (const socket of member.line.splice(0)) {
+    member.channel.close()
+    for (const socket of member.line.rest()) {
       if (this.isStopping) socket.destroy()
       else this.give(socket)
     }
@@ -182,10 +166,10 @@ export class Pool {
 
   private async end(member: Member): Promise<void> {
     const { child, channel, line } = member
-    // Ahead of what tells it to stop, so that it answers what was asked on them.
-    for (const socket of line.splice(0)) this.send(member, socket)
     const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
     const cut = setTimeout(() => child.kill('SIGKILL'), this.options.stopGraceMs)
+    // So that it answers what was asked on them.
+    await line.emptied()
     await channel
       .remote<MemberControl>(OBJECTS.member)
       .stop()

@@ -51,6 +51,16 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     (d) => `the files cannot be served as ordered: ${d.issues.join('; ')}`,
     'Correct what is named; nothing was started, and what the other files hold was not tried.',
   ),
+  REGISTER_ORDER_INVALID: entry<{ issues: readonly string[] }>(
+    400,
+    (d) => `the files cannot be registered as ordered: ${d.issues.join('; ')}`,
+    'Correct what is named; nothing was registered.',
+  ),
+  ROWS_NEEDED: entry<{ reason: string }>(
+    422,
+    (d) => `the model does not answer rows that are made up, which its known answers would be of: ${d.reason}`,
+    'Give some rows that it does answer with --data.',
+  ),
   MODEL_NOT_SERVED: entry<{ failures: readonly string[] }>(
     422,
     (d) => `not every file could be loaded: ${d.failures.join('; ')}`,

@@ -47,6 +47,11 @@ const commands: readonly Listed[] = [
     load: async () => (await import('./quantize.js')).addQuantize,
   },
   {
+    usage: 'register <[name=]model.onnx...>',
+    description: 'register ONNX files as they are as a version: forms of one model, float and quantized',
+    load: async () => (await import('./register.js')).addRegister,
+  },
+  {
     usage: 'predict <model>',
     description: 'answer the rows of a file: by a model file on this machine, or by MODEL[:VERSION] in a cloud',
     load: async () => (await import('./predict.js')).addPredict,

@@ -46,6 +46,22 @@ describe('`tideway up`', () => {
   })
 })
 
+describe('`tideway register`', () => {
+  it('names all that is wrong with files, names and aliases before the cloud is asked', async () => {
+    const options = ['--alias', '7', '--classes', 'a', 'a', '--cloud', 'http://127.0.0.1:1']
+    const files = ['No Name.onnx', import.meta.filename, import.meta.filename]
+    await refused(
+      run('register', ...files, ...options),
+      'REGISTER_ORDER_INVALID',
+      /"No Name" is no name of a model/,
+      /No Name\.onnx: there is no such file/,
+      /refusals\.test\.ts: it is named twice/,
+      /--alias 7: it is no name/,
+      /--classes: a is there twice/,
+    )
+  })
+})
+
 describe('`tideway ab start`', () => {
   it('names every option that is no number before the cloud is asked', async () => {
     const arms = ['--control', '1', '--treatment', '2', '--metric', 'binary', '--cloud', 'http://127.0.0.1:1']

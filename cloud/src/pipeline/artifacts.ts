@@ -11,7 +11,7 @@ export interface Artifacts {
   register(entry: {
     model: string
     manifest: Uint8Array
-    runId: string
+    runId?: string
     aliases: readonly string[]
   }): Promise<{ version: VersionRecord; created: boolean }>
 }

@@ -45,7 +45,7 @@ export async function storeBaseline(
 }
 
 /** Mean and deviation of the values that are there; a column with none of them has neither. */
-function columnScales(names: readonly string[], rows: Part['inputs']) {
+export function columnScales(names: readonly string[], rows: Pick<Part['inputs'], 'data'>) {
   const width = names.length
   return names.map((name, column) => {
     let count = 0

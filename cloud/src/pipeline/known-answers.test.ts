@@ -5,7 +5,7 @@ import { describeWithGpu } from '@tideway/test/support/vulkan'
 import { afterEach, describe, expect, it } from 'vitest'
 import type { Artifacts } from './artifacts.js'
 import { type OtherEngine, wasmEngine } from './engines.js'
-import { storeKnownAnswers } from './known-answers.js'
+import { storeKnownAnswers, testedRows } from './known-answers.js'
 import type { Part } from './split.js'
 import { webgpuEngine } from './webgpu.js'
 
@@ -59,7 +59,7 @@ async function answersOf(recipe: Recipe | undefined, others: readonly OtherEngin
     variant: recipe ? await load(onnx) : floatSession,
     file: onnx,
     float: floatSession,
-    part,
+    ...testedRows(floatSession, part),
     engine: runtime.name,
     others,
     onUnable: (engine, reason) => unable.push(`${engine}: ${reason}`),
@@ -151,7 +151,7 @@ describe('known answers that are not finite', () => {
       variant: session,
       file: onnx,
       float: session,
-      part: { ...part, inputs: { ...part.inputs, data } },
+      ...testedRows(session, { ...part, inputs: { ...part.inputs, data } }),
       engine: runtime.name,
       others: [],
       onUnable: () => {},

@@ -14,7 +14,8 @@ import type { OtherEngine } from './engines.js'
 import { rowsOf } from './evaluate.js'
 import type { Part } from './split.js'
 
-const ROWS = 8
+/** Rows of a test, where there are so many and the model takes any number. */
+export const KNOWN_ROWS = 8
 /** What float kernels of different engines may differ by on outputs of order one (sums of some hundred products). */
 const FLOAT_TOLERANCE = 1e-3
 /** Engines and processors that were not tried may lie this much further apart than those that were. */
@@ -30,7 +31,10 @@ export interface Answering {
   /** The variant's file, for other engines. */
   readonly file: Uint8Array
   readonly float: Session
-  readonly part: Part
+  /** Of every input, the rows of the test. */
+  readonly rows: Tensors
+  /** Whether the class of each row counts, beside the numbers. */
+  readonly classifies: boolean
   /** The engine that answers, by name. */
   readonly engine: string
   readonly others: readonly OtherEngine[]
@@ -50,14 +54,12 @@ export interface Answering {
  * Throws `ANSWERS_NOT_FINITE` where the variant itself, or the float model, answers so: no tolerance holds then.
  */
 export async function storeKnownAnswers(artifacts: Artifacts, answering: Answering): Promise<KnownAnswers> {
-  const { variant, float, part } = answering
-  const rows = Math.min(ROWS, part.inputs.shape[0] ?? 0)
-  const inputs = { [variant.signature.inputs[0]!.name]: rowsOf(part.inputs, 0, rows) }
+  const { variant, float, rows: inputs } = answering
   const outputs = await variant.run(inputs)
   const reference = variant === float ? outputs : await float.run(inputs)
-  const name = variant.signature.outputs[0]!.name
   refuseNotFinite(outputs, reference)
-  const quantization = largestDifference(outputs[name]!, reference[name]!)
+  const sizes = Object.entries(outputs).map(([name, output]) => largestDifference(output, reference[name]!))
+  const quantization = Math.max(...sizes)
   const engines = await differences(answering, inputs, outputs, quantization)
   const causes = {
     rounding: FLOAT_TOLERANCE,
@@ -67,9 +69,17 @@ export async function storeKnownAnswers(artifacts: Artifacts, answering: Answeri
   const tolerance = Math.max(...Object.values(causes))
   const kind = (Object.keys(causes) as (keyof typeof causes)[]).find((cause) => causes[cause] === tolerance)!
   const ref = await artifacts.putBlob(encodeTensors({ inputs, outputs }))
-  const classifies = part.targets.dtype !== 'float32' && elementCount(outputs[name]!.shape.slice(1)) > 1
+  const [first] = variant.signature.outputs
+  const classifies = answering.classifies && elementCount(outputs[first!.name]!.shape.slice(1)) > 1
   const toleranceCause = { kind, engines }
+  const rows = Object.values(inputs)[0]?.shape[0] ?? 0
   return { ...ref, rows, tolerance, toleranceCause, ...(classifies && { top1Margin: 2 * tolerance }) }
+}
+
+/** Of a part of a data set, what a test takes of it. */
+export function testedRows({ signature }: Session, { inputs, targets }: Part): Pick<Answering, 'rows' | 'classifies'> {
+  const rows = Math.min(KNOWN_ROWS, inputs.shape[0] ?? 0)
+  return { rows: { [signature.inputs[0]!.name]: rowsOf(inputs, 0, rows) }, classifies: targets.dtype !== 'float32' }
 }
 
 /**
@@ -117,13 +127,16 @@ function refuseNotFinite(outputs: Tensors, reference: Tensors): void {
   if (issues.length > 0) throw cloudErrors.ANSWERS_NOT_FINITE({ issues })
 }
 
+/** 0 for texts, which a device compares as they are. */
 function largestDifference(a: Tensor, b: Tensor): number {
+  if (a.dtype === 'string') return 0
   let largest = 0
   for (let i = 0; i < a.data.length; i += 1) largest = Math.max(largest, Math.abs(numberAt(a, i) - numberAt(b, i)))
   return largest
 }
 
 function largest(tensor: Tensor): number {
+  if (tensor.dtype === 'string') return 0
   let most = 0
   for (let i = 0; i < tensor.data.length; i += 1) most = Math.max(most, Math.abs(numberAt(tensor, i)))
   return most

@@ -25,7 +25,7 @@ import { learningCurves } from './curves.js'
 import type { OtherEngine } from './engines.js'
 import { type Evaluation, evaluate } from './evaluate.js'
 import { checkGates } from './gates.js'
-import { storeKnownAnswers } from './known-answers.js'
+import { storeKnownAnswers, testedRows } from './known-answers.js'
 import { type StoredReport, storeReport } from './report.js'
 import { type Part, type Parts, splitDataset } from './split.js'
 import { graphModel, type LoadTfjs, openTfjs, storeTfjsVariant, TFJS_VARIANT } from './tfjs.js'
@@ -125,7 +125,7 @@ export async function runPipeline(
         variant: sessions[i]!,
         file: onnx,
         float: floatSession,
-        part: parts.validation,
+        ...testedRows(sessions[i]!, parts.validation),
         engine: workshop.runtime.name,
         others: workshop.otherEngines ?? [],
         onUnable: (engine, reason) => notes.push(`${engine} cannot run the ${precision} variant: ${reason}`),

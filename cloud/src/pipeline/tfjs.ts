@@ -3,7 +3,7 @@ import { cleanUpModel, tfjsGraphModel } from '@tideway/onnx'
 import { inferenceModel, initialStatistics, initialValues, trainableIn } from '@tideway/training'
 import { cloudErrors } from '../errors.js'
 import type { Artifacts } from './artifacts.js'
-import { storeKnownAnswers } from './known-answers.js'
+import { storeKnownAnswers, testedRows } from './known-answers.js'
 import type { Part, Parts } from './split.js'
 
 export const TFJS_VARIANT = 'tfjs-fp32'
@@ -67,7 +67,7 @@ export async function storeTfjsVariant({ artifacts, file, session, float, engine
     variant: session,
     file,
     float: session,
-    part,
+    ...testedRows(session, part),
     engine: 'tfjs-wasm',
     others: [{ name: engine, run: (_, inputs) => float.run(inputs) }],
     onUnable: (_, reason) => {

@@ -12,6 +12,8 @@ export interface Rows {
   readonly targets?: Tensor
   /** Names of the classes, by index. */
   readonly classes?: readonly string[]
+  /** Names of the columns, of a table. */
+  readonly features?: readonly string[]
   /** Why labels that are there are not used, in plain words. */
   readonly notes: readonly string[]
 }
@@ -52,7 +54,8 @@ export async function readRows(order: RowsOrder): Promise<Rows> {
   const either = isTable(path) ? classes : 'either'
   const dataset = await loadRows({ ...order, row, classes: either, unlabelled: true })
   const inputs = { [input.name]: floats(dataset.inputs, dataset.scale ?? 1) }
-  return labelled(order, inputs, dataset.targets, dataset.classes)
+  const { features } = dataset
+  return { ...labelled(order, inputs, dataset.targets, dataset.classes), ...(features && { features }) }
 }
 
 const isTable = (path: string): boolean => /\.(csv|parquet|npz)$/i.test(path)

@@ -1,8 +1,8 @@
 import { webcrypto } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
+import type { NamedFile } from '../config/named-file.js'
 import { cloudErrors } from '../errors.js'
 import type { ModelSource } from '../serving/source.js'
-import type { NamedFile } from './order.js'
 
 /** An ONNX file that is served as the one version of a model. */
 export interface ServedFile extends NamedFile {

@@ -1,8 +1,5 @@
-import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
 import type { CloudConfig } from '@tideway/core'
-import { isId } from '@tideway/core/serving'
-import { noFile } from '../config/no-file.js'
+import { fileIssue, type NamedFile, namedFile, nameIssue } from '../config/named-file.js'
 import { cloudErrors } from '../errors.js'
 
 /** What the command line says, not narrowed yet. */
@@ -15,11 +12,6 @@ export interface ServeOptions {
   readonly maxDelayMs?: string
   readonly config?: string
   readonly json?: boolean
-}
-
-export interface NamedFile {
-  readonly model: string
-  readonly file: string
 }
 
 /** What is to be served, and how. */
@@ -41,7 +33,7 @@ export async function orderOf(args: readonly string[], options: ServeOptions): P
     maxBatchRows: numbers.of('maxBatchRows', 1, 1_000_000),
     maxDelayMs: numbers.of('maxDelayMs', 0, 60_000),
   }
-  const missing = await Promise.all(files.map(fileIssue))
+  const missing = await Promise.all(files.map(({ file }) => fileIssue(file)))
   const issues = [
     ...files.flatMap(nameIssue),
     ...files.flatMap(({ model, file }, at) => {
@@ -55,30 +47,6 @@ export async function orderOf(args: readonly string[], options: ServeOptions): P
   if (issues.length > 0) throw cloudErrors.SERVE_ORDER_INVALID({ issues })
   const grpc = grpcPort === undefined ? undefined : { host, port: grpcPort }
   return { files, given: { http: { host, port }, grpc, serving } }
-}
-
-/** What stands before the first `=` is the name, unless it is a part of a path. */
-function namedFile(argument: string): NamedFile {
-  const at = argument.indexOf('=')
-  if (at > 0 && !/[\\/]/.test(argument.slice(0, at)))
-    return { model: argument.slice(0, at), file: argument.slice(at + 1) }
-  return { model: basename(argument).replace(/\.onnx$/i, ''), file: argument }
-}
-
-function nameIssue({ model, file }: NamedFile): string[] {
-  if (isId(model)) return []
-  const rule = 'a name is 1 to 63 of a-z, 0-9, "_" and "-", beginning with a letter or digit'
-  return [`${file}: ${JSON.stringify(model.slice(0, 80))} is no name of a model (${rule}): write NAME=${file}`]
-}
-
-async function fileIssue({ file }: NamedFile): Promise<string[]> {
-  try {
-    const found = await stat(file)
-    if (!found.isFile()) return [`${file}: it is no file`]
-    return found.size === 0 ? [`${file}: it is empty`] : []
-  } catch {
-    return [`${file}: ${noFile(file)}`]
-  }
 }
 
 /** Whole numbers of the command line; each that is none, or out of its range, is an issue. */

@@ -14,7 +14,11 @@ export function createArtifacts(client: CloudCalls): Artifacts {
     },
     async register({ model, manifest, runId, aliases }) {
       const [chunk] = await client.putChunks([manifest])
-      return client.registerVersion(model, { manifestDigest: chunk!.sha256, runId, aliases: [...aliases] })
+      return client.registerVersion(model, {
+        manifestDigest: chunk!.sha256,
+        ...(runId !== undefined && { runId }),
+        aliases: [...aliases],
+      })
     },
   }
 }

@@ -86,6 +86,7 @@ export {
 } from './quantize/aware.js'
 
 export { checkCalibration } from './quantize/calibrate.js'
+export { formOf, type ModelForm } from './quantize/form.js'
 export { missingIn } from './quantize/missing.js'
 
 export { createInt8Quantizer, type Int8Model, type Int8Quantizer } from './quantize/quantizer.js'

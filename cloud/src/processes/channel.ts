@@ -84,9 +84,9 @@ export class Channel {
     })
   }
 
-  /** Tells the other process, which need not listen. */
-  tell(event: string, value?: unknown): void {
-    if (this.isOpen) this.send({ event, value })
+  /** Tells the other process, which need not listen; `written` is called when that is on its way, whatever happens here next. */
+  tell(event: string, value?: unknown, written?: () => void): void {
+    if (this.isOpen) this.send({ event, value }, written)
   }
 
   /** One listener an event. */
@@ -101,9 +101,9 @@ export class Channel {
     this.waiting.clear()
   }
 
-  private send(message: Call | Answer | Event): void {
+  private send(message: Call | Answer | Event, written = () => {}): void {
     // The other one may have ended already, of which this one hears next: then nobody waits for an answer any more.
-    this.port.send?.(message, () => undefined)
+    this.port.send?.(message, (error) => error ?? written())
   }
 
   private receive(message: unknown): void {

@@ -3,8 +3,22 @@ import { EventEmitter, once } from 'node:events'
 import type { Socket } from 'node:net'
 import { CONNECTION } from './messages.js'
 
-/** After this, in milliseconds, it is asked whether a connection that is not taken was lost on its way. */
+/** After this, in milliseconds, a process that has not taken a connection gets no others while there are other processes. */
 const LATE_MS = 2_000
+/** For so long, in milliseconds, where a connection was lost on its way. */
+const REST_MS = 10_000
+
+export interface LineOptions {
+  readonly child: Pick<ChildProcess, 'send'>
+  /** Asks the process for a sign of life, which comes behind all that was sent to it before. */
+  readonly answer: () => Promise<unknown>
+  /** Gets those that another process may have sooner: this one has read nothing of them. */
+  readonly spare: (sockets: readonly Socket[]) => void
+  /** Gets one that was lost on its way: the process has no descriptor for it. */
+  readonly lost: (socket: Socket) => void
+  readonly lateMs?: number
+  readonly restMs?: number
+}
 
 /**
  * Connections on their way to a process, in their order, each kept open here until the process has taken it: those that Node
@@ -16,14 +30,20 @@ export class Line {
   private readonly events = new EventEmitter<{ empty: [] }>()
   private sent: Socket | undefined
   private late: NodeJS.Timeout | undefined
+  private rest: NodeJS.Timeout | undefined
+  private stands = false
 
-  /** `answer` asks the process for a sign of life, which comes behind all that was sent to it before; `lost` is told of one. */
-  constructor(
-    private readonly child: Pick<ChildProcess, 'send'>,
-    private readonly answer: () => Promise<unknown>,
-    private readonly lost: () => void,
-    private readonly lateMs = LATE_MS,
-  ) {}
+  constructor(private readonly options: LineOptions) {}
+
+  /** With the one under way. */
+  get length(): number {
+    return this.waiting.length + (this.sent === undefined ? 0 : 1)
+  }
+
+  /** The process stands still, or lost one a moment ago. */
+  get isLate(): boolean {
+    return this.stands || this.rest !== undefined
+  }
 
   add(socket: Socket): void {
     this.waiting.push(socket)
@@ -32,45 +52,61 @@ export class Line {
 
   /** The process has the one under way. */
   taken(): void {
-    clearTimeout(this.late)
+    this.stands = false
+    clearTimeout(this.rest)
+    this.rest = undefined
     this.sent?.destroy()
-    this.sent = undefined
+    this.clear()
     this.next()
   }
 
-  /** Resolves when the process has them all. */
+  /** Resolves when the process has them all, or has ended. */
   async emptied(): Promise<void> {
     if (this.sent !== undefined) await once(this.events, 'empty')
   }
 
-  /** Those that the process did not take, when it has ended: nothing has been read of them. */
-  rest(): readonly Socket[] {
-    clearTimeout(this.late)
-    const rest = [...(this.sent === undefined ? [] : [this.sent]), ...this.waiting.splice(0)]
-    this.sent = undefined
+  /** Those that the process did not take, when it has ended. */
+  left(): readonly Socket[] {
+    clearTimeout(this.rest)
+    const left = [...(this.sent === undefined ? [] : [this.sent]), ...this.waiting.splice(0)]
+    this.clear()
     this.events.emit('empty')
-    return rest
+    return left
+  }
+
+  private clear(): void {
+    clearTimeout(this.late)
+    this.sent = undefined
   }
 
   private next(): void {
     if (this.sent !== undefined) return
     const socket = this.waiting.shift()
     if (socket === undefined) return void this.events.emit('empty')
+    const { child, lateMs = LATE_MS } = this.options
     this.sent = socket
-    this.late = setTimeout(() => this.ask(socket), this.lateMs).unref()
-    // One that cannot be sent is one of the rest: the process has ended.
-    this.child.send(CONNECTION, socket, { keepOpen: true }, () => undefined)
+    this.late = setTimeout(() => this.isStanding(socket), lateMs).unref()
+    // One that cannot be sent is one of those left: the process has ended.
+    child.send(CONNECTION, socket, { keepOpen: true }, () => undefined)
   }
 
-  /** A process that has no descriptor left gets none, and does not hear of it. */
-  private ask(socket: Socket): void {
+  /** The one under way may be there already, unread: only those behind it are for others. */
+  private isStanding(socket: Socket): void {
+    const { answer, spare, lost, restMs = REST_MS } = this.options
+    this.stands = true
+    spare(this.waiting.splice(0))
     const answered = () => {
-      // What it was sent before its answer, it would have taken.
+      // With its answer it would have been taken: a process that has no descriptor left gets none, and does not hear of it.
       if (this.sent !== socket) return
-      this.lost()
-      this.taken()
+      this.stands = false
+      this.rest = setTimeout(() => {
+        this.rest = undefined
+      }, restMs).unref()
+      this.clear()
+      lost(socket)
+      this.next()
     }
     // It has ended otherwise.
-    this.answer().then(answered, () => undefined)
+    answer().then(answered, () => undefined)
   }
 }

@@ -118,11 +118,16 @@ class Member implements MemberControl {
 
   /** Undefined: it was closed before it could be sent. */
   private take(socket: Socket | undefined): void {
-    this.channel.tell(EVENTS.taken)
-    if (socket === undefined) return this.channel.tell(EVENTS.closed)
+    if (socket === undefined) {
+      this.channel.tell(EVENTS.taken)
+      return this.channel.tell(EVENTS.closed)
+    }
     socket.once('close', () => this.channel.tell(EVENTS.closed))
-    if (this.door === undefined) socket.destroy()
-    else this.door.take(socket)
+    // Read only then: a connection that is not known to be taken is another's when this process ends.
+    this.channel.tell(EVENTS.taken, undefined, () => {
+      if (this.door === undefined) socket.destroy()
+      else this.door.take(socket)
+    })
   }
 
   private own(): ServingProcess {

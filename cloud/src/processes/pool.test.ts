@@ -1,13 +1,13 @@
 import { EventEmitter, once } from 'node:events'
 import { chmod, writeFile } from 'node:fs/promises'
-import { connect } from 'node:net'
+import { connect, type Server } from 'node:net'
 import { join } from 'node:path'
 import { text as readWhole } from 'node:stream/consumers'
 import { pathToFileURL } from 'node:url'
 import { type LogData, silentLogger } from '@tideway/core'
 import { type OnFinished, temporaryFolder } from '@tideway/test/support/folder'
 import { inTime } from '@tideway/test/support/process'
-import { expect, it } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import type { MemberConfig } from './messages.js'
 import { Pool, type PoolOptions } from './pool.js'
 
@@ -21,27 +21,8 @@ async function poolOf(code: string, options: Partial<PoolOptions>, onFinished: O
 
 /** Does all that it is told, at once. */
 const OBEDIENT = `process.on('message', ({ call }) => call && process.send({ answer: call }))`
-/** One of them does not start, and the other once that is known. */
-const UNEQUAL = `
-import { mkdirSync } from 'node:fs'
-let begun
-const isFirst = (() => {
-  try {
-    return mkdirSync(new URL('first', import.meta.url)) === undefined
-  } catch {
-    return false
-  }
-})()
-process.on('message', ({ call, method, answer }) => {
-  if (method === 'start') begun = call
-  if (method === 'start' && isFirst) process.send({ answer: call, error: { message: 'it does not start' } })
-  if (method === 'start' && !isFirst) process.send({ call: 1, object: 'test', method: 'failed', args: [] })
-  if (answer === 1) process.send({ answer: begun })
-  if (method === 'stop') process.send({ call: 2, object: 'test', method: 'stopped', args: [] })
-  if (method === 'stop') process.send({ answer: call })
-})`
-/** The first stands still once it has started, but for what it can say before; those after it greet who connects. */
-const STILL = `
+/** In a folder of their own: whether this is the first of the processes. */
+const FIRST = `
 import { mkdirSync } from 'node:fs'
 const isFirst = (() => {
   try {
@@ -49,15 +30,28 @@ const isFirst = (() => {
   } catch {
     return false
   }
-})()
-process.on('message', ({ call }, socket) => {
-  if (socket) {
-    process.send({ event: 'taken' })
-    socket.end('hello')
-  } else if (isFirst) process.send({ answer: call }, () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))
-  else process.send({ answer: call })
+})()`
+/** The first of them does not start; the other is not done with that, and takes no SIGTERM. */
+const UNEQUAL = `${FIRST}
+process.on('SIGTERM', () => {})
+process.on('message', ({ call, method }) => {
+  if (method !== 'start') return
+  process.send({ call: 0, object: 'test', method: 'started', args: [process.pid] })
+  if (isFirst) process.send({ answer: call, error: { message: 'it does not start' } })
 })`
-/** It has no descriptor left once it has started, until it is asked for a sign of life. */
+/** Says `hello` to who connects, and does all that it is told; in place of that it does what `instead` says. */
+const greeting = (instead: string) => `${FIRST}
+process.on('message', ({ call, method }, socket) => {
+  ${instead}
+  if (socket === undefined) return call && process.send({ answer: call })
+  process.send({ event: 'taken' })
+  socket.end('hello')
+})`
+/** The first stands still once it has said that it has started. */
+const STILL = greeting(`
+  if (isFirst && method === 'start')
+    return process.send({ answer: call }, () => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0))`)
+/** The first has no descriptor left once it has started, until it is asked for a sign of life. */
 const FULL = `
 import { closeSync, openSync } from 'node:fs'
 const taken = []
@@ -66,19 +60,12 @@ function fill() {
     for (;;) taken.push(openSync('/dev/null'))
   } catch {}
 }
-process.on('message', ({ call, method }, socket) => {
-  if (socket) {
-    process.send({ event: 'taken' })
-    socket.end('hello')
-  } else {
-    if (method === 'start') fill()
-    if (method === 'ping') for (const descriptor of taken.splice(0)) closeSync(descriptor)
-    process.send({ answer: call })
-  }
-})`
+${greeting(`
+  if (isFirst && method === 'start') fill()
+  if (method === 'ping') for (const descriptor of taken.splice(0)) closeSync(descriptor)`)}`
 
 /** What it is told by who serves, until that ends. */
-async function greeting(port: number): Promise<string> {
+async function greeted(port: number): Promise<string> {
   const socket = connect(port, '127.0.0.1')
   return inTime(readWhole(socket), 20_000, () => 'neither greeted nor turned away').finally(() => socket.destroy())
 }
@@ -94,34 +81,66 @@ function execPathOf(path: string, onFinished: OnFinished): () => void {
   return restore
 }
 
-it('hands a connection that a process had not taken when it ended to the next', async ({ onTestFinished }) => {
+/** Counts the connections that come. */
+function counted(pool: Pool): () => number {
+  let count = 0
+  ;(pool as unknown as { readonly server: Server }).server.on('connection', () => count++)
+  return () => count
+}
+
+it('hands connections that a process had not taken when it ended to the next', async ({ onTestFinished }) => {
   const pool = await poolOf(STILL, {}, onTestFinished)
   const port = await pool.start('127.0.0.1', 0)
   onTestFinished(() => pool.stop())
   const [pid] = pool.pids()
-  const greetings = [greeting(port), greeting(port), greeting(port)]
+  const connections = counted(pool)
+  const greetings = [greeted(port), greeted(port), greeted(port)]
   const asked = expect(pool.processes()[0]?.index()).rejects.toMatchObject({ code: 'SERVING_PROCESS_ENDED' })
-  // Both ends of them are of this process.
-  for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve))
+  await expect.poll(connections).toBe(3)
   process.kill(Number(pid), 'SIGKILL')
   expect(await Promise.all(greetings)).toEqual(['hello', 'hello', 'hello'])
   await asked
 })
 
-it.skipIf(process.platform === 'win32')(
-  'turns away a connection that a process has no descriptor for, and goes on with the next',
-  async ({ onTestFinished }) => {
-    const node = join(await temporaryFolder(onTestFinished), 'node')
+it('gives connections behind one that a process does not take to others, and later ones too', async ({
+  onTestFinished,
+}) => {
+  const pool = await poolOf(STILL, { processes: 2 }, onTestFinished)
+  const port = await pool.start('127.0.0.1', 0)
+  onTestFinished(() => pool.stop())
+  const greetings = Array.from({ length: 6 }, () => greeted(port))
+  // One is under way to the process that stands still; when that ends, it is the other's.
+  const done: string[] = []
+  for (const one of greetings) void one.then((said) => done.push(said))
+  await expect.poll(() => done).toEqual(Array(5).fill('hello'))
+  expect(await Promise.all(Array.from({ length: 6 }, () => greeted(port)))).toEqual(Array(6).fill('hello'))
+  for (const pid of pool.pids()) process.kill(pid, 'SIGKILL')
+  expect(await Promise.all(greetings)).toEqual(Array(6).fill('hello'))
+})
+
+describe.skipIf(process.platform === 'win32')('a process without descriptors', () => {
+  async function poolOfFull(processes: number, onFinished: OnFinished): Promise<{ pool: Pool; port: number }> {
+    const node = join(await temporaryFolder(onFinished), 'node')
     await writeFile(node, `#!/bin/sh\nulimit -n 64\nexec '${process.execPath}' "$@"\n`)
     await chmod(node, 0o755)
-    const restore = execPathOf(node, onTestFinished)
-    const pool = await poolOf(FULL, {}, onTestFinished)
+    const restore = execPathOf(node, onFinished)
+    const pool = await poolOf(FULL, { processes }, onFinished)
     const port = await pool.start('127.0.0.1', 0)
     restore()
-    onTestFinished(() => pool.stop())
-    expect(await Promise.all([greeting(port), greeting(port)])).toEqual(['', 'hello'])
-  },
-)
+    onFinished(() => pool.stop())
+    return { pool, port }
+  }
+
+  it('leaves its connections to others', async ({ onTestFinished }) => {
+    const { port } = await poolOfFull(2, onTestFinished)
+    expect(await Promise.all(Array.from({ length: 6 }, () => greeted(port)))).toEqual(Array(6).fill('hello'))
+  })
+
+  it('turns one away where there is no other, and goes on with the next', async ({ onTestFinished }) => {
+    const { port } = await poolOfFull(1, onTestFinished)
+    expect(await Promise.all([greeted(port), greeted(port)])).toEqual(['', 'hello'])
+  })
+})
 
 it('goes on where another process cannot be made', async ({ onTestFinished }) => {
   const events = new EventEmitter()
@@ -154,14 +173,29 @@ it('says which process ended, by a name that is not that of the process which sa
   })
 })
 
-it('ends a process that comes up when it has stopped, since another did not start', async ({ onTestFinished }) => {
-  const events = new EventEmitter()
-  const [failed, stopped] = [once(events, 'failed'), once(events, 'stopped')]
-  const test = { failed: () => failed, stopped: async () => events.emit('stopped') }
+it('ends a process that is still starting, since another did not start', async ({ onTestFinished }) => {
+  const started: number[] = []
+  const test = { started: async (pid: number) => started.push(pid) }
   const pool = await poolOf(UNEQUAL, { processes: 2, objects: { test } }, onTestFinished)
   await expect(pool.start('127.0.0.1', 0)).rejects.toThrow('it does not start')
   expect(pool.pids()).toEqual([])
-  events.emit('failed')
-  await stopped
-  expect(pool.pids()).toEqual([])
+  await expect.poll(() => started.filter(isRunning)).toEqual([])
+  expect(started.length).toBeGreaterThan(0)
 })
+
+it('has no processes once it has stopped', async ({ onTestFinished }) => {
+  const pool = await poolOf(OBEDIENT, { processes: 2 }, onTestFinished)
+  await pool.start('127.0.0.1', 0)
+  const pids = pool.pids()
+  expect(pids.filter(isRunning)).toHaveLength(2)
+  await pool.stop()
+  expect([pool.pids(), pids.filter(isRunning)]).toEqual([[], []])
+})
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}

@@ -47,6 +47,7 @@ const YOUNG_MIB = 16
  */
 export class Pool {
   private readonly members = new Set<Member>()
+  private readonly starting = new Set<ChildProcess>()
   private readonly waiting: Socket[] = []
   private readonly server: Server
   private failures = 0
@@ -87,7 +88,13 @@ export class Pool {
     this.isStopping = true
     this.server.close()
     for (const socket of this.waiting.splice(0)) socket.destroy()
-    await Promise.all([...this.members].map((member) => this.end(member)))
+    const starting = [...this.starting].map((child) => {
+      const ended = new Promise((resolve) => child.once('close', resolve))
+      // It takes no other signal.
+      child.kill('SIGKILL')
+      return ended
+    })
+    await Promise.all([...[...this.members].map((member) => this.end(member)), ...starting])
   }
 
   private async spawn(): Promise<void> {
@@ -101,25 +108,34 @@ export class Pool {
     const channel = new Channel(child)
     for (const [name, object] of Object.entries(objects)) channel.expose(name, object)
     const control = channel.remote<MemberControl>(OBJECTS.member)
-    const closed = () => member.connections--
-    const member: Member = { child, channel, connections: 0, line: new Line(child, () => control.ping(), closed) }
-    channel.on(EVENTS.closed, closed)
-    channel.on(EVENTS.taken, () => member.line.taken())
+    const line = new Line({
+      child,
+      answer: () => control.ping(),
+      spare: (sockets) => this.spare(member, sockets),
+      lost: (socket) => this.lost(member, socket),
+    })
+    const member: Member = { child, channel, connections: 0, line }
+    channel.on(EVENTS.closed, () => member.connections--)
+    channel.on(EVENTS.taken, () => line.taken())
     // Not `exit`: what it said last has come by then.
     child.once('close', (code, signal) => this.ended(member, signal ?? code))
     // As where there is no descriptor or memory for another process.
     child.on('error', (error) => {
       this.options.logger.error('a serving process fails', { error: String(error) })
-      channel.close()
+      // One that was made ends by itself.
+      if (child.pid === undefined) channel.close()
     })
+    // One that could not be made has no end either.
+    if (child.pid !== undefined) this.starting.add(child)
     try {
       await control.start(config)
       await this.options.catchUp?.(channel.remote<ServingProcess>(OBJECTS.member))
     } catch (error) {
-      child.kill()
+      child.kill('SIGKILL')
       throw error
+    } finally {
+      this.starting.delete(child)
     }
-    // Nobody would end one that comes up behind that, and it would keep this process.
     if (this.isStopping) return this.end(member)
     this.members.add(member)
     this.failures = 0
@@ -127,20 +143,43 @@ export class Pool {
   }
 
   private give(socket: Socket): void {
-    const [first, ...others] = this.members
-    if (first === undefined) {
+    const idlest = this.idlest()
+    if (idlest === undefined) {
       if (this.waiting.push(socket) > MAX_WAITING) this.waiting.shift()?.destroy()
-      return
+    } else if (idlest.line.length >= MAX_WAITING) socket.destroy()
+    else {
+      idlest.connections++
+      idlest.line.add(socket)
     }
-    const idlest = others.reduce((least, member) => (member.connections < least.connections ? member : least), first)
-    idlest.connections++
-    idlest.line.add(socket)
+  }
+
+  /** Of those that take connections, where there are such. */
+  private idlest(): Member | undefined {
+    const all = [...this.members]
+    const ready = all.filter(({ line }) => !line.isLate)
+    return (ready.length > 0 ? ready : all).reduce<Member | undefined>(
+      (least, member) => (least === undefined || member.connections < least.connections ? member : least),
+      undefined,
+    )
+  }
+
+  /** To others, where there are such. */
+  private spare(member: Member, sockets: readonly Socket[]): void {
+    member.connections -= sockets.length
+    for (const socket of sockets) this.give(socket)
+  }
+
+  /** Where there is no other process, it would be lost again. */
+  private lost(member: Member, socket: Socket): void {
+    if ([...this.members].some(({ line }) => !line.isLate)) return this.spare(member, [socket])
+    member.connections--
+    socket.destroy()
   }
 
   private ended(member: Member, reason: unknown): void {
     const wasReady = this.members.delete(member)
     member.channel.close()
-    for (const socket of member.line.rest()) {
+    for (const socket of member.line.left()) {
       if (this.isStopping) socket.destroy()
       else this.give(socket)
     }
@@ -157,6 +196,7 @@ export class Pool {
     setTimeout(() => {
       if (this.isStopping) return
       this.spawn().catch((error: unknown) => {
+        if (this.isStopping) return
         this.failures++
         this.options.logger.error('a serving process does not start', { error: String(error) })
         this.respawn()
@@ -166,7 +206,8 @@ export class Pool {
 
   private async end(member: Member): Promise<void> {
     const { child, channel, line } = member
-    const exited = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined
+    const hasEnded = child.exitCode !== null || child.signalCode !== null
+    const exited = hasEnded ? undefined : new Promise((resolve) => child.once('exit', resolve))
     const cut = setTimeout(() => child.kill('SIGKILL'), this.options.stopGraceMs)
     // So that it answers what was asked on them.
     await line.emptied()
@@ -177,5 +218,7 @@ export class Pool {
     if (child.connected) child.disconnect()
     await exited
     clearTimeout(cut)
+    // Of a channel that this end closed Node tells no end.
+    this.members.delete(member)
   }
 }

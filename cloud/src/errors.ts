@@ -13,6 +13,12 @@ export const { entries: cloudErrorEntries, errors: cloudErrors } = defineErrors(
     'A device could not compare its own with them. Train with a lower learning rate, check the rows for values far from ' +
       'the others, or take another recipe where the quantized model alone does.',
   ),
+  ANSWERS_NOT_COMPARABLE: entry<{ output: string; shape: string; other: string }>(
+    422,
+    (d) =>
+      `the known answers of a variant cannot be taken: its output "${d.output}" is ${d.shape}, and elsewhere ${d.other}`,
+    'Where the size of an output depends on the values, as where boxes are chosen, leave that part out of the model.',
+  ),
   TFJS_RUNTIME_MISSING: entry<{ reason: string }>(
     501,
     (d) => `the pipeline asks for a variant for TensorFlow.js, and this node has no runtime to try it: ${d.reason}`,

@@ -28,6 +28,14 @@ describe('cutting a model file', () => {
     expect(before.filter((piece) => after.includes(piece))).toHaveLength(Math.ceil(200 / 64) + 1)
   })
 
+  it('makes larger pieces of a file above 16 MiB, none larger than a chunk may be', () => {
+    const size = 17 * KIB * KIB
+    const points = cutPoints(size, [{ begin: 100, end: size - 100 }])
+    expect(points.slice(0, 4)).toEqual([0, 100, 100 + limits.maxChunkBytes, 100 + 2 * limits.maxChunkBytes])
+    expect(points.at(-1)).toBe(size)
+    expect(Math.max(...points.slice(1).map((point, i) => point - points[i]!))).toBe(limits.maxChunkBytes)
+  })
+
   it('keeps small tensors together', () => {
     expect(cutPoints(10 * KIB, [{ begin: 10, end: 8 * KIB }])).toEqual([0, 10 * KIB])
   })

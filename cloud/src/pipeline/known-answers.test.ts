@@ -1,4 +1,4 @@
-import { type BlobRef, decodeTensors, type Recipe, type Session, type Tensors } from '@tideway/core'
+import { type BlobRef, decodeTensors, type Recipe, type Session, type Tensor, type Tensors } from '@tideway/core'
 import { createQuantizer, floats, GraphBuilder, writeModel } from '@tideway/onnx'
 import { createOnnxNodeRuntime } from '@tideway/runtime-onnx-node'
 import { describeWithGpu } from '@tideway/test/support/vulkan'
@@ -129,6 +129,80 @@ describe('the tolerance of known answers', () => {
     const { stored, unable } = await answersOf({ scheme: 'int4-weights', minElements: 1 }, [broken])
     expect(unable).toEqual(['broken: no kernel for MatMulNBits'])
     expect(stored.toleranceCause?.engines).toEqual({ 'onnx-node': 0 })
+  })
+})
+
+describe('known answers of several outputs', () => {
+  /** Probabilities of 0 to 1, their class, and thousands. */
+  function several(): Uint8Array {
+    const g = new GraphBuilder('several')
+    const x = g.input('x', 'float32', [null, FEATURES])
+    const w = g.initializer('w', { dtype: 'float32', shape: [FEATURES, CLASSES], data: wave(FEATURES * CLASSES, 2) })
+    const sums = g.op('MatMul', [x, w])
+    g.output('class', g.op('ArgMax', [sums], { axis: 1n, keepdims: 0n }))
+    g.output('share', g.op('Softmax', [sums], { axis: -1n }))
+    g.output('large', g.op('Mul', [sums, g.constant(floats('float32', [1000], []))]))
+    return writeModel(g.build())
+  }
+
+  /** A model that answers what it does, but for one output. */
+  const changed = (session: Session, name: string, by: (value: number) => number): Session => ({
+    signature: session.signature,
+    async run(inputs) {
+      const outputs = await session.run(inputs)
+      const { dtype, shape, data } = outputs[name]!
+      const numbers = Array.from(data as ArrayLike<number | bigint>, (value) => by(Number(value)))
+      const other = dtype === 'int64' ? BigInt64Array.from(numbers, BigInt) : Float32Array.from(numbers)
+      return { ...outputs, [name]: { dtype, shape, data: other } as Tensor }
+    },
+    dispose: async () => undefined,
+  })
+  const keep = {
+    putBlob: async () => ({ sha256: 'a'.repeat(64), size: 1, chunks: [] }),
+  } as Partial<Artifacts> as Artifacts
+  const of = async (variant: Session, float: Session) =>
+    storeKnownAnswers(keep, {
+      variant,
+      file: new Uint8Array(),
+      float,
+      ...testedRows(float, part),
+      engine: 'one',
+      others: [],
+      onUnable: () => {},
+    })
+
+  it('have a tolerance each: of a class none that another output has, and of thousands a share of them', async () => {
+    const session = await load(several())
+    const { tolerance, tolerances, top1Margin } = await of(session, session)
+    expect(tolerances).toMatchObject({ class: 1e-3 * 4, share: 1e-3 })
+    expect(tolerances!['large']).toBeGreaterThan(1)
+    expect([tolerance, top1Margin]).toEqual([tolerances!['large'], 2 * tolerances!['large']!])
+  })
+
+  it('let a class that quantizing changed say nothing of how far the numbers may be off', async () => {
+    const session = await load(several())
+    const { tolerances } = await of(
+      changed(session, 'class', (value) => (value + 1) % CLASSES),
+      session,
+    )
+    expect(tolerances!['class']).toBeGreaterThanOrEqual(1)
+    expect(tolerances!['share']).toBe(1e-3)
+  })
+
+  it('are refused where a variant answers in another shape than the float model', async () => {
+    const session = await load(several())
+    const other: Session = {
+      ...session,
+      signature: session.signature,
+      run: async (inputs) => ({
+        ...(await session.run(inputs)),
+        share: { dtype: 'float32', shape: [1], data: new Float32Array(1) },
+      }),
+    }
+    await expect(of(other, session)).rejects.toMatchObject({
+      code: 'ANSWERS_NOT_COMPARABLE',
+      data: { output: 'share', shape: '[1]', other: `[8, ${CLASSES}]` },
+    })
   })
 })
 

@@ -1,30 +1,16 @@
-import {
-  type BlobRef,
-  elementCount,
-  encodeTensors,
-  halfToNumber,
-  type Session,
-  type Tensor,
-  type Tensors,
-  type Variant,
-} from '@tideway/core'
+import { type BlobRef, elementCount, encodeTensors, type Session, type Tensors, type Variant } from '@tideway/core'
 import { cloudErrors } from '../errors.js'
 import type { Artifacts } from './artifacts.js'
 import type { OtherEngine } from './engines.js'
 import { rowsOf } from './evaluate.js'
 import type { Part } from './split.js'
+import { type ByOutput, differencesOf, numberAt, refuseFar, roundingOf, tolerancesOf } from './tolerance.js'
 
 /** Rows of a test, where there are so many and the model takes any number. */
 export const KNOWN_ROWS = 8
-/** What float kernels of different engines may differ by on outputs of order one (sums of some hundred products). */
-const FLOAT_TOLERANCE = 1e-3
-/** Engines and processors that were not tried may lie this much further apart than those that were. */
-const ENGINE_MARGIN = 2
-/** An engine this many times further away than rounding or quantization explain computes the variant wrongly. */
-const UNABLE_FACTOR = 10
 
 export type KnownAnswers = BlobRef &
-  Pick<Variant['knownAnswers'], 'rows' | 'tolerance' | 'top1Margin' | 'toleranceCause'>
+  Pick<Variant['knownAnswers'], 'rows' | 'tolerance' | 'tolerances' | 'top1Margin' | 'toleranceCause'>
 
 export interface Answering {
   readonly variant: Session
@@ -45,35 +31,47 @@ export interface Answering {
 /**
  * Stores the known-answer test of one variant: rows, and the outputs that this variant gave here.
  *
- * The tolerance, whose cause is stored with it, is the greatest of: what float sums in another order differ by; what
- * other engines gave for the same rows, twice; and, for a quantized variant, the largest error that the quantization
+ * The tolerance of an output, and for all of them the greatest, whose cause is stored with it, is the greatest of: what float
+ * sums in another order differ by, a share of the largest number; what other engines gave for the same rows, twice; and, for a quantized variant, the largest error that the quantization
  * itself made on these rows, since a sum next to a rounding boundary may land one step away on a processor that was not
  * tried and carry on through later layers. A wrong or damaged model exceeds it. An engine whose answers are not finite, or
  * further away than sums and quantization explain, counts as one that cannot run the variant.
  *
- * Throws `ANSWERS_NOT_FINITE` where the variant itself, or the float model, answers so: no tolerance holds then.
+ * Throws `ANSWERS_NOT_FINITE` where the variant itself, or the float model, answers so: no tolerance holds then; and
+ * `ANSWERS_NOT_COMPARABLE` where the two answer in different shapes.
  */
-export async function storeKnownAnswers(artifacts: Artifacts, answering: Answering): Promise<KnownAnswers> {
+export async function storeKnownAnswers(
+  artifacts: Pick<Artifacts, 'putBlob'>,
+  answering: Answering,
+): Promise<KnownAnswers> {
   const { variant, float, rows: inputs } = answering
   const outputs = await variant.run(inputs)
   const reference = variant === float ? outputs : await float.run(inputs)
   refuseNotFinite(outputs, reference)
-  const sizes = Object.entries(outputs).map(([name, output]) => largestDifference(output, reference[name]!))
-  const quantization = Math.max(...sizes)
-  const engines = await differences(answering, inputs, outputs, quantization)
-  const causes = {
-    rounding: FLOAT_TOLERANCE,
-    quantization,
-    engines: ENGINE_MARGIN * Math.max(...Object.values(engines)),
-  }
-  const tolerance = Math.max(...Object.values(causes))
-  const kind = (Object.keys(causes) as (keyof typeof causes)[]).find((cause) => causes[cause] === tolerance)!
+  const [rounding, quantization] = [roundingOf(outputs), differencesOf(outputs, reference)]
+  const differences = await ofOthers(answering, inputs, outputs, (found) => refuseFar(found, rounding, quantization))
+  const tolerances = tolerancesOf(rounding, quantization, [...differences.values()])
+  const [widest] = Object.values(tolerances).toSorted((a, b) => b.tolerance - a.tolerance)
+  const { tolerance, kind } = widest!
+  const engines: Record<string, number> = { [answering.engine]: 0 }
+  for (const [name, found] of differences) engines[name] = Math.max(...Object.values(found))
   const ref = await artifacts.putBlob(encodeTensors({ inputs, outputs }))
-  const [first] = variant.signature.outputs
-  const classifies = answering.classifies && elementCount(outputs[first!.name]!.shape.slice(1)) > 1
-  const toleranceCause = { kind, engines }
-  const rows = Object.values(inputs)[0]?.shape[0] ?? 0
-  return { ...ref, rows, tolerance, toleranceCause, ...(classifies && { top1Margin: 2 * tolerance }) }
+  const rows = Object.values(inputs)[0]?.shape[0] ?? 1
+  // A class of a row is where a device looks for one.
+  const classes = Object.entries(outputs).filter(
+    ([, { dtype, shape }]) => dtype !== 'string' && shape.length === 2 && shape[1]! > 1,
+  )
+  const margin = 2 * Math.max(0, ...classes.map(([name]) => tolerances[name]!.tolerance))
+  return {
+    ...ref,
+    rows,
+    tolerance,
+    ...(Object.keys(tolerances).length > 1 && {
+      tolerances: Object.fromEntries(Object.entries(tolerances).map(([name, one]) => [name, one.tolerance])),
+    }),
+    toleranceCause: { kind, engines },
+    ...(answering.classifies && classes.length > 0 && { top1Margin: margin }),
+  }
 }
 
 /** Of a part of a data set, what a test takes of it. */
@@ -82,29 +80,19 @@ export function testedRows({ signature }: Session, { inputs, targets }: Part): P
   return { rows: { [signature.inputs[0]!.name]: rowsOf(inputs, 0, rows) }, classifies: targets.dtype !== 'float32' }
 }
 
-/**
- * The largest difference of any output of other engines to this one's, by engine; those that cannot run it, or compute it
- * wrongly, left out.
- */
-async function differences(
-  { engine, others, file, onUnable }: Answering,
+/** What other engines differ by, by engine; those that cannot run it, or compute it wrongly, left out. */
+async function ofOthers(
+  { others, file, onUnable }: Answering,
   inputs: Tensors,
   outputs: Tensors,
-  quantization: number,
-): Promise<Record<string, number>> {
-  const found: Record<string, number> = { [engine]: 0 }
+  check: (differences: ByOutput) => void,
+): Promise<Map<string, ByOutput>> {
+  const found = new Map<string, ByOutput>()
   for (const other of others) {
     try {
-      const answers = await other.run(file, inputs)
-      const sizes = Object.entries(outputs).map(([name, output]) => {
-        const size = largestDifference(output, answers[name]!)
-        const most = UNABLE_FACTOR * Math.max(FLOAT_TOLERANCE * Math.max(1, largest(output)), quantization)
-        // Not finite is not within either.
-        if (!(size <= most))
-          throw new Error(`its answers (${name}) are ${size.toPrecision(3)} off, above ${most.toPrecision(3)}`)
-        return size
-      })
-      found[other.name] = Math.max(...sizes)
+      const differences = differencesOf(outputs, await other.run(file, inputs))
+      check(differences)
+      found.set(other.name, differences)
     } catch (error) {
       onUnable(other.name, (error instanceof Error ? error.message : String(error)).split('\n')[0]!)
     }
@@ -125,23 +113,4 @@ function refuseNotFinite(outputs: Tensors, reference: Tensors): void {
   const issues = issuesOf(outputs, '')
   if (reference !== outputs) issues.push(...issuesOf(reference, ' of the float model'))
   if (issues.length > 0) throw cloudErrors.ANSWERS_NOT_FINITE({ issues })
-}
-
-/** 0 for texts, which a device compares as they are. */
-function largestDifference(a: Tensor, b: Tensor): number {
-  if (a.dtype === 'string') return 0
-  let largest = 0
-  for (let i = 0; i < a.data.length; i += 1) largest = Math.max(largest, Math.abs(numberAt(a, i) - numberAt(b, i)))
-  return largest
-}
-
-function largest(tensor: Tensor): number {
-  if (tensor.dtype === 'string') return 0
-  let most = 0
-  for (let i = 0; i < tensor.data.length; i += 1) most = Math.max(most, Math.abs(numberAt(tensor, i)))
-  return most
-}
-
-function numberAt({ dtype, data }: Tensor, index: number): number {
-  return dtype === 'float16' ? halfToNumber(data[index]!) : Number(data[index])
 }

@@ -62,7 +62,7 @@ const isTable = (path: string): boolean => /\.(csv|parquet|npz)$/i.test(path)
 
 /** Classes that a model tells apart; `index` where it gives the class itself; undefined where the file leaves it open. */
 function unitsOf({ outputs }: Signature): number | 'index' | undefined {
-  const [output] = outputs
+  const output = outputs.find(({ dtype }) => dtype !== 'string')
   if (output === undefined) return 1
   const sizes = output.shape.slice(1)
   if (/int/.test(output.dtype)) return sizes.every((size) => size === 1) ? 'index' : 1

@@ -1,19 +1,26 @@
-import { createProfileBuilder, type ProfileSchema, suggestProfileSchema, type Tensor, toJsonBytes } from '@tideway/core'
+import {
+  createProfileBuilder,
+  type ProfileSchema,
+  suggestProfileSchema,
+  type Tensor,
+  type Tensors,
+  toJsonBytes,
+} from '@tideway/core'
 import type { ImageShape } from '../finetune/rows.js'
 import { columnScales } from '../pipeline/baseline.js'
 import { answersOf, pickRows, rowCount, rowsHeld } from '../quantize/batches.js'
 import { createJudge, type Measure } from '../quantize/judge.js'
 import type { Rows } from '../quantize/rows.js'
 import type { OpenedFile } from './files.js'
-import { ofAnyRows } from './rows.js'
+import { answersRows, ofAnyRows } from './rows.js'
 
 export interface Describing {
   readonly opened: readonly OpenedFile[]
   readonly float: OpenedFile
   readonly rows: Rows
+  /** Those of the known answers. */
+  readonly tested: Tensors
   readonly classes: readonly string[] | undefined
-  /** Rows that are made up say nothing of what a model will be asked. */
-  readonly hasData: boolean
   readonly image: ImageShape | undefined
 }
 
@@ -37,12 +44,12 @@ const NO_TIME = new Date(0)
 const BATCH_ROWS = 256
 
 /** Scores of each file, and what devices compare with. Throws `DATA_INVALID` where labels do not fit the model. */
-export async function describe({ opened, float, rows, classes, hasData, image }: Describing): Promise<Described> {
-  if (!hasData)
+export async function describe({ opened, float, rows, tested, classes, image }: Describing): Promise<Described> {
+  if (!answersRows(await float.session.run(tested), tested))
     return {
-      classifies: classes !== undefined,
+      classifies: false,
       metrics: {},
-      notes: ['without --data: its known answers are of made-up rows, and its drift has nothing to be held against'],
+      notes: ['not every output has one answer to each row: there are no scores, and no baseline for drift'],
     }
   const notes: string[] = []
   const count = Math.min(rowCount(rows.inputs), await rowsHeld(float.session, rows.inputs))
@@ -57,7 +64,10 @@ export async function describe({ opened, float, rows, classes, hasData, image }:
     // Of the model itself nothing is said by how well it agrees with itself.
     if (!isLabelled && one === float) continue
     const { score } = one === float ? judge.float : judge.judge(await answersOf(one.session, inputs))
-    metrics[`${METRIC[judge.measure]}.${one.precision}`] = score
+    const name = `${METRIC[judge.measure]}.${one.precision}`
+    // As where an output is the same for all rows, of which nothing can be explained.
+    if (Number.isFinite(score)) metrics[name] = score
+    else notes.push(`${name} is left out: it is ${score}`)
   }
   const classifies = classes !== undefined || judge.measure === 'classes' || judge.measure === 'agreement'
   const profile = profileOf({ rows, classes, image, float }, classifies)

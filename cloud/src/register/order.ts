@@ -22,6 +22,9 @@ export async function orderOf(
   const issues = [
     ...nameIssue(named),
     ...missing.flat(),
+    ...others
+      .filter((file) => /^[a-z0-9][\w-]*=/.test(file))
+      .map((file) => `${file}: only the first file takes a name`),
     ...files.filter((file, at) => files.indexOf(file) < at).map((file) => `${file}: it is named twice`),
     ...alias.filter((name) => !isId(name) || /^\d+$/.test(name)).map((name) => `--alias ${name}: it is no name`),
     ...classes.filter((name, at) => classes.indexOf(name) < at).map((name) => `--classes: ${name} is there twice`),

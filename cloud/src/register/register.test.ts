@@ -3,24 +3,39 @@ import { createQuantizer } from '@tideway/onnx'
 import { type OnFinished, temporaryFolder } from '@tideway/test/support/folder'
 import { describe, expect, it } from 'vitest'
 import { wasmEngine } from '../pipeline/engines.js'
-import { classifierFile, Kept, lookUpFile, pairFile, runtime, written } from './register.fixture.js'
+import {
+  classifierFile,
+  flatFile,
+  hitsFile,
+  Kept,
+  labelsFile,
+  largeFile,
+  logarithmFile,
+  lookUpFile,
+  pairFile,
+  runtime,
+  scalarFile,
+  written,
+} from './register.fixture.js'
 import { type RegisterOrder, registerFiles } from './register.js'
 
 const wave = (count: number) => Float32Array.from({ length: count }, (_, i) => Math.sin(3 + i * i * 0.7))
 const ROWS = 100
 const columns: Tensor = { dtype: 'float32', shape: [ROWS, 4], data: wave(4 * ROWS) }
+const rowOf = (row: number) => (columns.data as Float32Array).subarray(4 * row, 4 * row + 4)
 /** The class of each row as the classifier sees it, from its weights. */
 const classes = Array.from({ length: ROWS }, (_, row) => {
-  const [a = 0, b = 0, c = 0, d = 0] = (columns.data as Float32Array).subarray(4 * row, 4 * row + 4)
+  const [a = 0, b = 0, c = 0, d = 0] = rowOf(row)
   const sums = [4 * a + 4 * b, b + 4 * c, c + 4 * d]
   return sums.indexOf(Math.max(...sums))
 })
-const table = [
-  'a,b,c,d,kind',
-  ...classes.map((kind, row) =>
-    [...(columns.data as Float32Array).subarray(4 * row, 4 * row + 4), ['ant', 'bee', 'cat'][kind]].join(','),
-  ),
-].join('\n')
+const NAMES = ['ant', 'bee', 'cat']
+/** Of the rows of these classes, as they are called. */
+const tableOf = (names: readonly string[], kept = [0, 1, 2]) => {
+  const rows = classes.flatMap((kind, row) => (kept.includes(kind) ? [[...rowOf(row), names[kind]].join(',')] : []))
+  return ['a,b,c,d,kind', ...rows].join('\n')
+}
+const table = tableOf(NAMES)
 
 const order = (files: readonly string[], more: Partial<RegisterOrder> = {}): RegisterOrder => ({
   model: 'mine',
@@ -61,7 +76,9 @@ describe('registering files', () => {
         inputs: Tensors
         outputs: Tensors
       }
-      expect(inputs.x).toEqual({ ...columns, shape: [8, 4], data: (columns.data as Float32Array).slice(0, 32) })
+      // From all over them.
+      const rows = [0, 12, 25, 37, 50, 62, 75, 87].flatMap((row) => [...rowOf(row)])
+      expect(inputs.x).toEqual({ ...columns, shape: [8, 4], data: Float32Array.from(rows) })
       const session = await runtime.load(artifacts.blobs.get(files[0]!.sha256)!)
       expect(outputs).toEqual(await session.run(inputs))
       await session.dispose()
@@ -157,5 +174,89 @@ describe('registering files', () => {
       code: 'MODEL_INVALID',
       message: expect.stringContaining('n.onnx'),
     })
+  })
+
+  it('takes labels for the classes that --classes names, in its order and where some are missing', async ({
+    onTestFinished,
+  }) => {
+    const [file, shuffled, some] = await folderWith(
+      { 'm.onnx': classifierFile(), 'rows.csv': tableOf(['zebra', 'bee', 'ant']), 'some.csv': tableOf(NAMES, [0, 2]) },
+      onTestFinished,
+    )
+    const scored = async (path: string, names?: readonly string[]) => {
+      const artifacts = new Kept()
+      const wanted = order([file!], { data: { path, target: ['kind'] }, classes: names })
+      const { metrics } = await registerFiles(wanted, { runtime, artifacts, others: [] })
+      return [metrics['accuracy.fp32'], artifacts.registered[0]!.manifest.classes]
+    }
+    expect(await scored(shuffled!, ['zebra', 'bee', 'ant'])).toEqual([1, ['zebra', 'bee', 'ant']])
+    expect(await scored(some!, NAMES)).toEqual([1, NAMES])
+    await expect(scored(some!)).rejects.toMatchObject({
+      code: 'REGISTER_ORDER_INVALID',
+      data: { issues: [expect.stringMatching(/--data: 2 classes \(ant, cat\), but the model gives 3 .*--classes/)] },
+    })
+    await expect(scored(shuffled!, NAMES)).rejects.toMatchObject({
+      data: { issues: ['--classes: the data has others, zebra'] },
+    })
+  })
+
+  it.for([
+    ['whole numbers', false],
+    ['texts', true],
+  ] as const)('takes a model that gives labels as %s beside probabilities', async ([, isText], { onTestFinished }) => {
+    const [file, path] = await folderWith({ 'm.onnx': labelsFile(isText), 'rows.csv': table }, onTestFinished)
+    const artifacts = new Kept()
+    const data = { path: path!, target: ['kind'] }
+    const { metrics } = await registerFiles(order([file!], { data }), { runtime, artifacts, others: [] })
+    expect(metrics).toEqual({ 'accuracy.fp32': 1 })
+    const { classes: names, variants } = artifacts.registered[0]!.manifest
+    expect(names).toEqual(NAMES)
+    expect(variants[0]!.knownAnswers).toMatchObject({ tolerances: { probabilities: 1e-3 }, top1Margin: 2e-3 })
+  })
+
+  it('leaves out a score that is none, and says so', async ({ onTestFinished }) => {
+    const [float, small, path] = await folderWith(
+      { 'm.onnx': flatFile(false), 'm.int8.onnx': flatFile(true), 'rows.csv': 'a,b\n1,2\n3,4\n5,6' },
+      onTestFinished,
+    )
+    const artifacts = new Kept()
+    const tools = { runtime, artifacts, others: [] }
+    const { metrics, notes } = await registerFiles(order([float!, small!], { data: { path: path! } }), tools)
+    expect(metrics).toEqual({})
+    expect(notes).toContainEqual(expect.stringMatching(/likeness\.int8 is left out: it is -Infinity/))
+  })
+
+  it('takes inputs that are no rows, and answers that are none', async ({ onTestFinished }) => {
+    const [scalar, hits, path] = await folderWith(
+      { 'scalar.onnx': scalarFile(), 'hits.onnx': hitsFile(), 'rows.csv': 'a,b\n1,0\n0,2\n3,0' },
+      onTestFinished,
+    )
+    const artifacts = new Kept()
+    const tools = { runtime, artifacts, others: [] }
+    await registerFiles(order([scalar!]), tools)
+    expect(artifacts.registered[0]!.manifest.variants[0]!.knownAnswers.rows).toBe(1)
+    const { metrics, notes } = await registerFiles(order([hits!], { data: { path: path! } }), tools)
+    expect([metrics, artifacts.registered[1]!.manifest.baseline]).toEqual([{}, undefined])
+    expect(notes).toContainEqual(expect.stringContaining('not every output has one answer to each row'))
+  })
+
+  it('sends nothing of files that a version has no room for', async ({ onTestFinished }) => {
+    const [file] = await folderWith({ 'm.onnx': largeFile(100) }, onTestFinished)
+    const artifacts = new Kept()
+    await expect(registerFiles(order([file!]), { runtime, artifacts, others: [] })).rejects.toMatchObject({
+      code: 'REGISTER_ORDER_INVALID',
+      data: { issues: [expect.stringMatching(/^105 MB of files: .*90 MB.*tideway serve/)] },
+    })
+    expect(artifacts.blobs.size).toBe(0)
+  })
+
+  it('sends nothing where answers are not finite', async ({ onTestFinished }) => {
+    const [file] = await folderWith({ 'm.onnx': logarithmFile() }, onTestFinished)
+    const artifacts = new Kept()
+    await expect(registerFiles(order([file!]), { runtime, artifacts, others: [] })).rejects.toMatchObject({
+      code: 'ROWS_NEEDED',
+      message: expect.stringContaining('output "y" has numbers that are not finite'),
+    })
+    expect(artifacts.blobs.size).toBe(0)
   })
 })

@@ -1,11 +1,13 @@
 import { basename } from 'node:path'
 import {
   canonicalJson,
+  codeOf,
   encodeTensors,
   HOST_VERSION,
   type Manifest,
   type Runtime,
   sha256Hex,
+  type Tensors,
   type Variant,
   type VersionRecord,
   writeManifest,
@@ -16,9 +18,12 @@ import type { Artifacts } from '../pipeline/artifacts.js'
 import type { OtherEngine } from '../pipeline/engines.js'
 import { storeKnownAnswers } from '../pipeline/known-answers.js'
 import { type Rows, type RowsOrder, readRows } from '../quantize/rows.js'
+import { namedClasses } from './classes.js'
 import { type Described, describe } from './describe.js'
 import { closeFiles, type OpenedFile, openFiles } from './files.js'
-import { madeUpRows, testRows } from './rows.js'
+import { madeUpInputs } from './made-up.js'
+import { Parcel } from './parcel.js'
+import { testedInputs } from './rows.js'
 
 /** Files that are forms of one model, to be registered as they are. */
 export interface RegisterOrder {
@@ -53,57 +58,64 @@ export interface RegisterTools {
  * Registers ONNX files as a version: each is a variant with known answers of its own, of given rows or of made-up ones. Nothing is
  * sent before all of it was read and run, and the version is there once everything that it names is.
  *
- * Throws `FILE_NOT_LOADED`, `MODEL_INVALID`, `REGISTER_ORDER_INVALID`, `ROWS_NEEDED`, `DATA_INVALID`, `ANSWERS_NOT_FINITE`, and
- * what the cloud refuses.
+ * Throws `FILE_NOT_LOADED`, `MODEL_INVALID`, `REGISTER_ORDER_INVALID`, `ROWS_NEEDED`, `DATA_INVALID`, `ANSWERS_NOT_FINITE`,
+ * `ANSWERS_NOT_COMPARABLE`, and what the cloud refuses.
  */
 export async function registerFiles(order: RegisterOrder, tools: RegisterTools): Promise<Registration> {
-  const { runtime, artifacts } = tools
-  const opened = await openFiles(order.files, runtime)
+  const opened = await openFiles(order.files, tools.runtime)
   try {
-    const notes: string[] = []
-    const float = opened.find(({ precision }) => precision === 'fp32') ?? (opened.at(-1) as OpenedFile)
-    const { signature } = float.session
-    const given = order.data && (await readRows({ ...order.data, signature, labels: true }))
-    const rows: Rows = given ?? { inputs: await madeUpRows(float.session), notes: [] }
-    notes.push(...rows.notes)
-    const classes = classesOf(order, rows, opened)
-    const described = await describe({
-      opened,
-      float,
-      rows,
-      classes,
-      hasData: given !== undefined,
-      image: order.data?.image,
-    })
-    notes.push(...described.notes)
-    const variants: Variant[] = []
-    for (const one of opened) variants.push(await variantOf(one, { float, rows, described }, tools, notes))
-    if (float.precision !== 'fp32')
-      notes.push(
-        `no file is of fp32: how far another processor may be off is taken from ${runtime.name} and what engines differ by here`,
-      )
-    const manifest: Manifest = {
-      v: 1,
-      model: order.model,
-      signature: { inputs: [...signature.inputs], outputs: [...signature.outputs] } as Manifest['signature'],
-      variants,
-      ...(classes && { classes: [...classes] }),
-      ...(described.profile && { profile: described.profile }),
-      ...(described.baseline && { baseline: await artifacts.putBlob(described.baseline) }),
-      metrics: { ...described.metrics },
-      lineage: lineageOf(order, opened, rows),
-    }
-    const entry = { model: order.model, manifest: writeManifest(manifest), aliases: order.aliases }
-    return { ...(await artifacts.register(entry)), variants, metrics: described.metrics, notes }
+    const parcel = new Parcel()
+    const { manifest, notes } = await manifestOf(order, opened, { ...tools, artifacts: parcel })
+    const { variants, metrics } = manifest
+    const bytes = written(manifest)
+    await parcel.send(tools.artifacts)
+    const entry = { model: order.model, manifest: bytes, aliases: order.aliases }
+    return { ...(await tools.artifacts.register(entry)), variants, metrics, notes }
   } finally {
     await closeFiles(opened)
   }
 }
 
+type Making = Omit<RegisterTools, 'artifacts'> & { readonly artifacts: Parcel }
+
+async function manifestOf(order: RegisterOrder, opened: readonly OpenedFile[], making: Making) {
+  const notes: string[] = []
+  const float = opened.find(({ precision }) => precision === 'fp32') ?? (opened.at(-1) as OpenedFile)
+  const { signature } = float.session
+  const given = order.data && (await readRows({ ...order.data, signature, labels: true }))
+  const { classes, rows } = namedClasses(order.classes, given ?? { inputs: {}, notes: [] }, signature)
+  const tested = given ? testedInputs(float.session, rows.inputs) : await madeUpInputs(float.session)
+  const described = given
+    ? await describe({ opened, float, rows, tested, classes, image: order.data?.image })
+    : { classifies: classes !== undefined, metrics: {}, notes: [WITHOUT_DATA] }
+  notes.push(...rows.notes, ...described.notes)
+  const variants: Variant[] = []
+  for (const one of opened) variants.push(await variantOf(one, { float, tested, described }, making, notes))
+  if (float.precision !== 'fp32') notes.push(WITHOUT_FLOAT)
+  const { profile, baseline, metrics } = described
+  const manifest: Manifest = {
+    v: 1,
+    model: order.model,
+    signature: { inputs: [...signature.inputs], outputs: [...signature.outputs] } as Manifest['signature'],
+    variants,
+    ...(classes && { classes: [...classes] }),
+    ...(profile && { profile }),
+    ...(baseline && { baseline: await making.artifacts.putBlob(baseline) }),
+    metrics: { ...metrics },
+    lineage: lineageOf(order, opened, given ? rows : { inputs: tested, notes: [] }),
+  }
+  return { manifest, notes }
+}
+
+const WITHOUT_DATA =
+  'without --data: its known answers are of made-up rows, and its drift has nothing to be held against'
+const WITHOUT_FLOAT =
+  'no file is of fp32: how far answers may be off elsewhere is taken from what engines differ by here alone'
+
 async function variantOf(
   { file, onnx, session, precision, requires }: OpenedFile,
-  { float, rows, described }: { float: OpenedFile; rows: Rows; described: Described },
-  { artifacts, runtime, others }: RegisterTools,
+  { float, tested, described }: { float: OpenedFile; tested: Tensors; described: Described },
+  { artifacts, runtime, others }: Making,
   notes: string[],
 ): Promise<Variant> {
   const stored = await artifacts.putFile(onnx, tensorRanges(readModel(onnx), onnx))
@@ -111,7 +123,7 @@ async function variantOf(
     variant: session,
     file: onnx,
     float: float.session,
-    rows: testRows(session, rows.inputs),
+    rows: tested,
     classifies: described.classifies,
     engine: runtime.name,
     others,
@@ -121,18 +133,19 @@ async function variantOf(
   return { id: `onnx-${precision}`, format: 'onnx', precision, requires: [...requires], files, knownAnswers }
 }
 
-/** Throws `REGISTER_ORDER_INVALID` where there are others than the model gives. */
-function classesOf(
-  { classes: named }: RegisterOrder,
-  { classes: found }: Rows,
-  [first]: readonly OpenedFile[],
-): readonly string[] | undefined {
-  const widths = first!.session.signature.outputs.map(({ shape }) => shape.at(-1))
-  if (named !== undefined && !widths.includes(named.length) && !widths.includes(null))
-    throw cloudErrors.REGISTER_ORDER_INVALID({
-      issues: [`--classes: ${named.length} names, but the model gives ${widths.join(', ')} numbers a row`],
-    })
-  return named ?? found
+/** Throws `REGISTER_ORDER_INVALID` where the files have more pieces than a manifest has room for. */
+function written(manifest: Manifest): Uint8Array {
+  try {
+    return writeManifest(manifest)
+  } catch (error) {
+    if (codeOf(error) !== 'MANIFEST_TOO_LARGE') throw error
+    const bytes = manifest.variants.reduce(
+      (sum, { files }) => sum + files.reduce((size, file) => size + file.size, 0),
+      0,
+    )
+    const issue = `${Math.round(bytes / 1e6)} MB of files: a version has room for about 90 MB, and \`tideway serve\` takes larger ones`
+    throw cloudErrors.REGISTER_ORDER_INVALID({ issues: [issue] }, error)
+  }
 }
 
 function lineageOf(order: RegisterOrder, opened: readonly OpenedFile[], rows: Rows): Manifest['lineage'] {

@@ -1,4 +1,4 @@
-import type { Session, Signature, Tensor, TensorSpec, Tensors } from '@tideway/core'
+import type { Session, Tensor, TensorSpec, Tensors } from '@tideway/core'
 import { arrayClasses, elementCount } from '@tideway/core/serving'
 import { joined, split, takesBatches } from './rows.js'
 
@@ -13,7 +13,9 @@ const TOLERANCE = 1e-4
 export async function answersRowsAlone(session: Session): Promise<boolean> {
   const { signature } = session
   if (!takesBatches(signature)) return false
-  const rows = [1, 2].map((row) => madeUpRow(signature, row))
+  const rows = [1, 2].map(
+    (row): Tensors => Object.fromEntries(signature.inputs.map((spec, place) => [spec.name, waves(spec, row, place)])),
+  )
   try {
     const apart = [await session.run(rows[0] as Tensors), await session.run(rows[1] as Tensors)]
     const together = split(await session.run(joined(rows)), [1, 1])
@@ -23,12 +25,7 @@ export async function answersRowsAlone(session: Session): Promise<boolean> {
   }
 }
 
-/** One row of every input, that is unlike that of another number. */
-export function madeUpRow({ inputs }: Signature, row: number): Tensors {
-  return Object.fromEntries(inputs.map((spec, place) => [spec.name, waves(spec, row, place)]))
-}
-
-/** Whole numbers are 0 and 1, which most indices may be. */
+/** One row that is unlike others: whole numbers are 0 and 1, which most indices may be. */
 function waves({ dtype, shape }: TensorSpec, row: number, place: number): Tensor {
   const sizes = [1, ...shape.slice(1).map((size) => size ?? 1)]
   const count = elementCount(sizes)

@@ -51,6 +51,8 @@ export const knownAnswersSchema = blobRefSchema.extend({
   rows: z.int().positive(),
   /** Largest allowed |difference| of any output value. */
   tolerance: z.number().positive(),
+  /** The same by output, where there are several; what is not named has `tolerance`. */
+  tolerances: z.record(z.string(), z.number().nonnegative()).optional(),
   /** Rows whose top-1 leads by more than this must agree in top-1; absent for models that do not classify. */
   top1Margin: z.number().nonnegative().optional(),
   /** What the tolerance was taken from: the greatest of these. */
@@ -71,7 +73,7 @@ export const variantSchema = z.looseObject({
   id: idSchema,
   format: z.enum(['onnx', 'tfjs']),
   precision: z.enum(['fp32', 'fp16', 'int8', 'int4']),
-  /** The scheme that made it (`int8-dynamic`, ...); absent for a float model. */
+  /** The scheme that made it (`int8-dynamic`, ...); absent for a float model, and where the file came from elsewhere. */
   scheme: z.string().min(1).max(63).optional(),
   /** Abilities that a device must have (`provider:webgpu`, `operator:com.microsoft.MatMulNBits`, ...). */
   requires: z.array(z.string()),

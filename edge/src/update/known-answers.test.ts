@@ -36,6 +36,20 @@ describe('known answers', () => {
     await check(f32([2], Number.NaN, Infinity), f32([2], Number.NaN, Infinity))
   })
 
+  it('hold each output to its own tolerance where it has one', async () => {
+    const session = (y: number, z: number): Session => ({
+      signature: { inputs: [], outputs: [] },
+      run: async () => ({ y: f32([1], y), z: f32([1], z) }),
+      dispose: async () => undefined,
+    })
+    const blob = encodeTensors({ inputs: {}, outputs: { y: f32([1], 0), z: f32([1], 1000) } })
+    const test = { tolerance: 5, tolerances: { y: 0.01 } }
+    await runKnownAnswers(session(0.005, 1004), blob, test)
+    const wrong = mismatch({ output: 'y', tolerance: 0.01 })
+    await expect(runKnownAnswers(session(0.02, 1004), blob, test)).rejects.toMatchObject(wrong)
+    await expect(runKnownAnswers(session(0, 1006), blob, test)).rejects.toMatchObject(mismatch({ output: 'z' }))
+  })
+
   it('need the same top class where it leads clearly, and only there', async () => {
     const [want, have] = [f32([1, 3], 0.1, 0.45, 0.4), f32([1, 3], 0.1, 0.4, 0.45)]
     await check(want, have, 0.1, 0.06)

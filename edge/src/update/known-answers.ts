@@ -1,7 +1,7 @@
 import { decodeTensors, halfToNumber, type Session, type Tensor, type Tensors, type Variant } from '@tideway/core'
 import { errors } from '../errors.js'
 
-type Test = Pick<Variant['knownAnswers'], 'tolerance' | 'top1Margin'>
+type Test = Pick<Variant['knownAnswers'], 'tolerance' | 'tolerances' | 'top1Margin'>
 
 /**
  * Runs the known answers through a loaded session. Throws `KNOWN_ANSWERS_MISMATCH` with the first value that differs by
@@ -15,7 +15,10 @@ export async function runKnownAnswers(session: Session, blob: Uint8Array, test: 
   } catch (cause) {
     throw mismatch('(all)', 0, { reason: 'the model could not be run' }, test, cause)
   }
-  for (const [name, expected] of Object.entries(outputs)) compare(name, expected, actual[name], test)
+  for (const [name, expected] of Object.entries(outputs)) {
+    const tolerance = test.tolerances?.[name] ?? test.tolerance
+    compare(name, expected, actual[name], { ...test, tolerance })
+  }
 }
 
 function compare(name: string, expected: Tensor, actual: Tensor | undefined, test: Test): void {

@@ -47,7 +47,9 @@ describe('the form of a model', () => {
       { bits: 4n },
       { precision: 'int4', requires: ['operator:com.microsoft.MatMulNBits'] },
     ],
+    ['com.microsoft.MatMulBnb4', {}, { precision: 'int4', requires: [] }],
     // Of another maker.
+    ['org.other.QuantizeLinear', {}, { precision: 'fp32', requires: [] }],
     ['org.other.MatMulNBits', { bits: 4n }, { precision: 'fp32', requires: [] }],
   ] as const)('is seen within the branches of an If: %s %o', (operator, attributes, form) => {
     const branch = new GraphBuilder('branch')

@@ -8,6 +8,9 @@ import { subgraphsOf } from './view.js'
 
 const INT8 =
   /^(QLinear|Quantize|Dequantize|DynamicQuantize)|^(MatMulInteger|MatMulIntegerToFloat|ConvInteger|QGemm|QAttention|QEmbedLayerNormalization)$/
+/** ONNX's own domain, and that of ONNX Runtime's operators. */
+const DOMAINS: readonly string[] = ['', 'ai.onnx', 'com.microsoft']
+/** TensorProto.DataType of unsigned and signed integers of four bits. */
 const INT4: readonly (number | undefined)[] = [21, 22]
 const FORMS: Readonly<Record<number, 'fp32' | 'fp16' | 'int8'>> = {
   [ELEMENT_TYPE.float32]: 'fp32',
@@ -29,6 +32,9 @@ export interface ModelForm {
  * The form of any ONNX file, by its operators and the types of its tensors: `int4` where weights of four bits are (tensors of
  * that type, or `MatMulNBits`), else `int8` where an operator quantizes or takes what is quantized, else by what most stored
  * numbers are: bytes, halves or more.
+ *
+ * @example
+ * formOf(readModel(await readFile('digits.int8.onnx'))) // { precision: 'int8', requires: [] }
  */
 export function formOf(model: Model): ModelForm {
   const nodes = [...nodesIn(model.graph), ...model.functions.flatMap(({ node }) => node.flatMap(withInner))]
@@ -42,8 +48,10 @@ function precisionIn(model: Model, nodes: readonly Node[], own: readonly Node[])
   const packed = own
     .filter(({ opType }) => opType === 'MatMulNBits')
     .map((node) => Number(attributesOf(node).bits ?? 4))
+  if (own.some(({ opType }) => opType === 'MatMulBnb4')) return 'int4'
   if (packed.some((bits) => bits <= 4) || tensors.some(({ dataType }) => INT4.includes(dataType))) return 'int4'
-  if (packed.length > 0 || nodes.some(({ opType }) => INT8.test(opType ?? ''))) return 'int8'
+  if (packed.length > 0 || nodes.some(({ domain = '', opType = '' }) => DOMAINS.includes(domain) && INT8.test(opType)))
+    return 'int8'
   const stored = { int8: 0, fp16: 0, fp32: 0 }
   for (const { dataType, dims } of tensors) {
     const form = FORMS[dataType ?? 0]

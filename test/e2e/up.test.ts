@@ -50,6 +50,19 @@ describe('`tideway up`', () => {
     expect(await up.exited).toBe(0)
   }, 300_000)
 
+  it('ends where a port is taken, and says by which option it gets another', async () => {
+    const first = startTideway(['up', '--json', '--no-config', '--port', '0', '--mqtt-port', '0', '--dir', dir])
+    try {
+      const line = await first.waitForLine(/^\{"ready":true/, START_MS)
+      const { port } = new URL((JSON.parse(line) as { mqttUrl: string }).mqttUrl)
+      const other = ['--port', '0', '--mqtt-port', port, '--dir', join(dir, 'other')]
+      const second = await tideway(['up', '--no-config', ...other])
+      expect([second.code, second.output]).toEqual([1, expect.stringMatching(/BROKER_LISTEN_FAILED: .*--mqtt-port/)])
+    } finally {
+      await first.kill('SIGINT')
+    }
+  }, 300_000)
+
   it('refuses what does not go together: two transports, a trainer with nobody to work for, chunks without a server', async () => {
     const here = ['up', '--json', '--dir', join(dir, 'never-made')]
     for (const [args, code] of [

@@ -60,7 +60,10 @@ Examples:
     })
 }
 
-function summary({ version, created, variants, metrics, notes }: Registration, aliases: readonly string[]): string {
+function summary(
+  { version, created, variants, classes, metrics, notes }: Registration,
+  aliases: readonly string[],
+): string {
   const { model, version: number, manifestDigest } = version
   const rows = variants.map(({ id, precision, files, knownAnswers }) => [
     id,
@@ -74,6 +77,7 @@ function summary({ version, created, variants, metrics, notes }: Registration, a
   return [
     `${model} version ${number}${created ? '' : ' (it was there already)'}, ${short(manifestDigest)}: ${aliases.join(', ')}`,
     table(['variant', 'size', 'known answers', 'scores'], rows),
+    ...(classes ? [`classes by index: ${visible(classes.join(', '))}`] : []),
     ...notes.map(visible),
   ].join('\n')
 }

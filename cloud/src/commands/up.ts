@@ -78,6 +78,8 @@ Examples:
     .action(async (options: UpOptions) => up(options))
 }
 
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const
+
 /** What of a configuration an option says. */
 const FLAGS = {
   dir: '--dir',
@@ -134,10 +136,17 @@ async function up(options: UpOptions): Promise<void> {
   const { createCloud } = await import('../up.js')
   const host = await createCloud(config, createLogger('tideway', config.logs.level))
   // A signal during the start is kept until the start is done: half-started parts are not torn from under it.
-  const stopped = new Promise<string>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve(signal))
+  let stop: (signal: NodeJS.Signals) => void = () => {}
+  const stopped = new Promise<NodeJS.Signals>((resolve) => {
+    stop = resolve
   })
-  await host.start()
+  for (const signal of SIGNALS) process.once(signal, stop)
+  try {
+    await host.start()
+  } catch (error) {
+    for (const signal of SIGNALS) process.off(signal, stop)
+    throw error
+  }
   const logger = host.get(tokens.logger)
   const url = host.has(tokens.server) ? host.get(tokens.server).url : undefined
   const grpcUrl = host.has(tokens.grpcServer) ? host.get(tokens.grpcServer).url : undefined

@@ -95,10 +95,10 @@ async function loadTable({ path, target = [], classes }: DataOrder): Promise<Dat
 
 const noTargets = (rows: number): Tensor => ({ dtype: 'float32', shape: [rows, 0], data: new Float32Array(0) })
 
-/** Classes that are called 0, 1, 2 are these indices; others are numbered in the order of their names. */
+/** Classes that are called 0, 1, 2 (or 0.0, as whole numbers beside gaps are written) are these indices; others are numbered in the order of their names. */
 function numbered(dataset: Dataset): Dataset {
   const { classes: names, targets, ...rest } = dataset
-  if (names === undefined || !names.every((name) => /^(0|[1-9]\d{0,8})$/.test(name))) return dataset
+  if (names === undefined || !names.every((name) => /^(0|[1-9]\d{0,8})(\.0+)?$/.test(name))) return dataset
   const data = Int32Array.from(targets.data as Int32Array, (index) => Number(names[index]))
   return { ...rest, targets: { dtype: 'int32', shape: targets.shape, data } }
 }

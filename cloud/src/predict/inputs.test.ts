@@ -27,6 +27,10 @@ describe('columns', () => {
     expect(encoded(three, ['r1', '1', '2']).inputs?.x?.data).toEqual(Float32Array.of(2, 1))
     expect(encoded({ ...three, columns: ['a', 'a'] }, ['r1', '1', '2']).inputs?.x?.data).toEqual(Float32Array.of(1, 1))
     expect(planInputs(three).used).toEqual(new Set([2, 1]))
+    // One of them alone is no other order of columns, but one too few.
+    const missing = { data: { issues: [expect.stringContaining('the file has no column b')] } }
+    expect(() => planInputs({ ...three, names: ['id', 'a'] })).toThrow(expect.objectContaining(missing))
+    expect(planInputs({ ...three, names: ['p', 'q'] }).used).toEqual(new Set([0, 1]))
   })
 
   it('are as many as a free size takes, and fill images', () => {

@@ -125,11 +125,10 @@ function oneInput(order: PlanOrder, issues: string[]): PlannedInput[] {
   ]
 }
 
-/** Those of the training where the file has them all, else all of the file. */
-function chosen({ names, features }: PlanOrder, spec: TensorSpec): readonly string[] {
-  const width = elementCount(rowShape(spec, features?.length ?? 0))
-  const areThere = features?.every((name) => names.includes(name)) && features.length === width
-  return areThere && features ? features : names
+/** Those of the training where the file has any of them, so that one that is missing is told of; else all of the file. */
+function chosen({ names, features = [] }: PlanOrder, spec: TensorSpec): readonly string[] {
+  const width = elementCount(rowShape(spec, features.length))
+  return features.length === width && features.some((name) => names.includes(name)) ? features : names
 }
 
 function readerOf(schema: Columns | undefined, name: string): ValueReader | undefined {

@@ -79,6 +79,10 @@ export function createJudge(float: readonly Answer[], targets: Tensor | undefine
   return { ...own, notes }
 }
 
+/** Whether labels say so little of the float model's classes that they may be others than it has. */
+export const isHardlyChance = ({ measure, classes, float }: Judge): boolean =>
+  measure === 'classes' && classes > 1 && float.score < 1.5 / classes
+
 function valueJudge(
   measure: Measure,
   rows: number,

@@ -1,6 +1,6 @@
 import { sha256Hex } from '@tideway/core'
 import { type Interval, wilson } from './intervals.js'
-import type { Judge, Judgement, Measure } from './judge.js'
+import { isHardlyChance, type Judge, type Judgement, type Measure } from './judge.js'
 import type { Made } from './ladder.js'
 import type { Latency } from './latency.js'
 import type { LayerError } from './layers.js'
@@ -149,11 +149,11 @@ function confusionOf(wanted: Int32Array, before: Int32Array, after: Int32Array) 
 /** What a person should know before trusting the figures. */
 function notesOf({ judge, maxLoss }: NonNullable<ReportOrder['judged']>): string[] {
   const notes = [...(judge.notes ?? [])]
-  const { measure, rows, float, classes } = judge
+  const { measure, rows, float } = judge
   const counts = measure === 'classes' || measure === 'agreement'
   if (counts && maxLoss !== undefined && maxLoss > 0 && rows * maxLoss < 1)
     notes.push(`${rows} rows cannot show a loss of ${maxLoss}: one row more or less is ${(1 / rows).toPrecision(2)}`)
-  if (measure === 'classes' && classes > 1 && float.score < 1.5 / classes)
+  if (isHardlyChance(judge))
     notes.push(
       `the float model itself has ${(100 * float.score).toFixed(1)}% right, hardly more than chance: are the classes in ` +
         "the model's order? Without labels (--no-labels) what the float model says counts",

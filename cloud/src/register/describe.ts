@@ -1,25 +1,18 @@
-import {
-  createProfileBuilder,
-  type ProfileSchema,
-  suggestProfileSchema,
-  type Tensor,
-  type Tensors,
-  toJsonBytes,
-} from '@tideway/core'
+import { createProfileBuilder, type ProfileSchema, suggestProfileSchema, type Tensor, toJsonBytes } from '@tideway/core'
 import type { ImageShape } from '../finetune/rows.js'
 import { columnScales } from '../pipeline/baseline.js'
 import { answersOf, pickRows, rowCount, rowsHeld } from '../quantize/batches.js'
-import { createJudge, type Measure } from '../quantize/judge.js'
+import { createJudge, isHardlyChance, type Measure } from '../quantize/judge.js'
 import type { Rows } from '../quantize/rows.js'
 import type { OpenedFile } from './files.js'
-import { answersRows, ofAnyRows } from './rows.js'
+import { ofAnyRows } from './rows.js'
 
 export interface Describing {
   readonly opened: readonly OpenedFile[]
   readonly float: OpenedFile
   readonly rows: Rows
-  /** Those of the known answers. */
-  readonly tested: Tensors
+  /** Whether there is one answer to each row. */
+  readonly isRowwise: boolean
   readonly classes: readonly string[] | undefined
   readonly image: ImageShape | undefined
 }
@@ -44,8 +37,8 @@ const NO_TIME = new Date(0)
 const BATCH_ROWS = 256
 
 /** Scores of each file, and what devices compare with. Throws `DATA_INVALID` where labels do not fit the model. */
-export async function describe({ opened, float, rows, tested, classes, image }: Describing): Promise<Described> {
-  if (!answersRows(await float.session.run(tested), tested))
+export async function describe({ opened, float, rows, isRowwise, classes, image }: Describing): Promise<Described> {
+  if (!isRowwise)
     return {
       classifies: false,
       metrics: {},
@@ -69,6 +62,10 @@ export async function describe({ opened, float, rows, tested, classes, image }: 
     if (Number.isFinite(score)) metrics[name] = score
     else notes.push(`${name} is left out: it is ${score}`)
   }
+  if (isHardlyChance(judge))
+    notes.push(
+      `hardly more than chance is right, ${(100 * judge.float.score).toFixed(1)}%: are the classes, and the columns, in the model's order?`,
+    )
   const classifies = classes !== undefined || judge.measure === 'classes' || judge.measure === 'agreement'
   const profile = profileOf({ rows, classes, image, float }, classifies)
   return {

@@ -195,6 +195,11 @@ describe('registering files', () => {
       code: 'REGISTER_ORDER_INVALID',
       data: { issues: [expect.stringMatching(/--data: 2 classes \(ant, cat\), but the model gives 3 .*--classes/)] },
     })
+    const { notes } = await registerFiles(
+      order([file!], { data: { path: shuffled!, target: ['kind'] }, classes: ['bee', 'ant', 'zebra'] }),
+      { runtime, artifacts: new Kept(), others: [] },
+    )
+    expect(notes).toContainEqual(expect.stringMatching(/hardly more than chance is right/))
     await expect(scored(shuffled!, NAMES)).rejects.toMatchObject({
       data: { issues: ['--classes: the data has others, zebra'] },
     })
@@ -212,6 +217,30 @@ describe('registering files', () => {
     const { classes: names, variants } = artifacts.registered[0]!.manifest
     expect(names).toEqual(NAMES)
     expect(variants[0]!.knownAnswers).toMatchObject({ tolerances: { probabilities: 1e-3 }, top1Margin: 2e-3 })
+  })
+
+  it('refuses labels that are not classes of the model, and names that the model itself contradicts', async ({
+    onTestFinished,
+  }) => {
+    const [file, texts, path, floats] = await folderWith(
+      {
+        'm.onnx': classifierFile(),
+        'texts.onnx': labelsFile(true),
+        'one.csv': tableOf(['1', '2', '3']),
+        'floats.csv': tableOf(['0.0', '1.0', '2.0']),
+      },
+      onTestFinished,
+    )
+    const registering = (more: Partial<RegisterOrder>, model = file!) =>
+      registerFiles(order([model], more), { runtime, artifacts: new Kept(), others: [] })
+    await expect(registering({ data: { path: path!, target: ['kind'] } })).rejects.toThrow(
+      /row \d+ has .*class.* 0 to 2/,
+    )
+    expect((await registering({ data: { path: floats!, target: ['kind'] } })).metrics).toEqual({ 'accuracy.fp32': 1 })
+    await expect(registering({ classes: ['cat', 'bee', 'ant'] }, texts!)).rejects.toMatchObject({
+      code: 'REGISTER_ORDER_INVALID',
+      data: { issues: [expect.stringMatching(/the model itself calls class (0 "ant"|2 "cat"), and not/)] },
+    })
   })
 
   it('leaves out a score that is none, and says so', async ({ onTestFinished }) => {

@@ -23,7 +23,7 @@ import { type Described, describe } from './describe.js'
 import { closeFiles, type OpenedFile, openFiles } from './files.js'
 import { madeUpInputs } from './made-up.js'
 import { Parcel } from './parcel.js'
-import { testedInputs } from './rows.js'
+import { answersRows, testedInputs } from './rows.js'
 
 /** Files that are forms of one model, to be registered as they are. */
 export interface RegisterOrder {
@@ -42,6 +42,8 @@ export interface Registration {
   readonly created: boolean
   /** In the order in which a device tries them. */
   readonly variants: readonly Pick<Variant, 'id' | 'precision' | 'requires' | 'knownAnswers' | 'files'>[]
+  /** Names of the classes by index, where they are known. */
+  readonly classes?: readonly string[] | undefined
   /** By measure and precision, as `accuracy.int8`; of the rows of `data`. */
   readonly metrics: Readonly<Record<string, number>>
   readonly notes: readonly string[]
@@ -66,11 +68,11 @@ export async function registerFiles(order: RegisterOrder, tools: RegisterTools):
   try {
     const parcel = new Parcel()
     const { manifest, notes } = await manifestOf(order, opened, { ...tools, artifacts: parcel })
-    const { variants, metrics } = manifest
+    const { variants, classes, metrics } = manifest
     const bytes = written(manifest)
     await parcel.send(tools.artifacts)
     const entry = { model: order.model, manifest: bytes, aliases: order.aliases }
-    return { ...(await tools.artifacts.register(entry)), variants, metrics, notes }
+    return { ...(await tools.artifacts.register(entry)), variants, classes, metrics, notes }
   } finally {
     await closeFiles(opened)
   }
@@ -83,10 +85,18 @@ async function manifestOf(order: RegisterOrder, opened: readonly OpenedFile[], m
   const float = opened.find(({ precision }) => precision === 'fp32') ?? (opened.at(-1) as OpenedFile)
   const { signature } = float.session
   const given = order.data && (await readRows({ ...order.data, signature, labels: true }))
-  const { classes, rows } = namedClasses(order.classes, given ?? { inputs: {}, notes: [] }, signature)
-  const tested = given ? testedInputs(float.session, rows.inputs) : await madeUpInputs(float.session)
+  const tested = given ? testedInputs(float.session, given.inputs) : await madeUpInputs(float.session)
+  const outputs = await float.session.run(tested)
+  const { classes, rows } = namedClasses(order.classes, given ?? { inputs: tested, notes: [] }, outputs)
   const described = given
-    ? await describe({ opened, float, rows, tested, classes, image: order.data?.image })
+    ? await describe({
+        opened,
+        float,
+        rows,
+        isRowwise: answersRows(outputs, tested),
+        classes,
+        image: order.data?.image,
+      })
     : { classifies: classes !== undefined, metrics: {}, notes: [WITHOUT_DATA] }
   notes.push(...rows.notes, ...described.notes)
   const variants: Variant[] = []
@@ -102,7 +112,7 @@ async function manifestOf(order: RegisterOrder, opened: readonly OpenedFile[], m
     ...(profile && { profile }),
     ...(baseline && { baseline: await making.artifacts.putBlob(baseline) }),
     metrics: { ...metrics },
-    lineage: lineageOf(order, opened, given ? rows : { inputs: tested, notes: [] }),
+    lineage: lineageOf(order, opened, rows),
   }
   return { manifest, notes }
 }

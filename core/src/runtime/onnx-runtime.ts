@@ -83,10 +83,17 @@ const NOTHING = Promise.resolve(undefined)
 function specOf({ name, isTensor, type, shape = [] }: OrtMetadata): TensorSpec {
   // Setting it on an object sets no key: ONNX Runtime's packages would lose it.
   if (name === '__proto__') throw errors.MODEL_INVALID({ reason: `"${name}" cannot be the name of an input or output` })
-  if (!isTensor) throw errors.MODEL_INVALID({ reason: `"${name}" is a sequence, map or optional, not a tensor` })
+  if (!isTensor)
+    throw errors.MODEL_INVALID({
+      reason: `"${name}" is a sequence, map or optional, not a tensor (scikit-learn's exporters write one, unless told \`zipmap: False\`)`,
+    })
   if (UNSUPPORTED.has(type)) throw errors.MODEL_INVALID({ reason: `"${name}" holds ${type}` })
-  return { name, dtype: type as DataType, shape: shape.map((size) => (typeof size === 'number' ? size : null)) }
+  return { name, dtype: type as DataType, shape: shape.map(sizeOf) }
 }
+
+/** A size that has no name is -1 to ONNX Runtime, which its build for WebAssembly reads without a sign. */
+const sizeOf = (size: number | string): number | null =>
+  typeof size === 'number' && size >= 0 && size < 2 ** 31 ? size : null
 
 function tensorOf({ type, dims, data }: OrtTensor): Tensor {
   // Where JavaScript has Float16Array the library answers with it; our tensors hold the same bits as Uint16Array.

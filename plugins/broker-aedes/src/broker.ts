@@ -126,7 +126,11 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Embedded
     aedes.handle(socket)
   })
   server.maxConnections = maxConnections
-  const url = await listen(server, host, port)
+  const url = await listen(server, host, port).catch(async (error: unknown) => {
+    // Its heartbeat would keep the process.
+    await new Promise<void>((resolve) => aedes.close(() => resolve()))
+    throw error
+  })
   logger.info('MQTT broker listens', { url })
 
   let closing: Promise<void> | undefined

@@ -5,7 +5,7 @@ export const { entries, errors } = defineErrors({
   BROKER_LISTEN_FAILED: entry<{ host: string; port: number }>(
     500,
     (d) => `the MQTT broker cannot listen on ${d.host}:${d.port}`,
-    'Free the port, or configure another one (0 takes any free port).',
+    'Free the port, or take another one (`tideway up --mqtt-port`, `broker.port` of a configuration; 0 takes any free port).',
   ),
   MQTT_CONNECT_REFUSED: entry<{ reason: string }>(
     401,

@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { createHost, type Fallback, PROBE, tokens } from '@tideway/core'
-import { makeNode, readModel, signatureOf } from '@tideway/onnx'
+import { makeNode, readModel, signatureOf, writeModel } from '@tideway/onnx'
 import { runtimeContract } from '@tideway/test/contract/runtime'
 import {
   affine,
@@ -47,6 +47,17 @@ describe('the onnx-web runtime in Node', () => {
     await expect(session.run({ x: floats([1, 3], [1, 2, 3]) })).rejects.toMatchObject({ code: 'RUN_FAILED' })
     const six = [1, 2, 3, 4, 5, 6]
     expect(await session.run({ x: floats([2, 3], six) })).toEqual({ y: floats([2, 3], six) })
+    await session.dispose()
+  })
+
+  it('takes a size that has neither number nor name for a free one, as some exporters write it', async () => {
+    const model = readModel(affineModel())
+    for (const { type } of [...model.graph!.input, ...model.graph!.output])
+      for (const size of type?.value.case === 'tensorType' ? type.value.value.shape!.dim : [])
+        if (size.value.case === 'dimParam') size.value = { case: undefined }
+    const session = await createOnnxWebRuntime().load(writeModel(model))
+    expect(session.signature).toEqual(affineSignature)
+    for (const { inputs, outputs } of affine().cases) expect(await session.run(inputs)).toEqual(outputs)
     await session.dispose()
   })
 

@@ -1,6 +1,6 @@
 import { stat } from 'node:fs/promises'
 import { extname } from 'node:path'
-import type { ColumnsConfig, Dataset, Tensor } from '@tideway/core'
+import { type ColumnsConfig, type Dataset, type Tensor, TidewayError } from '@tideway/core'
 import {
   readColumnNames,
   readCsv,
@@ -27,6 +27,9 @@ export interface DataOrder {
   readonly unlabelled?: boolean | undefined
 }
 
+/** What is most often behind a table that does not fit where nothing says which column is predicted. */
+const FORGOTTEN = '. Is one of its columns what is to be predicted? Name it with --target'
+
 const invalid = (...issues: string[]): Error => cloudErrors.DATA_INVALID({ issues })
 
 /**
@@ -51,7 +54,8 @@ export async function loadRows(order: DataOrder): Promise<Dataset> {
   const [rows = 0, ...have] = dataset.inputs.shape
   const row = order.row.every((size) => size !== null) ? order.row : have
   const fitted = rows === 0 ? `${path}: no rows` : rowsFor(dataset, row.map(Number))
-  if (typeof fitted === 'string') throw invalid(`${path}: ${fitted}`)
+  if (typeof fitted === 'string')
+    throw invalid(`${path}: ${fitted}${load === loadTable && target === undefined ? FORGOTTEN : ''}`)
   return order.scale === undefined ? fitted : { ...fitted, scale: order.scale }
 }
 
@@ -80,7 +84,14 @@ async function loadTable({ path, target = [], classes }: DataOrder): Promise<Dat
     ),
     features: names.filter((name) => !target.includes(name)),
   }
-  const table = await (extname(path).toLowerCase() === '.parquet' ? readParquet : readCsv)(path, { schema })
+  const read = extname(path).toLowerCase() === '.parquet' ? readParquet : readCsv
+  const table = await read(path, { schema }).catch((error: unknown) => {
+    const issues = error instanceof TidewayError && target.length === 0 ? error.data.issues : undefined
+    if (!Array.isArray(issues)) throw error
+    const [first = '', ...others] = issues as readonly string[]
+    const more = others.length === 0 ? '' : `, and ${others.length} more like it`
+    throw cloudErrors.DATA_INVALID({ issues: [`${path}: ${first}${more}${FORGOTTEN}`] }, error)
+  })
   if (target.length === 0) {
     const columns = names.map((name) => table.columns[name] ?? [])
     const data = Float32Array.from({ length: table.rows * names.length }, (_, at) =>

@@ -5,6 +5,7 @@ import { numberAt } from '../pipeline/tolerance.js'
 import type { Rows } from '../quantize/rows.js'
 
 const MOST_NAMED = 10
+const COMMAS = ' (names are separated by blanks)'
 
 /**
  * Names of the classes by the model's own indices, and rows whose labels are these indices. Data names its classes in an order of
@@ -19,10 +20,14 @@ export function namedClasses(
   const { classes: found, targets } = rows
   const odds = Object.values(outputs).filter(({ dtype, shape }) => dtype.startsWith('float') && shape.length === 2)
   const widths = odds.map(({ shape }) => shape[1] ?? 0)
-  const fits = (count: number) => widths.length === 0 || widths.includes(count)
+  // One number is the odds of the second of two.
+  const fits = (count: number) => widths.length === 0 || widths.includes(count) || (count === 2 && widths.includes(1))
   const gives = `the model gives ${widths.join(' and ')} numbers a row`
   const issues: string[] = []
-  if (named !== undefined && !fits(named.length)) issues.push(`--classes: ${named.length} names, but ${gives}`)
+  if (named !== undefined && !fits(named.length))
+    issues.push(
+      `--classes: ${named.length} names, but ${gives}${named.some((name) => name.includes(',')) ? COMMAS : ''}`,
+    )
   if (named === undefined && found !== undefined && !fits(found.length))
     issues.push(
       `--data: ${found.length} classes (${listed(found)}), but ${gives}: name all, in the model's order, with --classes`,

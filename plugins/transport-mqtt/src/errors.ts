@@ -20,6 +20,7 @@ export const { entries, errors } = defineErrors({
   CLOUD_ANSWER_UNEXPECTED: entry<{ url: string; status: number; code: string }>(
     502,
     (d) => `${d.url} answered ${d.status} ${d.code}`.trimEnd(),
-    'Check that the address is the HTTP address of a Tideway cloud, and its log.',
+    'Check that the address is the HTTP address of a Tideway cloud, and its log; with 401 or 403, that TIDEWAY_API_KEY is a key ' +
+      'of this device (`tideway keys create --role device --device FLEET/DEVICE`).',
   ),
 })

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { codeOf, errors, TidewayError } from '@tideway/core'
 import { readModel, readModelFile, writeModel } from '@tideway/onnx'
 import { cloudErrors } from '../errors.js'
-import { noFile } from './no-file.js'
+import { noFile } from './named-file.js'
 
 /**
  * The bytes of an ONNX file as one: tensors that lie in files beside it are put in. Throws `FILE_NOT_LOADED`,

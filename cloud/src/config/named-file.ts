@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises'
-import { basename } from 'node:path'
+import { basename, isAbsolute, resolve } from 'node:path'
 import { isId } from '@tideway/core/serving'
-import { noFile } from './no-file.js'
 
 /** A file of the command line, and the name of the model that is in it. */
 export interface NamedFile {
@@ -33,4 +32,9 @@ export async function fileIssue(file: string): Promise<string[]> {
   } catch {
     return [`${file}: ${noFile(file)}`]
   }
+}
+
+/** What is said of a path at which nothing is: also where that is, since what runs a command may change its folder. */
+export function noFile(file: string): string {
+  return `there is no such file${isAbsolute(file) ? '' : ` (${resolve(file)})`}`
 }

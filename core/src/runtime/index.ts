@@ -30,6 +30,6 @@ export { type Fallback, type FallbackOptions, loadOnFirst, type Placed, Unusable
 export { halfToNumber, numberToHalf } from './half.js'
 export { checkInputs, tensorIssues } from './inputs.js'
 export { answerNoRows } from './no-rows.js'
-export { createOrtSession, type OrtMetadata, type OrtSession, type OrtTensor } from './onnx-runtime.js'
+export { createOrtSession, type OrtFeed, type OrtMetadata, type OrtSession, type OrtTensor } from './onnx-runtime.js'
 export { PROBE } from './probe.js'
 export { firstLine, guardSession, type SessionEngine } from './session.js'

@@ -1,4 +1,4 @@
-import { createOrtSession, errors, firstLine, PROBE, type Session, Unusable } from '@tideway/core/runtime'
+import { createOrtSession, errors, firstLine, type OrtFeed, PROBE, type Session, Unusable } from '@tideway/core/runtime'
 import type { InferenceSession } from 'onnxruntime-node'
 import { loadBinding, type OrtModule } from './binding.js'
 
@@ -32,8 +32,16 @@ export async function loadOn(name: string, bytes: Uint8Array, intraOpThreads: nu
   const native = await create(ort, bytes, provider, intraOpThreads).catch(async (cause: unknown) => {
     throw await whyNot(ort, bytes, provider, cause)
   })
-  // Shares each input's buffer with the library, which reads it during the run.
-  return createOrtSession(native, ({ dtype, data, shape }) => new ort.Tensor(dtype, data, shape))
+  return createOrtSession(native, (feed) => tensorOf(ort, feed))
+}
+
+/**
+ * Shares the buffer of an input with the library, which reads it during the run. Halves are bits to it, as they are to us: where
+ * JavaScript has Float16Array (Node 24), the library's own constructor makes one, of which its native part reads nothing.
+ */
+function tensorOf(ort: OrtModule, { dtype, data, shape }: OrtFeed) {
+  if (dtype !== 'float16') return new ort.Tensor(dtype, data, shape)
+  return Object.assign(new ort.Tensor('uint16', data, shape), { type: 'float16' as const })
 }
 
 /** Tells a provider that is not here from one that cannot take this model, and both from a model that nothing takes. */

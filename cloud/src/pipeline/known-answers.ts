@@ -32,10 +32,11 @@ export interface Answering {
  * Stores the known-answer test of one variant: rows, and the outputs that this variant gave here.
  *
  * The tolerance of an output, and for all of them the greatest, whose cause is stored with it, is the greatest of: what float
- * sums in another order differ by, a share of the largest number; what other engines gave for the same rows, twice; and, for a quantized variant, the largest error that the quantization
- * itself made on these rows, since a sum next to a rounding boundary may land one step away on a processor that was not
- * tried and carry on through later layers. A wrong or damaged model exceeds it. An engine whose answers are not finite, or
- * further away than sums and quantization explain, counts as one that cannot run the variant.
+ * sums in another order differ by, a share of the largest number; what other engines gave for the same rows, twice; and, for a
+ * quantized variant, the largest error that the quantization itself made on these rows, since a sum next to a rounding boundary
+ * may land one step away on a processor that was not tried and carry on through later layers. A wrong or damaged model exceeds
+ * it. An engine whose answers are not finite, or further away than sums and quantization explain, counts as one that cannot run
+ * the variant.
  *
  * Throws `ANSWERS_NOT_FINITE` where the variant itself, or the float model, answers so: no tolerance holds then; and
  * `ANSWERS_NOT_COMPARABLE` where the two answer in different shapes.

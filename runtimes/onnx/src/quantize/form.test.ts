@@ -5,20 +5,11 @@ import { graphOf, makeNode } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { writeModel } from '../format/write.js'
 import { formOf } from './form.js'
-import { classifier, floats, normal, uniform } from './models.fixture.js'
+import { classifier, uniform, valuesFrom } from './models.fixture.js'
 import { createQuantizer } from './recipes.js'
 import { runtime } from './schemes.fixture.js'
 
-const random = uniform(5)
-const values = (...shape: number[]) =>
-  floats(
-    shape,
-    normal(
-      shape.reduce((a, b) => a * b, 1),
-      0.2,
-      random,
-    ),
-  )
+const values = valuesFrom(uniform(5))
 const float = classifier([values(32, 24), values(24), values(10, 24), values(10)])
 
 describe('the form of a model', () => {

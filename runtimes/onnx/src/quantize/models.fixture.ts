@@ -33,6 +33,19 @@ export const floats = (shape: number[], data: Float32Array | readonly number[]):
   data: data instanceof Float32Array ? data : Float32Array.from(data),
 })
 
+/** Tensors of such values with a deviation of 0.2, each other than the one before. */
+export const valuesFrom =
+  (random: () => number) =>
+  (...shape: number[]): Tensor =>
+    floats(
+      shape,
+      normal(
+        shape.reduce((a, b) => a * b, 1),
+        0.2,
+        random,
+      ),
+    )
+
 export interface ModelParts {
   readonly input?: readonly TensorSpec[]
   readonly output: TensorSpec

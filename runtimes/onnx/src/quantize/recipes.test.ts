@@ -4,21 +4,12 @@ import { makeNode } from '../format/node.js'
 import { readModel } from '../format/read.js'
 import { fromTensor } from '../format/tensor.js'
 import { writeModel } from '../format/write.js'
-import { classifier, floats, normal, uniform } from './models.fixture.js'
+import { classifier, floats, uniform, valuesFrom } from './models.fixture.js'
 import { createInt8Quantizer } from './quantizer.js'
 import { createQuantizer } from './recipes.js'
 import { expectClose, model, run, runtime } from './schemes.fixture.js'
 
-const random = uniform(71)
-const values = (...shape: number[]) =>
-  floats(
-    shape,
-    normal(
-      shape.reduce((a, b) => a * b, 1),
-      0.2,
-      random,
-    ),
-  )
+const values = valuesFrom(uniform(71))
 const bytes = classifier([values(32, 24), values(24), values(10, 24), values(10)])
 const x = values(60, 32)
 const quantize = (options: QuantizeOptions, calibration: Tensors = { x }, from = bytes) =>
